@@ -1,0 +1,181 @@
+//! The plain integer definition of a network: one loop for each index, straight from the formulas.
+//!
+//! Slow on purpose. It shares no code with the kernels, computes in 128 bits and is the reference in their tests.
+
+use crate::trace::{EvaluateError, LayerTrace, MAX_TENSOR_ELEMENTS, Trace};
+use network::format::{Format, Kind};
+use network::graph::{Encoding, Tensor};
+use network::op::{Op, Weights};
+use network::requantization::{Form, Requantization, per_channel};
+use network::shape::{Shape, Window};
+use network::Network;
+
+/// Evaluates one frame of codes in hardware order.
+pub fn evaluate(network: &Network, input: &[i32]) -> Result<Trace, EvaluateError> {
+    let first = &network.tensors()[0];
+    if input.len() as u64 != first.shape.elements() {
+        return Err(EvaluateError::InputLength { expected: first.shape.elements(), found: input.len() as u64 });
+    }
+    let range = first.encoding.integers();
+    for (element, &code) in input.iter().enumerate() {
+        if !range.contains(i64::from(code)) {
+            return Err(EvaluateError::InputCode { element, code: i64::from(code), range });
+        }
+    }
+    let mut trace = Trace { input: input.iter().map(|&code| i64::from(code)).collect(), layers: Vec::new() };
+    for (index, layer) in network.layers().iter().enumerate() {
+        let shape = network.layer_output(index).shape;
+        if shape.elements() > MAX_TENSOR_ELEMENTS {
+            return Err(EvaluateError::TooLarge { layer: layer.name.clone(), elements: shape.elements() });
+        }
+        let from = network.layer_input(layer);
+        let integers = trace.tensor(layer.input.0).unwrap_or(&[]);
+        let values: Vec<i128> = integers.iter().map(|&integer| value(from.encoding, integer)).collect();
+        let made = match &layer.op {
+            Op::Dense { weights } => sums(dense(weights, &values), layer.requantization.as_ref(), shape),
+            Op::Conv2d { weights, window, padding_value } => {
+                let sum = conv2d(weights, window, i128::from(*padding_value), from, shape, &values);
+                sums(sum, layer.requantization.as_ref(), shape)
+            }
+            Op::Identity => sums(values, layer.requantization.as_ref(), shape),
+            Op::MaxPool { window } => codes(max_pool(window, from, shape, integers)),
+            Op::Argmax { multipliers, offsets } => codes(argmax(multipliers, offsets, &values)),
+        };
+        trace.layers.push(made);
+    }
+    Ok(trace)
+}
+
+/// The value that an integer of a tensor means; of bipolar codes the sum of 2^(m-1) c_m over planes c_m in {-1,+1}.
+pub fn value(encoding: Encoding, integer: i64) -> i128 {
+    match encoding {
+        Encoding::Codes { format, .. } if format.kind() == Kind::Bipolar => planes(format, integer)
+            .enumerate()
+            .map(|(plane, sign)| (1i128 << plane) * i128::from(sign))
+            .sum(),
+        Encoding::Codes { .. } | Encoding::Sums { .. } => i128::from(integer),
+    }
+}
+
+/// The planes of a bipolar code, least significant first, each -1 or +1.
+pub fn planes(format: Format, code: i64) -> impl Iterator<Item = i8> {
+    (0..format.bits()).map(move |plane| if code >> plane & 1 == 1 { 1 } else { -1 })
+}
+
+fn dense(weights: &Weights, values: &[i128]) -> Vec<i128> {
+    (0..weights.outputs)
+        .map(|output| weights.row(output).iter().zip(values).map(|(&weight, value)| i128::from(weight) * value).sum())
+        .collect()
+}
+
+fn conv2d(weights: &Weights, window: &Window, padding: i128, from: &Tensor, to: Shape, values: &[i128]) -> Vec<i128> {
+    let mut sums = Vec::new();
+    for_each_position(to, |row, column| {
+        for output in 0..weights.outputs {
+            let mut sum = 0;
+            for tap_row in 0..window.kernel[0] {
+                for tap_column in 0..window.kernel[1] {
+                    for channel in 0..from.shape.channels {
+                        let element = element(window, from.shape, [row, column], [tap_row, tap_column], channel);
+                        let value = element.map_or(padding, |element| values[element]);
+                        let tap = (tap_row * window.kernel[1] + tap_column) * from.shape.channels + channel;
+                        sum += value * i128::from(weights.row(output)[tap as usize]);
+                    }
+                }
+            }
+            sums.push(sum);
+        }
+    });
+    sums
+}
+
+fn max_pool(window: &Window, from: &Tensor, to: Shape, integers: &[i64]) -> Vec<i64> {
+    let mut greatest = Vec::new();
+    for_each_position(to, |row, column| {
+        for channel in 0..to.channels {
+            let taps = (0..window.kernel[0]).flat_map(|r| (0..window.kernel[1]).map(move |c| [r, c]));
+            let inside = taps.filter_map(|tap| element(window, from.shape, [row, column], tap, channel));
+            let least = from.encoding.integers().min();
+            greatest.push(inside.map(|element| integers[element]).max().unwrap_or(least));
+        }
+    });
+    greatest
+}
+
+fn argmax(multipliers: &[i64], offsets: &[i64], values: &[i128]) -> Vec<i64> {
+    let grid = |channel: usize| {
+        let multiplier = per_channel(multipliers, channel).unwrap_or(0);
+        let offset = per_channel(offsets, channel).unwrap_or(0);
+        i128::from(multiplier) * values[channel] + i128::from(offset)
+    };
+    let mut best = 0;
+    for channel in 1..values.len() {
+        if grid(channel) > grid(best) {
+            best = channel;
+        }
+    }
+    vec![best as i64]
+}
+
+fn for_each_position(shape: Shape, mut visit: impl FnMut(u64, u64)) {
+    for row in 0..shape.rows {
+        for column in 0..shape.columns {
+            visit(row, column);
+        }
+    }
+}
+
+/// Index of the element that a tap sees, or `None` in the padding.
+fn element(window: &Window, shape: Shape, position: [u64; 2], tap: [u64; 2], channel: u64) -> Option<usize> {
+    let lengths = [shape.rows, shape.columns];
+    let [row, column] = [0, 1].map(|axis| {
+        let place = i128::from(position[axis]) * i128::from(window.stride[axis])
+            + i128::from(tap[axis]) * i128::from(window.dilation[axis])
+            - i128::from(window.padding_before[axis]);
+        (0..i128::from(lengths[axis])).contains(&place).then_some(place as u64)
+    });
+    Some(((row? * shape.columns + column?) * shape.channels + channel) as usize)
+}
+
+fn codes(output: Vec<i64>) -> LayerTrace {
+    LayerTrace { sums: None, output }
+}
+
+fn sums(sums: Vec<i128>, requantization: Option<&Requantization>, shape: Shape) -> LayerTrace {
+    let sums: Vec<i64> = sums.into_iter().map(|sum| sum as i64).collect();
+    let output = match requantization {
+        None => sums.clone(),
+        Some(requantization) => sums
+            .iter()
+            .enumerate()
+            .map(|(index, &sum)| requantize(requantization, index % shape.channels as usize, sum))
+            .collect(),
+    };
+    LayerTrace { sums: Some(sums), output }
+}
+
+/// The code of a sum in one channel.
+pub fn requantize(requantization: &Requantization, channel: usize, sum: i64) -> i64 {
+    let (least, most) = (i128::from(requantization.codes.min()), i128::from(requantization.codes.max()));
+    let code = match &requantization.form {
+        Form::Shift(form) => {
+            let multiplier = i128::from(per_channel(&form.multipliers, channel).unwrap_or(0));
+            let offset = i128::from(per_channel(&form.offsets, channel).unwrap_or(0));
+            let divisor = 1i128 << form.shift;
+            let product = i128::from(sum) * multiplier + offset;
+            let (floor, remainder) = (product.div_euclid(divisor), product.rem_euclid(divisor));
+            let up = match (2 * remainder).cmp(&divisor) {
+                std::cmp::Ordering::Less => false,
+                std::cmp::Ordering::Equal => floor % 2 != 0,
+                std::cmp::Ordering::Greater => true,
+            };
+            floor + i128::from(form.half_even && up)
+        }
+        Form::Thresholds(form) => {
+            let falls = per_channel(&form.falling, channel).unwrap_or(false);
+            let reached = |threshold: &&i64| if falls { sum <= **threshold } else { sum >= **threshold };
+            least + form.row(channel).iter().filter(reached).count() as i128
+        }
+    };
+    code.clamp(least, most) as i64
+}

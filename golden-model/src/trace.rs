@@ -1,0 +1,80 @@
+//! What an evaluation gives: all integers of one frame, or the reason why there are none.
+
+use network::range::Range;
+
+/// All integers of one frame, every tensor in hardware order (rows, columns, channels).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// The input codes.
+    pub input: Vec<i64>,
+    /// One entry for each layer of the network.
+    pub layers: Vec<LayerTrace>,
+}
+
+/// The integers of one layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayerTrace {
+    /// Exact sums before requantization; absent for max pooling and argmax, which make none.
+    pub sums: Option<Vec<i64>>,
+    /// What the layer sends on: codes, or sums where it has no requantization.
+    pub output: Vec<i64>,
+}
+
+impl Trace {
+    /// The tensor at `index`: 0 is the input, layer `i` makes tensor `i + 1`.
+    pub fn tensor(&self, index: usize) -> Option<&[i64]> {
+        match index.checked_sub(1) {
+            None => Some(&self.input),
+            Some(layer) => self.layers.get(layer).map(|layer| layer.output.as_slice()),
+        }
+    }
+
+    /// The last tensor.
+    pub fn output(&self) -> &[i64] {
+        self.layers.last().map_or(&self.input, |layer| &layer.output)
+    }
+}
+
+/// Most elements of one tensor (or of its padded copy) that the golden model evaluates.
+pub const MAX_TENSOR_ELEMENTS: u64 = 1 << 28;
+
+/// Why a frame was not evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvaluateError {
+    /// The frame has the wrong number of codes.
+    #[error("a frame has {found} codes, the network takes {expected}")]
+    InputLength {
+        /// What the network takes.
+        expected: u64,
+        /// What was given.
+        found: u64,
+    },
+    /// A code that the input's format (or its quantizer) does not have.
+    #[error("input code {code} at element {element} (rows, columns, channels) lies outside {range}")]
+    InputCode {
+        /// Index in hardware order.
+        element: usize,
+        /// The code.
+        code: i64,
+        /// Legal codes.
+        range: Range,
+    },
+    /// A tensor that would need too much memory.
+    #[error("layer `{layer}` needs a tensor of {elements} elements; at most {MAX_TENSOR_ELEMENTS} are evaluated")]
+    TooLarge {
+        /// Name of the layer, or `input`.
+        layer: String,
+        /// Elements, padding included.
+        elements: u64,
+    },
+    /// A flip that names no element, or a code that the layer cannot send.
+    #[error("no code {code} at element {element} of layer {layer}")]
+    Flip {
+        /// Index of the layer.
+        layer: usize,
+        /// Index of the element in hardware order.
+        element: usize,
+        /// The code that was to be put there.
+        code: i64,
+    },
+}

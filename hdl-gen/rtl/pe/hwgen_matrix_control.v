@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Loop control of a processing element array: matrix times vectors.
+//
+// For each input vector of INPUT_STEPS words it issues OUTPUT_STEPS passes of
+// INPUT_STEPS steps. Pass 0 takes the words from the stream and keeps them in a
+// replay buffer (none when OUTPUT_STEPS is 1); later passes read them again.
+//
+//     for vector: for n < OUTPUT_STEPS: for k < INPUT_STEPS: issue (k, n)
+//
+// A step issues in a cycle when its word is there (s_valid_i in pass 0, always
+// in later passes) and, for the last step of a pass, available_i is high.
+// At the issue: reserve_o (a result will come of this pass) and
+// weight_address_o = n * INPUT_STEPS + k, for a ROM with registered read.
+// One cycle later, as registers: step_o, last_o (last step of a dot product),
+// data_o, output_step_o = n, frame_last_o (last result of the frame).
+// Cycles: INPUT_STEPS * OUTPUT_STEPS for a vector, no gap between vectors.
+// Paths: s_ready_o depends on registers and on available_i, which is to be a
+// register; reserve_o on s_valid_i too.
+//
+// DATA_BITS          1 or more: one stream word, SIMD activations.
+// INPUT_STEPS        1 or more: dot length / SIMD.
+// OUTPUT_STEPS       1 or more: output channels / PE.
+// VECTORS_PER_FRAME  1 or more: output positions of a frame.
+// MEMORY             "distributed" or "block": the replay buffer.
+`default_nettype none
+module hwgen_matrix_control #(
+    parameter DATA_BITS         = 8,
+    parameter INPUT_STEPS       = 4,
+    parameter OUTPUT_STEPS      = 4,
+    parameter VECTORS_PER_FRAME = 1,
+    parameter MEMORY            = "distributed"
+) (
+    input  wire                                                     clk_i,
+    input  wire                                                     rst_i,
+    input  wire                                                     s_valid_i,
+    output wire                                                     s_ready_o,
+    input  wire [DATA_BITS-1:0]                                     s_data_i,
+    input  wire                                                     s_last_i,
+    input  wire                                                     available_i,
+    output wire                                                     reserve_o,
+    output wire [(INPUT_STEPS * OUTPUT_STEPS > 1 ? $clog2(INPUT_STEPS * OUTPUT_STEPS) : 1)-1:0]
+                                                                    weight_address_o,
+    output wire                                                     step_o,
+    output wire                                                     last_o,
+    output wire [DATA_BITS-1:0]                                     data_o,
+    output wire [(OUTPUT_STEPS > 1 ? $clog2(OUTPUT_STEPS) : 1)-1:0] output_step_o,
+    output wire                                                     frame_last_o
+);
+    localparam INPUT_STEP_BITS  = INPUT_STEPS > 1 ? $clog2(INPUT_STEPS) : 1;
+    localparam OUTPUT_STEP_BITS = OUTPUT_STEPS > 1 ? $clog2(OUTPUT_STEPS) : 1;
+    localparam VECTOR_BITS      = VECTORS_PER_FRAME > 1 ? $clog2(VECTORS_PER_FRAME) : 1;
+
+    wire [INPUT_STEP_BITS-1:0]  input_step;
+    wire                        input_last;
+    wire [OUTPUT_STEP_BITS-1:0] output_step;
+    wire                        output_last;
+    wire [VECTOR_BITS-1:0]      unused_vector;
+    wire                        vector_last;
+    wire                        unused_address_last;
+    wire                        first_pass;
+
+    wire allowed = ~input_last | available_i;
+    wire issue   = allowed & (s_valid_i | ~first_pass);
+
+    assign s_ready_o = allowed & first_pass;
+    assign reserve_o = issue & input_last;
+
+    hwgen_counter #(
+        .LIMIT(INPUT_STEPS)
+    ) u_input_step (
+        .clk_i    (clk_i),
+        .rst_i    (rst_i),
+        .advance_i(issue),
+        .value_o  (input_step),
+        .last_o   (input_last)
+    );
+
+    hwgen_counter #(
+        .LIMIT(OUTPUT_STEPS)
+    ) u_output_step (
+        .clk_i    (clk_i),
+        .rst_i    (rst_i),
+        .advance_i(issue & input_last),
+        .value_o  (output_step),
+        .last_o   (output_last)
+    );
+
+    hwgen_counter #(
+        .LIMIT(VECTORS_PER_FRAME)
+    ) u_vector (
+        .clk_i    (clk_i),
+        .rst_i    (rst_i),
+        .advance_i(issue & input_last & output_last),
+        .value_o  (unused_vector),
+        .last_o   (vector_last)
+    );
+
+    hwgen_counter #(
+        .LIMIT(INPUT_STEPS * OUTPUT_STEPS)
+    ) u_weight_address (
+        .clk_i    (clk_i),
+        .rst_i    (rst_i),
+        .advance_i(issue),
+        .value_o  (weight_address_o),
+        .last_o   (unused_address_last)
+    );
+
+    reg                        step_q;
+    reg                        last_q;
+    reg                        frame_last_q;
+    reg [OUTPUT_STEP_BITS-1:0] output_step_q;
+    reg [DATA_BITS-1:0]        data_q;
+
+    always @(posedge clk_i) begin
+        if (rst_i) begin
+            step_q       <= 1'b0;
+            last_q       <= 1'b0;
+            frame_last_q <= 1'b0;
+        end else begin
+            step_q       <= issue;
+            last_q       <= issue & input_last;
+            frame_last_q <= issue & input_last & output_last & vector_last;
+        end
+        output_step_q <= output_step;
+    end
+
+    assign step_o        = step_q;
+    assign last_o        = last_q;
+    assign frame_last_o  = frame_last_q;
+    assign output_step_o = output_step_q;
+    assign data_o        = data_q;
+
+    generate
+        if (OUTPUT_STEPS == 1) begin : gen_direct
+            wire unused_ok = &{1'b0, input_step};
+            assign first_pass = 1'b1;
+            always @(posedge clk_i) data_q <= s_data_i;
+        end else begin : gen_replay
+            wire [DATA_BITS-1:0] replay;
+            reg                  first_pass_q;
+            assign first_pass = first_pass_q;
+
+            always @(posedge clk_i) begin
+                if (rst_i)                    first_pass_q <= 1'b1;
+                else if (issue & input_last)  first_pass_q <= output_last;
+                data_q <= first_pass_q ? s_data_i : replay;
+            end
+
+            if (INPUT_STEPS == 1) begin : gen_register
+                wire unused_ok = &{1'b0, input_step};
+                assign replay = data_q;
+            end else if (MEMORY == "block") begin : gen_block
+                // The read runs one step ahead of the issue, so that both
+                // memories give the same timing.
+                wire [INPUT_STEP_BITS-1:0] input_step_d = ~issue     ? input_step
+                                                        : input_last ? {INPUT_STEP_BITS{1'b0}}
+                                                                     : input_step + 1'b1;
+                hwgen_ram #(
+                    .DATA_BITS(DATA_BITS),
+                    .DEPTH    (INPUT_STEPS),
+                    .STYLE    ("block")
+                ) u_replay (
+                    .clk_i          (clk_i),
+                    .write_i        (first_pass_q & issue),
+                    .write_address_i(input_step),
+                    .write_data_i   (s_data_i),
+                    .read_address_i (input_step_d),
+                    .read_data_o    (replay)
+                );
+            end else begin : gen_distributed
+                (* ram_style = MEMORY *) reg [DATA_BITS-1:0] memory [0:INPUT_STEPS-1];
+                always @(posedge clk_i) if (first_pass_q & issue) memory[input_step] <= s_data_i;
+                assign replay = memory[input_step];
+            end
+        end
+    endgenerate
+
+`ifndef SYNTHESIS
+    hwgen_frame_check #(
+        .WORDS_PER_FRAME(INPUT_STEPS * VECTORS_PER_FRAME)
+    ) u_frame_check (
+        .clk_i (clk_i),
+        .rst_i (rst_i),
+        .move_i(s_valid_i & s_ready_o),
+        .last_i(s_last_i)
+    );
+`endif
+endmodule
+`default_nettype wire

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Read address of a sliding window in a cyclic buffer.
+//
+// Five nested loops: output row, output column, then the three of a window
+// (outer, middle, inner). Each pulse of advance_i moves to the next word:
+// address = (address + increment) mod BUFFER_WORDS, the increment being one of
+// six constants by which loops end. Address and sum less BUFFER_WORDS are
+// computed side by side. window_end_o is high in a cycle that reads the last
+// word of a window (advance_i is in it); column_last_o and row_last_o say that
+// the window is the last of its output row, and in the last output row.
+// Paths: window_end_o depends on advance_i; the other outputs are registers.
+//
+// INNER, MIDDLE, OUTER   1 or more: counts of the window's loops.
+// *_STEP                 distance in words of one step of that loop.
+// OUT_COLUMNS, OUT_ROWS  1 or more: windows of a row, rows of a frame.
+// *_JUMP                 distance in words from a window's first word to the
+//                        next window's, inside a row, at its end, at the frame's end.
+// BUFFER_WORDS           1 or more.
+`default_nettype none
+module hwgen_window_address #(
+    parameter INNER        = 1,
+    parameter MIDDLE       = 3,
+    parameter OUTER        = 3,
+    parameter INNER_STEP   = 1,
+    parameter MIDDLE_STEP  = 1,
+    parameter OUTER_STEP   = 4,
+    parameter OUT_COLUMNS  = 2,
+    parameter OUT_ROWS     = 2,
+    parameter COLUMN_JUMP  = 1,
+    parameter ROW_JUMP     = 3,
+    parameter FRAME_JUMP   = 11,
+    parameter BUFFER_WORDS = 13
+) (
+    input  wire                                                     clk_i,
+    input  wire                                                     rst_i,
+    input  wire                                                     advance_i,
+    output wire [(BUFFER_WORDS > 1 ? $clog2(BUFFER_WORDS) : 1)-1:0] address_o,
+    output wire                                                     window_end_o,
+    output wire                                                     column_last_o,
+    output wire                                                     row_last_o
+);
+    localparam ADDRESS_BITS = BUFFER_WORDS > 1 ? $clog2(BUFFER_WORDS) : 1;
+
+    // The non-negative rest of a distance, which may be negative.
+    function integer rest(input integer distance);
+        rest = ((distance % BUFFER_WORDS) + BUFFER_WORDS) % BUFFER_WORDS;
+    endfunction
+
+    localparam INNER_BACK  = (INNER - 1) * INNER_STEP;
+    localparam MIDDLE_BACK = (MIDDLE - 1) * MIDDLE_STEP + INNER_BACK;
+    localparam WINDOW_BACK = (OUTER - 1) * OUTER_STEP + MIDDLE_BACK;
+
+    localparam [31:0] INNER_ADD  = rest(INNER_STEP);
+    localparam [31:0] MIDDLE_ADD = rest(MIDDLE_STEP - INNER_BACK);
+    localparam [31:0] OUTER_ADD  = rest(OUTER_STEP - MIDDLE_BACK);
+    localparam [31:0] COLUMN_ADD = rest(COLUMN_JUMP - WINDOW_BACK);
+    localparam [31:0] ROW_ADD    = rest(ROW_JUMP - WINDOW_BACK);
+    localparam [31:0] FRAME_ADD  = rest(FRAME_JUMP - WINDOW_BACK);
+
+    wire [(INNER > 1 ? $clog2(INNER) : 1)-1:0]             unused_inner;
+    wire [(MIDDLE > 1 ? $clog2(MIDDLE) : 1)-1:0]           unused_middle;
+    wire [(OUTER > 1 ? $clog2(OUTER) : 1)-1:0]             unused_outer;
+    wire [(OUT_COLUMNS > 1 ? $clog2(OUT_COLUMNS) : 1)-1:0] unused_column;
+    wire [(OUT_ROWS > 1 ? $clog2(OUT_ROWS) : 1)-1:0]       unused_row;
+    wire                                                   inner_last;
+    wire                                                   middle_last;
+    wire                                                   outer_last;
+
+    assign window_end_o = advance_i & inner_last & middle_last & outer_last;
+
+    hwgen_counter #(
+        .LIMIT(INNER)
+    ) u_inner (
+        .clk_i    (clk_i),
+        .rst_i    (rst_i),
+        .advance_i(advance_i),
+        .value_o  (unused_inner),
+        .last_o   (inner_last)
+    );
+
+    hwgen_counter #(
+        .LIMIT(MIDDLE)
+    ) u_middle (
+        .clk_i    (clk_i),
+        .rst_i    (rst_i),
+        .advance_i(advance_i & inner_last),
+        .value_o  (unused_middle),
+        .last_o   (middle_last)
+    );
+
+    hwgen_counter #(
+        .LIMIT(OUTER)
+    ) u_outer (
+        .clk_i    (clk_i),
+        .rst_i    (rst_i),
+        .advance_i(advance_i & inner_last & middle_last),
+        .value_o  (unused_outer),
+        .last_o   (outer_last)
+    );
+
+    hwgen_counter #(
+        .LIMIT(OUT_COLUMNS)
+    ) u_column (
+        .clk_i    (clk_i),
+        .rst_i    (rst_i),
+        .advance_i(window_end_o),
+        .value_o  (unused_column),
+        .last_o   (column_last_o)
+    );
+
+    hwgen_counter #(
+        .LIMIT(OUT_ROWS)
+    ) u_row (
+        .clk_i    (clk_i),
+        .rst_i    (rst_i),
+        .advance_i(window_end_o & column_last_o),
+        .value_o  (unused_row),
+        .last_o   (row_last_o)
+    );
+
+    generate
+        if (BUFFER_WORDS == 1) begin : gen_constant
+            assign address_o = 1'b0;
+        end else begin : gen_address
+            reg  [ADDRESS_BITS-1:0] address_q;
+            wire [ADDRESS_BITS-1:0] add = ~inner_last    ? INNER_ADD[ADDRESS_BITS-1:0]
+                                        : ~middle_last   ? MIDDLE_ADD[ADDRESS_BITS-1:0]
+                                        : ~outer_last    ? OUTER_ADD[ADDRESS_BITS-1:0]
+                                        : ~column_last_o ? COLUMN_ADD[ADDRESS_BITS-1:0]
+                                        : ~row_last_o    ? ROW_ADD[ADDRESS_BITS-1:0]
+                                                         : FRAME_ADD[ADDRESS_BITS-1:0];
+            wire [ADDRESS_BITS-1:0] address_d;
+
+            if (BUFFER_WORDS == 1 << ADDRESS_BITS) begin : gen_power_of_two
+                assign address_d = address_q + add;
+            end else begin : gen_wrap
+                // add_back = add - BUFFER_WORDS: its sum is negative when no wrap is due.
+                localparam [31:0] INNER_SUB  = INNER_ADD - BUFFER_WORDS;
+                localparam [31:0] MIDDLE_SUB = MIDDLE_ADD - BUFFER_WORDS;
+                localparam [31:0] OUTER_SUB  = OUTER_ADD - BUFFER_WORDS;
+                localparam [31:0] COLUMN_SUB = COLUMN_ADD - BUFFER_WORDS;
+                localparam [31:0] ROW_SUB    = ROW_ADD - BUFFER_WORDS;
+                localparam [31:0] FRAME_SUB  = FRAME_ADD - BUFFER_WORDS;
+
+                wire [ADDRESS_BITS:0] add_back = ~inner_last    ? INNER_SUB[ADDRESS_BITS:0]
+                                               : ~middle_last   ? MIDDLE_SUB[ADDRESS_BITS:0]
+                                               : ~outer_last    ? OUTER_SUB[ADDRESS_BITS:0]
+                                               : ~column_last_o ? COLUMN_SUB[ADDRESS_BITS:0]
+                                               : ~row_last_o    ? ROW_SUB[ADDRESS_BITS:0]
+                                                                : FRAME_SUB[ADDRESS_BITS:0];
+                wire [ADDRESS_BITS:0] wrapped = {1'b0, address_q} + add_back;
+                wire [ADDRESS_BITS-1:0] plain = address_q + add;
+
+                assign address_d = wrapped[ADDRESS_BITS] ? plain : wrapped[ADDRESS_BITS-1:0];
+            end
+
+            always @(posedge clk_i) begin
+                if (rst_i)          address_q <= {ADDRESS_BITS{1'b0}};
+                else if (advance_i) address_q <= address_d;
+            end
+
+            assign address_o = address_q;
+        end
+    endgenerate
+endmodule
+`default_nettype wire

@@ -1,0 +1,361 @@
+//! Binding: every layer gets a PE kind, a folding and memory styles.
+//!
+//! Input: a [`Network`] with the plan's wishes. Output: a [`Bound`] in which every folding divides what it folds and
+//! every kind can do its formats. What the plan leaves open is chosen by [`folding`]: all layers take about as many
+//! cycles a frame as the slowest must.
+
+mod folding;
+
+use network::diagnostic::{At, Code, Diagnostic, Diagnostics};
+use network::format::Kind;
+use network::graph::{
+    Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind, RequantizeUnit,
+};
+use network::op::{Op, Weights};
+use network::requantization::{Form, Requantization};
+use network::shape::Shape;
+use network::{Format, Network};
+
+/// Most codes that the threshold unit searches among: its table has one entry fewer.
+pub const MAX_THRESHOLD_CODES: i64 = 1 << 10;
+/// Most lanes of PE times SIMD that one layer may have.
+pub const MAX_LANES: u64 = 1 << 16;
+
+/// What binding aims at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BindOptions {
+    /// Cycles that a frame may occupy any layer; chosen where absent.
+    pub target_cycles: Option<u64>,
+}
+
+/// A network whose layers all have their hardware.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    network: Network,
+    layers: Vec<BoundLayer>,
+}
+
+/// The hardware of one layer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BoundLayer {
+    /// An array of PEs for dense and convolution layers.
+    Matrix(MatrixLayer),
+    /// A pooling unit of so many channels side by side.
+    Pool {
+        /// Channels side by side.
+        lanes: u64,
+    },
+    /// A requantization of its own.
+    Requantize {
+        /// Channels side by side.
+        lanes: u64,
+        /// The unit.
+        unit: RequantizeUnit,
+        /// Where its products are made.
+        multiplier: Multiplier,
+    },
+    /// The index of the greatest channel.
+    Argmax {
+        /// Channels side by side.
+        lanes: u64,
+    },
+}
+
+/// An array of PEs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MatrixLayer {
+    /// Kind of the PEs.
+    pub kind: PeKind,
+    /// Output channels computed at once; divides the outputs.
+    pub pe: u64,
+    /// Inputs taken at once; divides the dot product's length.
+    pub simd: u64,
+    /// Where products are made.
+    pub multiplier: Multiplier,
+    /// Where weights lie.
+    pub memory: Memory,
+    /// The unit that makes codes, where there is one.
+    pub unit: Option<RequantizeUnit>,
+    /// Channels side by side in the sliding window, where the layer needs one; divides the channels.
+    pub window_lanes: Option<u64>,
+}
+
+impl Bound {
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// One entry for each layer of the network.
+    pub fn layers(&self) -> &[BoundLayer] {
+        &self.layers
+    }
+
+    /// The hardware as wishes, one for each layer: written into a plan they give the same binding again.
+    pub fn requests(&self) -> Vec<HardwareRequest> {
+        self.network.layers().iter().zip(&self.layers).map(|(layer, bound)| request(layer, bound)).collect()
+    }
+
+    /// Cycles that one frame occupies the layer at `index` at least.
+    pub fn layer_cycles(&self, index: usize) -> u64 {
+        let layer = &self.network.layers()[index];
+        let input = self.network.layer_input(layer).shape;
+        let output = self.network.layer_output(index).shape;
+        match &self.layers[index] {
+            BoundLayer::Matrix(matrix) => folding::matrix_cycles(&layer.op, input, output, matrix),
+            BoundLayer::Pool { lanes } => folding::pool_cycles(&layer.op, input, output, *lanes),
+            BoundLayer::Requantize { lanes, .. } | BoundLayer::Argmax { lanes } => input.elements() / lanes,
+        }
+    }
+}
+
+/// Chooses what the plan leaves open and checks what it asks for; reports every fault.
+pub fn bind(network: &Network, options: &BindOptions) -> Result<Bound, Diagnostics> {
+    let mut faults = Diagnostics::default();
+    let target = options.target_cycles.unwrap_or_else(|| folding::default_target(network));
+    let mut layers = Vec::new();
+    for (index, layer) in network.layers().iter().enumerate() {
+        match bind_layer(network, index, layer, target) {
+            Ok(bound) => layers.push(bound),
+            Err(fault) => faults.extend(fault),
+        }
+    }
+    faults.or(Bound { network: network.clone(), layers })
+}
+
+/// Whether a layer's window is the identity: one tap, no step, no padding.
+pub(crate) fn needs_window(op: &Op) -> bool {
+    match op {
+        Op::Conv2d { window, .. } => window.taps() > 1 || window.stride != [1, 1] || window.is_padded(),
+        Op::Dense { .. } | Op::MaxPool { .. } | Op::Identity | Op::Argmax { .. } => false,
+    }
+}
+
+fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Result<BoundLayer, Diagnostics> {
+    let input = network.layer_input(layer);
+    let output = network.layer_output(index);
+    let wish = &layer.hardware;
+    match &layer.op {
+        Op::Dense { weights } | Op::Conv2d { weights, .. } => {
+            let Encoding::Codes { format, .. } = input.encoding else {
+                return Err(wrong(layer, Code::LayerFormat, "sums cannot be multiplied", "requantize the layer before it").into());
+            };
+            bind_matrix(network, index, layer, weights, format, target).map(BoundLayer::Matrix)
+        }
+        Op::MaxPool { .. } => {
+            let lanes = element_lanes(layer, input.shape.channels, |lanes| {
+                folding::pool_cycles(&layer.op, input.shape, output.shape, lanes) <= target
+            })?;
+            Ok(BoundLayer::Pool { lanes })
+        }
+        Op::Identity => {
+            let lanes = element_lanes(layer, input.shape.channels, |lanes| input.shape.elements() / lanes <= target)?;
+            let requantization = layer.requantization.as_ref();
+            let unit = requantization.map_or(Ok(RequantizeUnit::Thresholds), |r| {
+                requantize_unit(layer, r, output.shape.channels / lanes, network.sums(index).map_or(16, |s| s.all.bits()))
+            })?;
+            let multiplier = wish.multiplier.as_ref().map_or(Multiplier::Lut, |at| at.value);
+            Ok(BoundLayer::Requantize { lanes, unit, multiplier })
+        }
+        Op::Argmax { .. } => {
+            let lanes = element_lanes(layer, input.shape.channels, |lanes| input.shape.channels / lanes <= target)?;
+            Ok(BoundLayer::Argmax { lanes })
+        }
+    }
+}
+
+fn bind_matrix(
+    network: &Network,
+    index: usize,
+    layer: &Layer,
+    weights: &Weights,
+    activation: Format,
+    target: u64,
+) -> Result<MatrixLayer, Diagnostics> {
+    let mut faults = Diagnostics::default();
+    let wish = &layer.hardware;
+    let both_bipolar = activation.kind() == Kind::Bipolar && weights.format.kind() == Kind::Bipolar;
+    let kind = match &wish.kind {
+        Some(At { value: PeKind::Xnor, place }) if !both_bipolar => {
+            faults.push(Diagnostic::new(
+                Code::PeKind,
+                place.clone(),
+                format!("`{}`: kind xnor takes bipolar codes on both sides, not {} weights and {activation} activations", layer.name, weights.format),
+                "use `kind: mac`, which takes any mix of integers and bipolar codes",
+            ));
+            PeKind::Mac
+        }
+        Some(at) => at.value,
+        None if both_bipolar => PeKind::Xnor,
+        None => PeKind::Mac,
+    };
+    let multiplier = wish.multiplier.as_ref().map_or(Multiplier::Lut, |at| at.value);
+    if let (Some(at), Multiplier::Dsp, PeKind::Xnor) = (&wish.multiplier, multiplier, kind) {
+        faults.push(Diagnostic::new(
+            Code::PeKind,
+            at.place.clone(),
+            format!("`{}`: kind xnor has no products for DSP blocks", layer.name),
+            "leave `multiplier` out, or use `kind: mac`",
+        ));
+    }
+    let input = network.layer_input(layer).shape;
+    let output = network.layer_output(index).shape;
+    for (what, wished, folded, of) in [
+        ("pe", &wish.pe, weights.outputs as u64, "output channels"),
+        ("simd", &wish.simd, weights.length as u64, "inputs of a dot product"),
+    ] {
+        if let Some(at) = wished.as_ref().filter(|at| at.value == 0 || !folded.is_multiple_of(at.value)) {
+            faults.push(Diagnostic::new(
+                Code::Folding,
+                at.place.clone(),
+                format!("`{}`: {what} {} does not divide the {folded} {of}", layer.name, at.value),
+                format!("use a divisor of {folded}: {}", divisor_list(folded)),
+            ));
+        }
+    }
+    faults.or(())?;
+    let requantization = layer.requantization.as_ref();
+    let sum_bits = network.sums(index).map_or(32, |sums| sums.all.bits());
+    let choice = folding::MatrixChoice {
+        op: &layer.op,
+        weights,
+        activation,
+        input,
+        output,
+        sum_bits,
+        code_bits: requantization.map_or(0, |r| r.output.bits()),
+        target,
+    };
+    let (pe, simd) = folding::choose(&choice, wish.pe.as_ref().map(|at| at.value), wish.simd.as_ref().map(|at| at.value));
+    if pe.saturating_mul(simd) > MAX_LANES {
+        return Err(wrong(
+            layer,
+            Code::Folding,
+            &format!("pe {pe} times simd {simd} is more than {MAX_LANES} lanes"),
+            "fold the layer more",
+        )
+        .into());
+    }
+    let unit = match requantization {
+        Some(r) => Some(requantize_unit(layer, r, output.channels / pe, sum_bits)?),
+        None => None,
+    };
+    let words = weights.outputs as u64 * weights.length as u64 / (pe * simd);
+    let memory = wish.memory.as_ref().map_or_else(
+        || if words >= 512 && words * u64::from(weights.format.bits()) * pe * simd >= 8192 { Memory::Block } else { Memory::Lut },
+        |at| at.value,
+    );
+    let window_lanes = needs_window(&layer.op).then(|| folding::window_lanes(&choice, pe, simd));
+    Ok(MatrixLayer { kind, pe, simd, multiplier, memory, unit, window_lanes })
+}
+
+/// Lanes of a unit that works channel by channel: as wished, else the fewest that are quick enough.
+fn element_lanes(layer: &Layer, channels: u64, quick: impl Fn(u64) -> bool) -> Result<u64, Diagnostics> {
+    if let Some(at) = &layer.hardware.pe {
+        if at.value == 0 || !channels.is_multiple_of(at.value) {
+            return Err(Diagnostic::new(
+                Code::Folding,
+                at.place.clone(),
+                format!("`{}`: pe {} does not divide the {channels} channels", layer.name, at.value),
+                format!("use a divisor of {channels}: {}", divisor_list(channels)),
+            )
+            .into());
+        }
+        return Ok(at.value);
+    }
+    Ok(folding::divisors(channels).into_iter().find(|&lanes| quick(lanes)).unwrap_or(channels))
+}
+
+/// The unit that makes codes: as wished where it can, else the one with fewer look-up tables.
+fn requantize_unit(
+    layer: &Layer,
+    requantization: &Requantization,
+    channel_groups: u64,
+    sum_bits: u32,
+) -> Result<RequantizeUnit, Diagnostics> {
+    let codes = requantization.codes.max() - requantization.codes.min() + 1;
+    let fits_thresholds = codes <= MAX_THRESHOLD_CODES;
+    let shift = match &requantization.form {
+        Form::Shift(shift) => Some(shift),
+        Form::Thresholds(_) => None,
+    };
+    if let Some(at) = &layer.hardware.requantize {
+        let reason = match at.value {
+            RequantizeUnit::Rescale if shift.is_none() => Some("no multiply and shift equals this layer's rule".to_owned()),
+            RequantizeUnit::Thresholds if !fits_thresholds => {
+                Some(format!("{codes} codes are more than the {MAX_THRESHOLD_CODES} that a search handles"))
+            }
+            RequantizeUnit::Rescale | RequantizeUnit::Thresholds => None,
+        };
+        return match reason {
+            None => Ok(at.value),
+            Some(reason) => Err(Diagnostic::new(
+                Code::Hardware,
+                at.place.clone(),
+                format!("`{}`: {reason}", layer.name),
+                "leave `requantize` out to have it chosen",
+            )
+            .into()),
+        };
+    }
+    match (shift, fits_thresholds) {
+        (Some(shift), true) => {
+            Ok(if folding::threshold_luts(codes, channel_groups, sum_bits) <= folding::rescale_luts(shift, channel_groups, sum_bits) {
+                RequantizeUnit::Thresholds
+            } else {
+                RequantizeUnit::Rescale
+            })
+        }
+        (Some(_), false) => Ok(RequantizeUnit::Rescale),
+        (None, true) => Ok(RequantizeUnit::Thresholds),
+        (None, false) => Err(wrong(
+            layer,
+            Code::Hardware,
+            &format!("{codes} codes need a multiply and shift, but none equals this layer's rule"),
+            "narrow the output format",
+        )
+        .into()),
+    }
+}
+
+fn wrong(layer: &Layer, code: Code, message: &str, help: &str) -> Diagnostic {
+    Diagnostic::new(code, layer.place.clone(), format!("`{}`: {message}", layer.name), help)
+}
+
+fn divisor_list(number: u64) -> String {
+    let divisors = folding::divisors(number);
+    let shown: Vec<String> = divisors.iter().take(16).map(u64::to_string).collect();
+    let more = if divisors.len() > 16 { ", ..." } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
+
+fn request(layer: &Layer, bound: &BoundLayer) -> HardwareRequest {
+    let place = &layer.place;
+    fn at<T>(value: T, place: &network::Place) -> Option<At<T>> {
+        Some(At::new(value, place.clone()))
+    }
+    match bound {
+        BoundLayer::Matrix(matrix) => HardwareRequest {
+            kind: at(matrix.kind, place),
+            pe: at(matrix.pe, place),
+            simd: at(matrix.simd, place),
+            multiplier: if matrix.kind == PeKind::Mac { at(matrix.multiplier, place) } else { None },
+            memory: at(matrix.memory, place),
+            requantize: matrix.unit.and_then(|unit| at(unit, place)),
+        },
+        BoundLayer::Pool { lanes } | BoundLayer::Argmax { lanes } => {
+            HardwareRequest { pe: at(*lanes, place), ..HardwareRequest::default() }
+        }
+        BoundLayer::Requantize { lanes, unit, multiplier } => HardwareRequest {
+            pe: at(*lanes, place),
+            multiplier: at(*multiplier, place),
+            requantize: at(*unit, place),
+            ..HardwareRequest::default()
+        },
+    }
+}
+
+/// Positions of the output that a matrix layer computes one after another.
+pub(crate) fn positions(output: Shape) -> u64 {
+    output.positions()
+}

@@ -1,0 +1,96 @@
+//! The hand-written RTL library as it is compiled into hwgen.
+//!
+//! A design copies the modules it instantiates, and the modules those instantiate, into its own folder.
+
+use std::collections::BTreeSet;
+
+/// One library module.
+#[derive(Clone, Copy, Debug)]
+pub struct LibraryModule {
+    /// Module name; the file is `<name>.v`.
+    pub name: &'static str,
+    /// Verilog text.
+    pub text: &'static str,
+}
+
+macro_rules! library {
+    ($($folder:literal / $name:literal),+ $(,)?) => {
+        /// Every module of the library, in an order in which each comes after the ones it instantiates.
+        pub const LIBRARY: &[LibraryModule] = &[
+            $(LibraryModule {
+                name: $name,
+                text: include_str!(concat!("../rtl/", $folder, "/", $name, ".v")),
+            }),+
+        ];
+    };
+}
+
+library! {
+    "include" / "hwgen_stream_check",
+    "include" / "hwgen_frame_check",
+    "mem" / "hwgen_ram",
+    "mem" / "hwgen_rom",
+    "stream" / "hwgen_counter",
+    "stream" / "hwgen_delay",
+    "stream" / "hwgen_fifo",
+    "stream" / "hwgen_credit_fifo",
+    "stream" / "hwgen_register_slice",
+    "stream" / "hwgen_width_adapter",
+    "pe" / "hwgen_matrix_control",
+}
+
+/// The named modules and everything they instantiate, in the library's order.
+pub fn closure<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<LibraryModule> {
+    let mut wanted: BTreeSet<&str> = names.into_iter().collect();
+    // Modules come after the ones they instantiate, so one pass from the end finds them all.
+    for module in LIBRARY.iter().rev() {
+        if wanted.contains(module.name) {
+            for other in LIBRARY.iter().filter(|other| other.name != module.name) {
+                if instantiates(module.text, other.name) {
+                    wanted.insert(other.name);
+                }
+            }
+        }
+    }
+    LIBRARY.iter().filter(|module| wanted.contains(module.name)).copied().collect()
+}
+
+/// Whether a line of `text` begins an instance of `module`.
+fn instantiates(text: &str, module: &str) -> bool {
+    text.lines().any(|line| {
+        line.trim_start().strip_prefix(module).is_some_and(|rest| rest.trim_start().starts_with("#(") || rest.starts_with(" u_"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_come_after_the_ones_they_instantiate() {
+        for (index, module) in LIBRARY.iter().enumerate() {
+            for later in &LIBRARY[index + 1..] {
+                assert!(!instantiates(module.text, later.name), "{} stands before {}", module.name, later.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_is_listed() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("rtl");
+        let mut files = BTreeSet::new();
+        for folder in std::fs::read_dir(root).unwrap() {
+            for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+                files.insert(file.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned());
+            }
+        }
+        let listed: BTreeSet<String> = LIBRARY.iter().map(|module| module.name.to_owned()).collect();
+        assert_eq!(listed, files);
+    }
+
+    #[test]
+    fn a_closure_holds_what_is_instantiated() {
+        let names: Vec<&str> = closure(["hwgen_credit_fifo"]).iter().map(|module| module.name).collect();
+        assert!(names.contains(&"hwgen_fifo") && names.contains(&"hwgen_counter"), "{names:?}");
+    }
+}

@@ -1,0 +1,201 @@
+//! Cycle-exact timing of the RTL library: one twin per module, and a
+//! token-level simulator that composes them.
+//!
+//! Input: a [`Graph`] of twins and a run (frames, stall pattern). Output: a
+//! [`Report`] of cycles. Words carry no data. A twin is written from the
+//! module's contract (the header of its RTL file); nothing here reads RTL or a
+//! simulator's output.
+//!
+//! Each twin is an automaton that is seen once a cycle: its offered outputs are
+//! a function of its state, its readiness one of its state and (where the RTL
+//! declares such a path) of the readiness behind it, and a clock edge moves it
+//! on by which words moved.
+
+mod credit;
+mod graph;
+mod matrix;
+mod pool;
+mod simulate;
+pub mod stall;
+mod stream;
+mod window;
+
+pub use graph::{Graph, GraphError, ModuleId};
+pub use matrix::Matrix;
+pub use pool::{Argmax, MaxPool, MaxReduce};
+pub use simulate::{Report, Run, RunError, Wait, WaitReason};
+pub use stall::Stalls;
+pub use stream::{Fifo, Fork, WidthAdapter};
+pub use window::{SlidingWindow, WindowShape};
+
+/// A module's timing twin in its state after reset.
+///
+/// Masks hold one bit for each port, port 0 lowest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Twin {
+    /// `hwgen_fifo`, `hwgen_register_slice`.
+    Fifo(Fifo),
+    /// `hwgen_width_adapter`.
+    WidthAdapter(WidthAdapter),
+    /// `hwgen_fork`.
+    Fork(Fork),
+    /// `hwgen_matrix_control`, a datapath, `hwgen_credit_fifo`.
+    Matrix(Matrix),
+    /// `hwgen_sliding_window`.
+    SlidingWindow(SlidingWindow),
+    /// `hwgen_max_pool`.
+    MaxPool(MaxPool),
+    /// `hwgen_max_reduce`.
+    MaxReduce(MaxReduce),
+    /// `hwgen_argmax`.
+    Argmax(Argmax),
+}
+
+impl Twin {
+    /// Number of input streams.
+    pub fn inputs(&self) -> usize {
+        1
+    }
+
+    /// Number of output streams.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Twin::Fork(fork) => fork.outputs(),
+            Twin::Fifo(_)
+            | Twin::WidthAdapter(_)
+            | Twin::Matrix(_)
+            | Twin::SlidingWindow(_)
+            | Twin::MaxPool(_)
+            | Twin::MaxReduce(_)
+            | Twin::Argmax(_) => 1,
+        }
+    }
+
+    /// Which outputs offer a word in this cycle.
+    #[inline]
+    pub fn valid(&self) -> u32 {
+        match self {
+            Twin::Fifo(twin) => u32::from(twin.valid()),
+            Twin::WidthAdapter(twin) => u32::from(twin.valid()),
+            Twin::Fork(twin) => twin.valid(),
+            Twin::Matrix(twin) => u32::from(twin.valid()),
+            Twin::SlidingWindow(twin) => u32::from(twin.valid()),
+            Twin::MaxPool(twin) => u32::from(twin.valid()),
+            Twin::MaxReduce(twin) => u32::from(twin.valid()),
+            Twin::Argmax(twin) => u32::from(twin.valid()),
+        }
+    }
+
+    /// Which inputs take a word in this cycle, given which inputs are offered
+    /// one and which outputs find a ready taker.
+    #[inline]
+    pub fn ready(&self, _s_valid: u32, m_ready: u32) -> u32 {
+        match self {
+            Twin::Fifo(twin) => u32::from(twin.ready()),
+            Twin::WidthAdapter(twin) => u32::from(twin.ready(m_ready & 1 != 0)),
+            Twin::Fork(twin) => u32::from(twin.ready()),
+            Twin::Matrix(twin) => u32::from(twin.ready()),
+            Twin::SlidingWindow(twin) => u32::from(twin.ready()),
+            Twin::MaxPool(twin) => u32::from(twin.ready()),
+            Twin::MaxReduce(twin) => u32::from(twin.ready()),
+            Twin::Argmax(twin) => u32::from(twin.ready()),
+        }
+    }
+
+    /// The clock edge: which inputs took a word, which outputs gave one.
+    #[inline]
+    pub fn step(&mut self, s_moved: u32, m_moved: u32) {
+        let (took, gave) = (s_moved & 1 != 0, m_moved & 1 != 0);
+        match self {
+            Twin::Fifo(twin) => twin.step(took, gave),
+            Twin::WidthAdapter(twin) => twin.step(took, gave),
+            Twin::Fork(twin) => twin.step(took, m_moved),
+            Twin::Matrix(twin) => twin.step(took, gave),
+            Twin::SlidingWindow(twin) => twin.step(took, gave),
+            Twin::MaxPool(twin) => twin.step(took, gave),
+            Twin::MaxReduce(twin) => twin.step(took, gave),
+            Twin::Argmax(twin) => twin.step(took, gave),
+        }
+    }
+
+    /// Words (units of a width adapter) held now: what a FIFO of this depth would need.
+    #[inline]
+    pub fn occupancy(&self) -> u32 {
+        match self {
+            Twin::Fifo(twin) => twin.occupancy(),
+            Twin::WidthAdapter(twin) => twin.occupancy(),
+            Twin::Fork(twin) => twin.occupancy(),
+            Twin::Matrix(twin) => twin.occupancy(),
+            Twin::SlidingWindow(twin) => twin.occupancy(),
+            Twin::MaxPool(twin) => twin.occupancy(),
+            Twin::MaxReduce(twin) => twin.occupancy(),
+            Twin::Argmax(twin) => twin.occupancy(),
+        }
+    }
+
+    /// The most cycles it can be busy inside while no word moves on any of its streams.
+    pub fn quiet_cycles(&self) -> u64 {
+        match self {
+            Twin::Matrix(twin) => twin.quiet_cycles(),
+            Twin::SlidingWindow(twin) => twin.quiet_cycles(),
+            Twin::Fifo(_)
+            | Twin::WidthAdapter(_)
+            | Twin::Fork(_)
+            | Twin::MaxPool(_)
+            | Twin::MaxReduce(_)
+            | Twin::Argmax(_) => 16,
+        }
+    }
+}
+
+/// A parameter a twin cannot have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimingError {
+    /// Below the least legal value.
+    TooSmall {
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// Its value.
+        value: u64,
+        /// The least legal value.
+        least: u64,
+    },
+    /// Above the largest legal value.
+    TooLarge {
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// Its value.
+        value: u64,
+        /// The largest legal value.
+        limit: u64,
+    },
+}
+
+impl std::fmt::Display for TimingError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TimingError::TooSmall { parameter, value, least } => {
+                write!(f, "{parameter} is {value}, below {least}")
+            }
+            TimingError::TooLarge { parameter, value, limit } => {
+                write!(f, "{parameter} is {value}, above {limit}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for TimingError {}
+
+fn require(parameter: &'static str, value: u64, least: u64) -> Result<(), TimingError> {
+    if value < least {
+        return Err(TimingError::TooSmall { parameter, value, least });
+    }
+    Ok(())
+}
+
+fn limit(parameter: &'static str, value: u64, limit: u64) -> Result<(), TimingError> {
+    if value > limit {
+        return Err(TimingError::TooLarge { parameter, value, limit });
+    }
+    Ok(())
+}

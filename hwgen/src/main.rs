@@ -1,0 +1,2 @@
+//! hwgen
+fn main() {}

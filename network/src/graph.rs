@@ -1,0 +1,296 @@
+//! The typed integer network: what golden model and generator take.
+//!
+//! A [`Network`] can only be made by [`Network::build`], which checks that shapes and formats fit, that weights fit
+//! their declared formats and that no sum can overflow. Later stages never check again.
+
+mod check;
+mod input;
+
+pub use input::InputQuantizer;
+
+use crate::diagnostic::{At, Diagnostics, Place};
+use crate::format::Format;
+use crate::op::Op;
+use crate::range::Range;
+use crate::requantization::Requantization;
+use crate::shape::{AxisOrder, Shape};
+
+/// Index of a tensor: 0 is the network's input, layer `i` makes tensor `i + 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TensorId(pub usize);
+
+/// A tensor on the way through the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Shape in hardware order.
+    pub shape: Shape,
+    /// What its integers are.
+    pub encoding: Encoding,
+}
+
+/// What the integers of a tensor are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Codes of a format, inside a range of codes.
+    Codes {
+        /// The format.
+        format: Format,
+        /// Codes that can occur.
+        range: Range,
+    },
+    /// Exact sums.
+    Sums {
+        /// Sums that can occur in any channel.
+        range: Range,
+    },
+}
+
+impl Encoding {
+    /// Range of the integers themselves (codes or sums).
+    pub fn integers(self) -> Range {
+        match self {
+            Encoding::Codes { range, .. } | Encoding::Sums { range } => range,
+        }
+    }
+
+    /// Range of the values they mean.
+    pub fn values(self) -> Range {
+        match self {
+            Encoding::Codes { format, range } => Range::new(format.value(range.min()), format.value(range.max())),
+            Encoding::Sums { range } => range,
+        }
+    }
+
+    /// The value of one integer of the tensor.
+    pub fn value(self, integer: i64) -> i64 {
+        match self {
+            Encoding::Codes { format, .. } => format.value(integer),
+            Encoding::Sums { .. } => integer,
+        }
+    }
+
+    /// Width of an element on wires.
+    pub fn bits(self) -> u32 {
+        match self {
+            Encoding::Codes { format, .. } => format.bits(),
+            Encoding::Sums { range } => range.bits(),
+        }
+    }
+
+    /// Whether an element on wires is two's complement.
+    pub fn is_signed(self) -> bool {
+        match self {
+            Encoding::Codes { format, .. } => format.code_is_signed(),
+            Encoding::Sums { range } => range.is_signed(),
+        }
+    }
+
+    /// The encoding as tables show it.
+    pub fn label(self) -> String {
+        match self {
+            Encoding::Codes { format, .. } => format.to_string(),
+            Encoding::Sums { range } => format!("sum{}", range.bits()),
+        }
+    }
+}
+
+/// The network's input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// The name that the model gave it; the default name of the array that holds frames.
+    pub name: String,
+    /// Shape in hardware order.
+    pub shape: Shape,
+    /// Format of the codes that enter.
+    pub format: Format,
+    /// How users order the axes of a frame.
+    pub axes: AxisOrder,
+    /// How float frames become codes; absent where only codes are taken.
+    pub quantizer: Option<InputQuantizer>,
+}
+
+/// What the network's last tensor means to the user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// The name that the model gave it.
+    pub name: String,
+    /// How users order the axes of a result.
+    pub axes: AxisOrder,
+    /// real = scale * integer + offset, one scale for each channel or one for all.
+    pub scales: Vec<f64>,
+    /// One offset for each channel or one for all.
+    pub offsets: Vec<f64>,
+    /// A step that stays on the host.
+    pub host: HostStep,
+}
+
+/// An element-wise end of a model that stays on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum HostStep {
+    /// Nothing.
+    #[default]
+    None,
+    /// Negative results become zero.
+    Relu,
+    /// 1 / (1 + exp(-x)).
+    Sigmoid,
+    /// exp(x) normalised over the channels of a position.
+    Softmax,
+}
+
+/// One layer with all its constants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// Unique name.
+    pub name: String,
+    /// Where the plan describes it.
+    pub place: Place,
+    /// The tensor it reads.
+    pub input: TensorId,
+    /// Operator with its weights.
+    pub op: Op,
+    /// How sums become codes; absent where sums (or the operator's own codes) leave.
+    pub requantization: Option<Requantization>,
+    /// What the plan asks of the hardware.
+    pub hardware: HardwareRequest,
+}
+
+/// The plan's wishes for one layer's hardware; what is absent is chosen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HardwareRequest {
+    /// PE kind.
+    pub kind: Option<At<PeKind>>,
+    /// Output channels computed at once.
+    pub pe: Option<At<u64>>,
+    /// Input elements taken at once.
+    pub simd: Option<At<u64>>,
+    /// Where products are made.
+    pub multiplier: Option<At<Multiplier>>,
+    /// Where weights lie.
+    pub memory: Option<At<Memory>>,
+    /// Which unit requantizes.
+    pub requantize: Option<At<RequantizeUnit>>,
+}
+
+/// A kind of processing element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeKind {
+    /// Integer products of any widths, summed in one bit heap or in DSP blocks.
+    Mac,
+    /// M·K binary branches by xnor and bit count.
+    Xnor,
+}
+
+/// Where products are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Multiplier {
+    /// In look-up tables.
+    Lut,
+    /// In DSP blocks.
+    Dsp,
+}
+
+/// Where a memory lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// In look-up tables.
+    Lut,
+    /// In block RAM.
+    Block,
+}
+
+/// Which unit requantizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequantizeUnit {
+    /// A pipelined search among thresholds.
+    Thresholds,
+    /// Multiply, add, shift.
+    Rescale,
+}
+
+/// All parts of a network, unchecked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkParts {
+    /// The plan's name.
+    pub name: String,
+    /// The input.
+    pub input: Input,
+    /// The layers in order; a layer reads only earlier tensors.
+    pub layers: Vec<Layer>,
+    /// The output.
+    pub output: Output,
+}
+
+/// A checked network: ordered, every tensor with shape and exact range, no overflow possible.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    parts: NetworkParts,
+    tensors: Vec<Tensor>,
+    sums: Vec<Option<SumRanges>>,
+}
+
+/// Exact ranges of a layer's sums before requantization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SumRanges {
+    /// One range for each output channel.
+    pub channels: Vec<Range>,
+    /// The smallest range that holds them all.
+    pub all: Range,
+}
+
+impl Network {
+    /// Checks all parts and derives shapes and ranges; reports every fault found.
+    pub fn build(parts: NetworkParts) -> Result<Network, Diagnostics> {
+        check::check(parts)
+    }
+
+    /// The plan's name.
+    pub fn name(&self) -> &str {
+        &self.parts.name
+    }
+
+    /// The input.
+    pub fn input(&self) -> &Input {
+        &self.parts.input
+    }
+
+    /// The output.
+    pub fn output(&self) -> &Output {
+        &self.parts.output
+    }
+
+    /// The layers in order.
+    pub fn layers(&self) -> &[Layer] {
+        &self.parts.layers
+    }
+
+    /// All tensors: the input, then one for each layer.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// The tensor that a layer reads.
+    pub fn layer_input(&self, layer: &Layer) -> &Tensor {
+        &self.tensors[layer.input.0]
+    }
+
+    /// The tensor that the layer at `index` makes.
+    pub fn layer_output(&self, index: usize) -> &Tensor {
+        &self.tensors[index + 1]
+    }
+
+    /// The last tensor.
+    pub fn output_tensor(&self) -> &Tensor {
+        &self.tensors[self.tensors.len() - 1]
+    }
+
+    /// Exact ranges of the sums of the layer at `index`, where it makes sums.
+    pub fn sums(&self, index: usize) -> Option<&SumRanges> {
+        self.sums.get(index).and_then(Option::as_ref)
+    }
+
+    /// The unchecked parts, for example to change hardware wishes and build again.
+    pub fn into_parts(self) -> NetworkParts {
+        self.parts
+    }
+}

@@ -1,0 +1,186 @@
+//! `manifest.json`: what an emitted design is and how to drive and observe it.
+//!
+//! Written by the generator, read by the simulator and by a user's scripts; the simulator knows nothing else of a
+//! design. Paths are relative to the folder of the manifest and use `/`.
+
+use serde::{Deserialize, Serialize};
+
+/// The version this build writes and reads.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// One emitted design.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of this document, [`MANIFEST_VERSION`].
+    pub hwgen: u32,
+    /// The plan's name.
+    pub name: String,
+    /// SHA-256 of the plan document and its arrays, in hex.
+    pub plan_sha256: String,
+    /// Name of the top module.
+    pub top: String,
+    /// Verilog files, in an order that reads without forward references.
+    pub sources: Vec<String>,
+    /// Memory images that the sources read with `$readmemh`.
+    pub memories: Vec<String>,
+    /// The AXI4-Stream input `s_axis_*`.
+    pub input: StreamPort,
+    /// The AXI4-Stream output `m_axis_*`.
+    pub output: StreamPort,
+    /// Every stream between two modules, from input to output.
+    pub edges: Vec<Edge>,
+    /// What was predicted for runs without stalls.
+    pub timing: Timing,
+    /// One row for each layer, as shown to people.
+    pub layers: Vec<LayerRow>,
+}
+
+/// One AXI4-Stream port of the top.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamPort {
+    /// How elements are packed into words; element 0 is in the lowest bits.
+    pub word: Word,
+    /// Width of `tdata`: the word padded to whole bytes.
+    pub tdata_bits: u32,
+    /// Words in one frame; `tlast` marks the last.
+    pub words_per_frame: u64,
+}
+
+/// How the elements of a stream are packed into one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Word {
+    /// Elements in one word.
+    pub lanes: u32,
+    /// Bits of one element.
+    pub lane_bits: u32,
+    /// Whether an element is two's complement.
+    pub signed: bool,
+}
+
+impl Word {
+    /// Bits of one word.
+    pub fn bits(&self) -> u32 {
+        self.lanes * self.lane_bits
+    }
+}
+
+/// A stream inside the design that the simulator observes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edge {
+    /// Unique name: the producing instance, for example `conv1.window`.
+    pub name: String,
+    /// The plan's layer that the producer belongs to.
+    pub layer: String,
+    /// Name of the module whose nets carry the stream.
+    pub module: String,
+    /// Instance path below the top, for example `u_conv1`; empty when the nets are the top's own.
+    pub path: Vec<String>,
+    /// Net that is high when a word is offered.
+    pub valid: String,
+    /// Net that is high when a word is taken; absent where a word is taken whenever it is offered.
+    pub ready: Option<String>,
+    /// Net that carries the word.
+    pub data: String,
+    /// Packing of the word.
+    pub word: Word,
+    /// Words in one frame.
+    pub words_per_frame: u64,
+    /// What the elements mean.
+    pub content: EdgeContent,
+}
+
+/// What a stream carries, in terms of the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdgeContent {
+    /// Which integers of the network.
+    pub tensor: EdgeTensor,
+    /// In which order the elements travel.
+    pub order: EdgeOrder,
+    /// Raw element on the wires = (integer - offset) / gain; both are 1 and 0 for codes.
+    pub gain: i64,
+    /// One offset per channel, or a single one for all channels.
+    pub offset: Vec<i64>,
+}
+
+/// Integers of the network that a stream carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeTensor {
+    /// The network's input codes.
+    Input,
+    /// The codes (or, without requantization, the integers) that the named layer sends on.
+    Output(String),
+    /// The exact sums of the named layer before its requantization.
+    Accumulator(String),
+}
+
+/// The order in which elements of a tensor travel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeOrder {
+    /// Row by row, channels last.
+    Raster,
+    /// Sliding windows: for each output position, row by row, the taps row by row, channels last.
+    /// With `channel_groups` > 1 the groups of channels are the outer loop within a position.
+    Windows {
+        /// Rows and columns of output positions.
+        positions: [u64; 2],
+        /// Kernel rows and columns.
+        kernel: [u64; 2],
+        /// Step between positions, rows and columns.
+        stride: [u64; 2],
+        /// Step between taps, rows and columns.
+        dilation: [u64; 2],
+        /// Padding above and to the left.
+        padding_before: [u64; 2],
+        /// Raw element that stands for a padded tap.
+        padding_code: i64,
+        /// Groups into which channels are cut for the outer loop.
+        channel_groups: u64,
+    },
+}
+
+/// Predicted timing of the design when neither end stalls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timing {
+    /// Clock edges from the first accepted input word to the last accepted output word of one frame, both included.
+    pub first_frame_cycles: u64,
+    /// Distance between the ends of consecutive frames once the pipeline is full.
+    pub initiation_interval_cycles: u64,
+}
+
+/// One row of the layer table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerRow {
+    /// The plan's layer.
+    pub name: String,
+    /// Operator, for example `conv2d`.
+    pub op: String,
+    /// Output shape: rows, columns, channels.
+    pub shape: [u64; 3],
+    /// Format of what enters.
+    pub input: String,
+    /// Format of the weights, where there are any.
+    pub weight: Option<String>,
+    /// Format of what leaves.
+    pub output: String,
+    /// PE kind, where there is one.
+    pub kind: Option<String>,
+    /// Output channels computed at once.
+    pub pe: u64,
+    /// Input elements taken at once.
+    pub simd: u64,
+    /// Hardware form of the requantization, where there is one.
+    pub requantize: Option<String>,
+    /// Cycles that one frame occupies the layer.
+    pub cycles: u64,
+    /// Weight bits stored.
+    pub weight_bits: u64,
+}

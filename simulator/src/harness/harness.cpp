@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Drives one verilated design: stimulus with stalls, observation of every edge, protocol checks, hang detection.
+//
+// One process is one run. Every cycle settles the inputs with the clock low, samples, then raises the clock, so what is
+// sampled is what the flip-flops see at that rising edge. Cycle 0 is the first rising edge with reset released.
+#include "harness.h"
+#include "wire.h"
+
+#include <verilated_syms.h>
+
+#include <cstdio>
+#include <memory>
+#ifdef __linux__
+#include <sys/prctl.h>
+#include <csignal>
+#endif
+
+namespace {
+
+constexpr uint32_t MAGIC = 0x31475748;  // "HWG1"
+constexpr uint64_t RESET_CYCLES = 4;
+constexpr uint64_t NEVER = ~uint64_t{0};
+constexpr uint16_t AT_INPUT = 0xfffe;
+constexpr uint16_t AT_OUTPUT = 0xffff;
+constexpr uint16_t AT_NOWHERE = 0xfffd;
+constexpr uint64_t VIOLATIONS_SENT = 100;
+
+enum Tag : uint8_t { CYCLE = 1, WORD, OUTPUT, FRAME_END, VIOLATION, PROGRESS, END };
+enum Kind : uint8_t { VALID_DROPPED = 0, DATA_CHANGED, LAST_CHANGED, LAST_WRONG, EXTRA_WORD, ASSERTION, FINISHED, WARNING, FATAL };
+enum Reason : uint8_t { COMPLETE = 0, HANG, CYCLE_LIMIT, DESIGN_STOPPED, DESIGN_FATAL, BAD_MODEL };
+
+struct Request {
+    uint32_t design;
+    bool observe;
+    double stall_probability;
+    uint64_t stall_seed;
+    uint32_t random_seed;
+    uint64_t idle_limit_cycles;
+    uint64_t max_cycles;
+    uint64_t drain_cycles;
+    std::string trace_path;
+    uint64_t trace_from_cycle;
+    uint64_t trace_from_frame;
+    uint64_t trace_cycles;
+
+    explicit Request(Reader& in)
+        : design{in.number<uint32_t>()}
+        , observe{in.number<uint8_t>() != 0}
+        , stall_probability{in.number<double>()}
+        , stall_seed{in.number<uint64_t>()}
+        , random_seed{in.number<uint32_t>()}
+        , idle_limit_cycles{in.number<uint64_t>()}
+        , max_cycles{in.number<uint64_t>()}
+        , drain_cycles{in.number<uint64_t>()}
+        , trace_path{in.text()}
+        , trace_from_cycle{in.number<uint64_t>()}
+        , trace_from_frame{in.number<uint64_t>()}
+        , trace_cycles{in.number<uint64_t>()} {}
+};
+
+uint64_t splitmix64(uint64_t x) {
+    uint64_t z = x + 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+bool stalled(const Request& request, uint64_t endpoint, uint64_t cycle) {
+    if (request.stall_probability <= 0) return false;
+    const uint64_t x = request.stall_seed * 0x9E3779B97F4A7C15u + endpoint * 0xD1B54A32D192ED03u + cycle;
+    return static_cast<double>(splitmix64(x) >> 11) * 0x1p-53 < request.stall_probability;
+}
+
+// Copies a value of the model, with the bits above its width cleared.
+void copy_value(uint8_t* to, const uint8_t* from, uint32_t bits) {
+    const size_t bytes = (bits + 7) / 8;
+    std::memcpy(to, from, bytes);
+    if (bits % 8) to[bytes - 1] = static_cast<uint8_t>(to[bytes - 1] & ((1u << (bits % 8)) - 1));
+}
+
+class Run;
+Run* current = nullptr;
+
+class Run {
+    struct Edge {
+        const EdgeSpec* spec;
+        const uint8_t* valid;
+        const uint8_t* ready;
+        const uint8_t* data;
+        uint64_t words = 0;
+        bool waiting = false;
+        std::vector<uint8_t> now;
+        std::vector<uint8_t> held;
+    };
+
+    Reader& m_in;
+    Writer& m_out;
+    const Request m_request;
+    const DesignSpec& m_spec;
+    VerilatedContext m_context;
+    std::unique_ptr<Design> m_design;
+    Ports m_ports{};
+    std::vector<Edge> m_edges;
+
+    uint64_t m_cycle = 0;
+    bool m_cycle_sent = false;
+    bool m_stop = false;
+    uint64_t m_violations = 0;
+
+    // Source: `m_frame` holds the frame being sent; `m_frame_words` counts its accepted words.
+    std::vector<uint8_t> m_frame;
+    uint64_t m_frame_words = 0;
+    uint64_t m_frames_begun = 0;
+    bool m_holding = false;
+    bool m_input_ended = false;
+    uint64_t m_in_words = 0;
+    uint64_t m_first_in = NEVER;
+
+    uint64_t m_out_words = 0;
+    uint64_t m_last_out = NEVER;
+    bool m_out_waiting = false;
+    uint8_t m_out_last = 0;
+    std::vector<uint8_t> m_out_now;
+    std::vector<uint8_t> m_out_held;
+
+#if VM_TRACE
+    std::unique_ptr<TraceFile> m_trace;
+    uint64_t m_trace_left = 0;
+#endif
+
+public:
+    Run(Reader& in, Writer& out, Request request)
+        : m_in{in}
+        , m_out{out}
+        , m_request{std::move(request)}
+        , m_spec{designs[m_request.design]} {
+        current = this;
+        Verilated::threadContextp(&m_context);
+        m_context.randReset(2);
+        m_context.randSeed(static_cast<int>(m_request.random_seed & 0x7fffffffu) | 1);
+#if VM_TRACE
+        if (!m_request.trace_path.empty()) m_context.traceEverOn(true);
+#endif
+    }
+
+    void violation(Kind kind, uint16_t place, const std::string& text) {
+        if (m_violations++ >= VIOLATIONS_SENT) return;
+        m_out.number(static_cast<uint8_t>(VIOLATION));
+        m_out.number(static_cast<uint8_t>(kind));
+        m_out.number(m_cycle);
+        m_out.number(place);
+        m_out.text(text);
+    }
+
+    void design_says(Kind kind, const char* file, int line, const char* hierarchy, const char* message) {
+        std::string text = file ? file : "";
+        text += ':' + std::to_string(line);
+        if (hierarchy && *hierarchy) text += std::string{" in "} + hierarchy;
+        if (message && *message) text += std::string{": "} + message;
+        violation(kind, AT_NOWHERE, text);
+        m_stop = true;
+    }
+
+    void end(Reason reason) {
+        m_out.number(static_cast<uint8_t>(END));
+        m_out.number(static_cast<uint8_t>(reason));
+        m_out.number(m_cycle);
+        m_out.number(m_first_in);
+        m_out.number(m_last_out);
+        m_out.number(m_in_words);
+        m_out.number(m_out_words);
+        m_out.number(m_violations);
+        const bool alive = m_ports.aclk != nullptr;
+        m_out.number(static_cast<uint8_t>(alive ? *m_ports.s_valid & 1 : 0));
+        m_out.number(static_cast<uint8_t>(alive ? *m_ports.s_ready & 1 : 0));
+        m_out.number(static_cast<uint8_t>(alive ? *m_ports.m_valid & 1 : 0));
+        m_out.number(static_cast<uint8_t>(alive ? *m_ports.m_ready & 1 : 0));
+        m_out.number(static_cast<uint32_t>(m_edges.size()));
+        for (const Edge& edge : m_edges) {
+            m_out.number(edge.words);
+            m_out.number(static_cast<uint8_t>(*edge.valid & 1));
+            m_out.number(static_cast<uint8_t>(edge.ready ? *edge.ready & 1 : 1));
+        }
+        m_out.flush();
+    }
+
+    Reason run() {
+        m_design.reset(m_spec.create(&m_context));
+        if (!bind()) return BAD_MODEL;
+        *m_ports.aclk = 0;
+        *m_ports.aresetn = 0;
+        *m_ports.s_valid = 0;
+        *m_ports.m_ready = 0;
+        for (uint64_t cycle = 0; cycle < RESET_CYCLES && !m_stop; ++cycle) {
+            *m_ports.aclk = 0;
+            m_design->eval();
+            trace_low(true);
+            *m_ports.aclk = 1;
+            m_design->eval();
+            trace_high();
+            m_context.timeInc(5);
+        }
+        *m_ports.aresetn = 1;
+
+        uint64_t idle = 0;
+        uint64_t drained = 0;
+        while (!m_stop) {
+            drive();
+            *m_ports.aclk = 0;
+            m_design->eval();
+            if (m_stop) break;
+            trace_low(false);
+            const bool complete = is_complete();
+            const bool moved = sample();
+            if (complete) {
+                if (moved) violation(EXTRA_WORD, AT_NOWHERE, "a word moved after all frames had passed every edge");
+                if (++drained >= m_request.drain_cycles) {
+                    check_counts();
+                    return COMPLETE;
+                }
+            } else {
+                idle = moved ? 0 : idle + 1;
+                if (idle >= m_request.idle_limit_cycles) return HANG;
+            }
+            if (m_cycle + 1 >= m_request.max_cycles) return CYCLE_LIMIT;
+            *m_ports.aclk = 1;
+            m_design->eval();
+            trace_high();
+            m_context.timeInc(5);
+            ++m_cycle;
+            m_cycle_sent = false;
+            if (m_cycle % 4096 == 0 && m_out.is_stale()) {
+                m_out.number(static_cast<uint8_t>(PROGRESS));
+                m_out.number(m_cycle);
+                m_out.number(m_out_words / m_spec.m_words_per_frame);
+                m_out.flush();
+            }
+        }
+        return DESIGN_STOPPED;
+    }
+
+    void close() {
+        m_design->finish();
+#if VM_TRACE
+        if (m_trace) m_trace->close();
+#endif
+    }
+
+private:
+    const uint8_t* find(const char* scope_name, const char* net, uint32_t bits) {
+        const VerilatedScope* const scope = m_context.scopeFind(scope_name);
+        const VerilatedVar* const var = scope ? scope->varFind(net) : nullptr;
+        if (!var) {
+            violation(FATAL, AT_NOWHERE, std::string{"no net "} + scope_name + '.' + net + " in the verilated model");
+            return nullptr;
+        }
+        const uint32_t found = var->dims() == 0 ? 1 : static_cast<uint32_t>(var->packed().elements());
+        if (var->udims() != 0 || found != bits) {
+            violation(FATAL, AT_NOWHERE, std::string{scope_name} + '.' + net + " has " + std::to_string(found)
+                          + " bits, the manifest says " + std::to_string(bits));
+            return nullptr;
+        }
+        return static_cast<const uint8_t*>(var->datap());
+    }
+
+    bool bind() {
+        m_ports = m_design->ports();
+        bool good = find(m_spec.scope, "s_axis_tdata", m_spec.s_data_bits) && find(m_spec.scope, "m_axis_tdata", m_spec.m_data_bits);
+        for (size_t index = 0; index < m_spec.edges_count; ++index) {
+            const EdgeSpec& spec = m_spec.edges[index];
+            Edge edge{};
+            edge.spec = &spec;
+            edge.valid = find(spec.scope, spec.valid, 1);
+            edge.ready = spec.ready ? find(spec.scope, spec.ready, 1) : nullptr;
+            edge.data = find(spec.scope, spec.data, spec.bits);
+            edge.now.resize((spec.bits + 7) / 8);
+            edge.held.resize(edge.now.size());
+            if (edge.valid && edge.data && (edge.ready || !spec.ready)) {
+                m_edges.push_back(std::move(edge));
+            } else {
+                good = false;
+            }
+        }
+        const size_t s_bytes = m_spec.s_data_bits / 8, m_bytes = m_spec.m_data_bits / 8;
+        if (good && (s_bytes > m_ports.s_data_bytes || m_bytes > m_ports.m_data_bytes)) good = false;
+        if (!good) {
+            m_edges.clear();
+            m_ports = Ports{};
+            return false;
+        }
+        m_frame.resize(s_bytes * m_spec.s_words_per_frame);
+        m_frame_words = m_spec.s_words_per_frame;
+        m_out_now.resize(m_bytes);
+        m_out_held.resize(m_bytes);
+        return true;
+    }
+
+    // True when a word is there to be offered; reads the next frame when the last one has been sent.
+    bool has_word() {
+        if (m_frame_words < m_spec.s_words_per_frame) return true;
+        if (m_input_ended) return false;
+        // Whoever sends the frames may wait for these records first.
+        if (!m_in.has(1 + m_frame.size())) m_out.flush();
+        if (m_in.number<uint8_t>() == 0) {
+            m_input_ended = true;
+            return false;
+        }
+        m_in.bytes(m_frame.data(), m_frame.size());
+        m_frame_words = 0;
+        ++m_frames_begun;
+        return true;
+    }
+
+    void drive() {
+        if (!m_holding) {
+            const size_t bytes = m_spec.s_data_bits / 8;
+            if (has_word() && !stalled(m_request, 0, m_cycle)) {
+                std::memcpy(m_ports.s_data, m_frame.data() + m_frame_words * bytes, bytes);
+                *m_ports.s_last = m_frame_words + 1 == m_spec.s_words_per_frame;
+                *m_ports.s_valid = 1;
+                m_holding = true;
+            } else if (*m_ports.s_valid) {
+                // What stands on the wires without valid means nothing: make it differ from the last word.
+                for (size_t byte = 0; byte < bytes; ++byte) m_ports.s_data[byte] = static_cast<uint8_t>(~m_ports.s_data[byte]);
+                *m_ports.s_last = !*m_ports.s_last;
+                *m_ports.s_valid = 0;
+            }
+        }
+        *m_ports.m_ready = !stalled(m_request, 1, m_cycle);
+    }
+
+    void stamp() {
+        if (m_cycle_sent) return;
+        m_cycle_sent = true;
+        m_out.number(static_cast<uint8_t>(CYCLE));
+        m_out.number(m_cycle);
+    }
+
+    bool sample() {
+        bool moved = false;
+        if (m_holding && (*m_ports.s_ready & 1)) {
+            moved = true;
+            m_holding = false;
+            ++m_frame_words;
+            ++m_in_words;
+            if (m_first_in == NEVER) m_first_in = m_cycle;
+        }
+        for (size_t index = 0; index < m_edges.size(); ++index) {
+            Edge& edge = m_edges[index];
+            const bool valid = *edge.valid & 1;
+            if (!valid) {
+                if (edge.waiting) {
+                    edge.waiting = false;
+                    violation(VALID_DROPPED, static_cast<uint16_t>(index), "valid fell before the word was taken");
+                }
+                continue;
+            }
+            copy_value(edge.now.data(), edge.data, edge.spec->bits);
+            if (edge.waiting && edge.now != edge.held) {
+                violation(DATA_CHANGED, static_cast<uint16_t>(index), "data changed while the word waited");
+            }
+            if (edge.ready && !(*edge.ready & 1)) {
+                edge.waiting = true;
+                edge.held = edge.now;
+                continue;
+            }
+            edge.waiting = false;
+            ++edge.words;
+            moved = true;
+            if (m_request.observe) {
+                stamp();
+                m_out.number(static_cast<uint8_t>(WORD));
+                m_out.number(static_cast<uint16_t>(index));
+                m_out.bytes(edge.now.data(), edge.now.size());
+            }
+        }
+        return sample_output() || moved;
+    }
+
+    bool sample_output() {
+        const bool valid = *m_ports.m_valid & 1;
+        const uint8_t last = *m_ports.m_last & 1;
+        if (m_out_waiting && !valid) violation(VALID_DROPPED, AT_OUTPUT, "m_axis_tvalid fell before the word was taken");
+        if (!valid) {
+            m_out_waiting = false;
+            return false;
+        }
+        copy_value(m_out_now.data(), m_ports.m_data, m_spec.m_data_bits);
+        if (m_out_waiting && m_out_now != m_out_held) violation(DATA_CHANGED, AT_OUTPUT, "m_axis_tdata changed while the word waited");
+        if (m_out_waiting && last != m_out_last) violation(LAST_CHANGED, AT_OUTPUT, "m_axis_tlast changed while the word waited");
+        if (!(*m_ports.m_ready & 1)) {
+            m_out_waiting = true;
+            m_out_held = m_out_now;
+            m_out_last = last;
+            return false;
+        }
+        m_out_waiting = false;
+        ++m_out_words;
+        m_last_out = m_cycle;
+        stamp();
+        m_out.number(static_cast<uint8_t>(OUTPUT));
+        m_out.number(last);
+        m_out.bytes(m_out_now.data(), m_out_now.size());
+        const bool ends = m_out_words % m_spec.m_words_per_frame == 0;
+        if (last != (ends ? 1 : 0)) {
+            violation(LAST_WRONG, AT_OUTPUT, std::string{"m_axis_tlast is "} + (last ? "high" : "low") + " at word "
+                          + std::to_string((m_out_words - 1) % m_spec.m_words_per_frame) + " of "
+                          + std::to_string(m_spec.m_words_per_frame));
+        }
+        if (ends) {
+            m_out.number(static_cast<uint8_t>(FRAME_END));
+            m_out.number(m_out_words / m_spec.m_words_per_frame - 1);
+            m_out.number(m_cycle);
+        }
+        return true;
+    }
+
+    // All frames that were sent have passed every edge and left the design.
+    bool is_complete() const {
+        if (!m_input_ended || m_holding) return false;
+        if (m_out_words < m_frames_begun * m_spec.m_words_per_frame) return false;
+        for (const Edge& edge : m_edges) {
+            if (edge.words < m_frames_begun * edge.spec->words_per_frame) return false;
+        }
+        return true;
+    }
+
+    void check_counts() {
+        for (size_t index = 0; index < m_edges.size(); ++index) {
+            const Edge& edge = m_edges[index];
+            const uint64_t expected = m_frames_begun * edge.spec->words_per_frame;
+            if (edge.words > expected) {
+                violation(EXTRA_WORD, static_cast<uint16_t>(index),
+                          std::to_string(edge.words) + " words moved, not " + std::to_string(expected));
+            }
+        }
+    }
+
+    void trace_low(bool in_reset) {
+#if VM_TRACE
+        if (m_request.trace_path.empty()) return;
+        if (!m_trace) {
+            const bool begins = m_request.trace_from_frame != NEVER ? !in_reset && m_frames_begun > m_request.trace_from_frame
+                                                                    : m_request.trace_from_cycle == 0
+                                                                          || (!in_reset && m_cycle >= m_request.trace_from_cycle);
+            if (!begins) return;
+            m_trace = std::make_unique<TraceFile>();
+            m_design->trace(m_trace.get());
+            m_trace->open(m_request.trace_path.c_str());
+            if (!m_trace->isOpen()) {
+                violation(FATAL, AT_NOWHERE, "cannot write the trace file " + m_request.trace_path);
+                m_stop = true;
+                return;
+            }
+            m_trace_left = m_request.trace_cycles;
+        }
+        if (m_trace_left) m_trace->dump(m_context.time());
+#endif
+        m_context.timeInc(5);
+    }
+
+    void trace_high() {
+#if VM_TRACE
+        if (!m_trace || !m_trace_left) return;
+        m_trace->dump(m_context.time());
+        if (--m_trace_left == 0) m_trace->flush();
+#endif
+    }
+};
+
+}  // namespace
+
+void vl_finish(const char* file, int line, const char* hierarchy) VL_MT_UNSAFE {
+    if (current) current->design_says(FINISHED, file, line, hierarchy, "");
+}
+
+void vl_stop(const char* file, int line, const char* hierarchy) VL_MT_UNSAFE {
+    if (current) current->design_says(ASSERTION, file, line, hierarchy, "");
+}
+
+void vl_warn(const char* file, int line, const char* hierarchy, const char* message) VL_MT_UNSAFE {
+    if (current) current->design_says(WARNING, file, line, hierarchy, message);
+}
+
+void vl_fatal(const char* file, int line, const char* hierarchy, const char* message) VL_MT_UNSAFE {
+    if (current) {
+        current->design_says(FATAL, file, line, hierarchy, message);
+        current->end(DESIGN_FATAL);
+    }
+    std::fflush(stdout);
+    ::_exit(0);
+}
+
+int main() {
+#ifdef __linux__
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+    // The design's own $display goes to standard error, so that only records travel on the pipe.
+    const int records = ::dup(1);
+    if (records < 0 || ::dup2(2, 1) < 0) return 1;
+    Reader in;
+    Writer out{records};
+    if (in.number<uint32_t>() != MAGIC) return 2;
+    Request request{in};
+    if (request.design >= designs_count) return 2;
+    // The run outlives main's exit on purpose: a model need not be torn down.
+    auto* const run = new Run{in, out, std::move(request)};
+    const Reason reason = run->run();
+    run->end(reason);
+    run->close();
+    std::fflush(stdout);
+    ::_exit(0);
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What the generated glue (`glue.cpp`, one per build) and the fixed harness (`harness.cpp`) agree on.
+//
+// The glue wraps each verilated top in a `Design` and lists all of them, with their edges, in `designs`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <verilated.h>
+
+#if VM_TRACE
+#if VM_TRACE_FST
+#include <verilated_fst_c.h>
+using TraceFile = VerilatedFstC;
+#else
+#include <verilated_vcd_c.h>
+using TraceFile = VerilatedVcdC;
+#endif
+#endif
+
+// The AXI4-Stream ports of one verilated top, as pointers into the model; `tdata` is little-endian bytes.
+struct Ports {
+    uint8_t* aclk;
+    uint8_t* aresetn;
+    uint8_t* s_valid;
+    const uint8_t* s_ready;
+    uint8_t* s_data;
+    uint8_t* s_last;
+    const uint8_t* m_valid;
+    uint8_t* m_ready;
+    const uint8_t* m_data;
+    const uint8_t* m_last;
+    size_t s_data_bytes;  // storage, not width
+    size_t m_data_bytes;
+};
+
+class Design {
+public:
+    virtual ~Design() = default;
+    virtual Ports ports() = 0;
+    virtual void eval() = 0;
+    virtual void finish() = 0;
+#if VM_TRACE
+    virtual void trace(TraceFile* file) = 0;
+#endif
+};
+
+template <typename Top>
+class Wrapped final : public Design {
+    Top m_top;
+
+    template <typename Port>
+    static uint8_t* at(Port& port) {
+        return reinterpret_cast<uint8_t*>(&port);
+    }
+
+public:
+    explicit Wrapped(VerilatedContext* context)
+        : m_top{context, "TOP"} {}
+    static Design* create(VerilatedContext* context) { return new Wrapped{context}; }
+    Ports ports() override {
+        return {at(m_top.aclk), at(m_top.aresetn), at(m_top.s_axis_tvalid), at(m_top.s_axis_tready), at(m_top.s_axis_tdata),
+            at(m_top.s_axis_tlast), at(m_top.m_axis_tvalid), at(m_top.m_axis_tready), at(m_top.m_axis_tdata),
+            at(m_top.m_axis_tlast), sizeof m_top.s_axis_tdata, sizeof m_top.m_axis_tdata};
+    }
+    void eval() override { m_top.eval(); }
+    void finish() override { m_top.final(); }
+#if VM_TRACE
+    void trace(TraceFile* file) override { m_top.trace(file, 99); }
+#endif
+};
+
+struct EdgeSpec {
+    const char* scope;  // "TOP.top.u_instance"
+    const char* valid;
+    const char* ready;  // nullptr where a word is taken whenever it is offered
+    const char* data;
+    uint32_t bits;
+    uint64_t words_per_frame;
+};
+
+struct DesignSpec {
+    Design* (*create)(VerilatedContext* context);
+    const char* scope;  // "TOP.top"
+    uint32_t s_data_bits;
+    uint32_t m_data_bits;
+    uint64_t s_words_per_frame;
+    uint64_t m_words_per_frame;
+    const EdgeSpec* edges;
+    size_t edges_count;
+};
+
+extern const DesignSpec designs[];
+extern const size_t designs_count;

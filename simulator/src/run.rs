@@ -1,0 +1,451 @@
+//! One run of one design: frames in, events and a report out.
+
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use network::manifest::Manifest;
+
+use crate::process::tail;
+use crate::protocol::{AT_OUTPUT, Decoder, NEVER, Reason, Record, RequestHeader, Summary};
+use crate::report::{EdgeReport, End, Hang, SimReport, StreamState, Violation, constant_distance};
+use crate::words::{frame_bytes, word_bytes};
+use crate::{Cancel, DesignFolder, Model, SimulatorError, TraceFormat};
+
+/// Bytes of the design's own output that are kept.
+const MESSAGE_BYTES: usize = 64 << 10;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    /// Index of the design in the model.
+    pub design: usize,
+    /// Send every word of every edge as an event; without, only the output's.
+    pub observe_edges: bool,
+    /// When both ends do nothing.
+    pub stalls: Stalls,
+    /// Seed of what flip-flops and memories hold before reset.
+    pub random_seed: u32,
+    /// The run is a hang when no word has moved anywhere for so many cycles while work is pending.
+    pub idle_limit_cycles: u64,
+    /// The run ends after so many cycles.
+    pub max_cycles: Option<u64>,
+    /// Cycles after the last word in which any further word is a violation.
+    pub drain_cycles: u64,
+    /// Where to write a trace; the model must have been built for its format.
+    pub trace: Option<Trace>,
+    /// Ends the run.
+    pub cancel: Cancel,
+}
+
+impl RunRequest {
+    /// All edges observed, no stalls, a generous limit on idle cycles, no trace.
+    pub fn new(design: usize) -> Self {
+        Self {
+            design,
+            observe_edges: true,
+            stalls: Stalls::default(),
+            random_seed: 1,
+            idle_limit_cycles: 200_000,
+            max_cycles: None,
+            drain_cycles: 64,
+            trace: None,
+            cancel: Cancel::new(),
+        }
+    }
+}
+
+/// The stall pattern of [`crate::stall::is_stalled`] at both ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stalls {
+    /// Share of stalled cycles, in 0..=1.
+    pub probability: f64,
+    /// Seed of the pattern.
+    pub seed: u64,
+}
+
+/// A window of a run to trace.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// The file; its ending chooses the format. It appears whole, when the run ends.
+    pub path: PathBuf,
+    /// Where the window begins.
+    pub from: TraceFrom,
+    /// Its length; the whole rest where absent.
+    pub cycles: Option<u64>,
+}
+
+/// Where a trace begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceFrom {
+    /// With the reset.
+    Reset,
+    /// With this cycle.
+    Cycle(u64),
+    /// When the source has fetched this frame, counted from 0, to offer its first word.
+    Frame(u64),
+}
+
+/// What happened during a run, in the order of cycles.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event<'a> {
+    /// A word moved on an edge.
+    Word {
+        /// Index in the manifest's `edges`.
+        edge: usize,
+        /// Number of the word on this edge, from 0.
+        index: u64,
+        /// The rising edge at which it moved.
+        cycle: u64,
+        /// The word, little-endian; bits above its width are 0.
+        data: &'a [u8],
+    },
+    /// A word was taken at `m_axis`.
+    Output {
+        /// Number of the word, from 0.
+        index: u64,
+        /// The rising edge at which it moved.
+        cycle: u64,
+        /// `m_axis_tdata`.
+        data: &'a [u8],
+        /// `m_axis_tlast`.
+        last: bool,
+    },
+    /// The output has finished a frame.
+    FrameEnd {
+        /// Number of the frame, from 0.
+        frame: u64,
+        /// The cycle of its last word.
+        cycle: u64,
+    },
+    /// A rule was broken; it is in the report too.
+    Violation(&'a Violation),
+    /// Nothing but time has passed.
+    Progress {
+        /// The current cycle.
+        cycle: u64,
+        /// Finished frames.
+        frames: u64,
+    },
+}
+
+impl Model {
+    /// Runs one design on `frames` (each `words_per_frame` words of `tdata_bits / 8` bytes, as
+    /// [`crate::words::pack_frame`] makes them), taken one by one as the design takes them, back to back.
+    ///
+    /// The model runs in the design's folder. When `event` breaks, the run ends as [`End::Stopped`].
+    ///
+    /// # Errors
+    /// A frame of the wrong length, a missing memory image, a model that breaks off, or a cancel. A design that misbehaves
+    /// is no error: see the report.
+    pub fn run(
+        &self,
+        request: &RunRequest,
+        frames: impl Iterator<Item = Vec<u8>> + Send,
+        event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<SimReport, SimulatorError> {
+        let design = self
+            .designs
+            .get(request.design)
+            .ok_or_else(|| SimulatorError::Request(format!("the model holds no design {}", request.design)))?;
+        let trace = request.trace.as_ref().map(|trace| PartialFile::new(&trace.path)).transpose()?;
+        let header = self.header(request, trace.as_ref())?;
+        check_memories(design)?;
+        request.cancel.check()?;
+        let mut child = Command::new(&self.executable)
+            .current_dir(design.folder())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(SimulatorError::io(&self.executable))?;
+        let (Some(to_child), Some(from_child), Some(messages)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+            return Err(SimulatorError::Request("the model has no pipes".into()));
+        };
+        let child = Mutex::new(KillOnDrop(child));
+        let kill = || child.lock().unwrap_or_else(PoisonError::into_inner).kill();
+        let report = std::thread::scope(|scope| {
+            let (done, waits) = mpsc::channel();
+            scope.spawn(|| watch(waits, &request.cancel, kill));
+            let bytes = frame_bytes(&design.manifest().input);
+            let sender = scope.spawn(move || send(to_child, &header, bytes, frames));
+            let listener = scope.spawn(move || listen(messages));
+            let mut session = Session::new(design.manifest(), event);
+            let outcome = session.follow(from_child);
+            if !matches!(outcome, Ok(Some(_))) {
+                kill();
+            }
+            let messages = listener.join().unwrap_or_default();
+            let sent = sender.join().unwrap_or(Ok(()));
+            drop(done);
+            request.cancel.check()?;
+            sent?;
+            let summary = outcome.map_err(|error| SimulatorError::Broken {
+                design: design.manifest().name.clone(),
+                problem: child.lock().unwrap_or_else(PoisonError::into_inner).ended(&error),
+                text: messages.clone(),
+            })?;
+            Ok(session.report(summary.as_deref(), messages))
+        })?;
+        if let Some(trace) = trace {
+            trace.publish()?;
+        }
+        Ok(report)
+    }
+
+    fn header(&self, request: &RunRequest, trace: Option<&PartialFile>) -> Result<RequestHeader, SimulatorError> {
+        if !(0.0..=1.0).contains(&request.stalls.probability) {
+            return Err(SimulatorError::Request(format!("a stall probability is in 0..=1, not {}", request.stalls.probability)));
+        }
+        if let Some(trace) = &request.trace
+            && self.trace != Some(TraceFormat::of(&trace.path)?)
+        {
+            return Err(SimulatorError::Request(format!("{}: the model was not built to write it", trace.path.display())));
+        }
+        let (trace_from_cycle, trace_from_frame) = match request.trace.as_ref().map(|trace| trace.from) {
+            None | Some(TraceFrom::Reset) => (0, NEVER),
+            Some(TraceFrom::Cycle(cycle)) => (cycle, NEVER),
+            Some(TraceFrom::Frame(frame)) => (0, frame),
+        };
+        Ok(RequestHeader {
+            design: request.design as u32,
+            observe: request.observe_edges,
+            stall_probability: request.stalls.probability,
+            stall_seed: request.stalls.seed,
+            random_seed: request.random_seed,
+            idle_limit_cycles: request.idle_limit_cycles.max(1),
+            max_cycles: request.max_cycles.unwrap_or(u64::MAX),
+            drain_cycles: request.drain_cycles.max(1),
+            trace_path: trace.map(|trace| trace.partial.as_os_str().as_encoded_bytes().to_vec()).unwrap_or_default(),
+            trace_from_cycle,
+            trace_from_frame,
+            trace_cycles: request.trace.as_ref().and_then(|trace| trace.cycles).unwrap_or(u64::MAX).max(1),
+        })
+    }
+}
+
+fn check_memories(design: &DesignFolder) -> Result<(), SimulatorError> {
+    for name in &design.manifest().memories {
+        let path = design.folder().join(name);
+        path.metadata().map_err(SimulatorError::io(path))?;
+    }
+    Ok(())
+}
+
+/// The reading side: turns records into events and keeps what the report needs.
+struct Session<'a> {
+    manifest: &'a Manifest,
+    event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    edge_words: Vec<u64>,
+    output_words: u64,
+    frame_end_cycles: Vec<u64>,
+    violations: Vec<Violation>,
+    cycle: u64,
+}
+
+impl<'a> Session<'a> {
+    fn new(manifest: &'a Manifest, event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> Self {
+        let edge_words = vec![0; manifest.edges.len()];
+        Self { manifest, event, edge_words, output_words: 0, frame_end_cycles: Vec::new(), violations: Vec::new(), cycle: 0 }
+    }
+
+    /// Reads to the end record; `None` when the caller broke off.
+    fn follow(&mut self, from_child: impl Read) -> io::Result<Option<Box<Summary>>> {
+        let edge_bytes = self.manifest.edges.iter().map(|edge| word_bytes(&edge.word)).collect();
+        let output_bytes = self.manifest.output.tdata_bits as usize / 8;
+        let mut decoder = Decoder::new(BufReader::with_capacity(1 << 18, from_child), edge_bytes, output_bytes);
+        loop {
+            let flow = match decoder.next()? {
+                Record::Word { edge } => {
+                    self.cycle = decoder.cycle;
+                    let Some(words) = self.edge_words.get_mut(edge) else { continue };
+                    let index = *words;
+                    *words += 1;
+                    (self.event)(Event::Word { edge, index, cycle: decoder.cycle, data: &decoder.word })
+                }
+                Record::Output { last } => {
+                    self.cycle = decoder.cycle;
+                    let index = self.output_words;
+                    self.output_words += 1;
+                    (self.event)(Event::Output { index, cycle: decoder.cycle, data: &decoder.word, last })
+                }
+                Record::FrameEnd { frame, cycle } => {
+                    self.frame_end_cycles.push(cycle);
+                    (self.event)(Event::FrameEnd { frame, cycle })
+                }
+                Record::Violation { kind, cycle, place, text } => {
+                    let violation = Violation { kind, cycle, edge: self.place(place), text };
+                    let flow = (self.event)(Event::Violation(&violation));
+                    self.violations.push(violation);
+                    flow
+                }
+                Record::Progress { cycle, frames } => {
+                    self.cycle = cycle;
+                    (self.event)(Event::Progress { cycle, frames })
+                }
+                Record::End(summary) => return Ok(Some(summary)),
+            };
+            if flow.is_break() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn place(&self, place: u16) -> Option<String> {
+        if place == AT_OUTPUT {
+            return Some("m_axis".into());
+        }
+        self.manifest.edges.get(usize::from(place)).map(|edge| edge.name.clone())
+    }
+
+    fn report(self, summary: Option<&Summary>, messages: String) -> SimReport {
+        let end = summary.map_or(End::Stopped, |summary| match summary.reason {
+            Reason::Complete => End::Complete,
+            Reason::Hang => End::Hang,
+            Reason::CycleLimit => End::CycleLimit,
+            Reason::DesignStopped => End::DesignStopped,
+            Reason::DesignFatal | Reason::BadModel => End::ModelFailed,
+        });
+        let words = |position: usize| match summary.and_then(|summary| summary.edges.get(position)) {
+            Some((words, _, _)) => *words,
+            None => self.edge_words.get(position).copied().unwrap_or(0),
+        };
+        let edges: Vec<EdgeReport> = (self.manifest.edges.iter().enumerate())
+            .map(|(position, edge)| EdgeReport { name: edge.name.clone(), words: words(position) })
+            .collect();
+        let first_input_cycle = summary.and_then(|summary| summary.first_input_cycle);
+        let last_output_cycle = summary.and_then(|summary| summary.last_output_cycle);
+        let cycles = match (first_input_cycle, last_output_cycle) {
+            (Some(first), Some(last)) if last >= first => last - first + 1,
+            _ => 0,
+        };
+        SimReport {
+            design: self.manifest.name.clone(),
+            end,
+            frames: self.frame_end_cycles.len() as u64,
+            input_words: summary.map_or(0, |summary| summary.input_words),
+            output_words: self.output_words,
+            cycles,
+            first_input_cycle,
+            initiation_interval: constant_distance(&self.frame_end_cycles),
+            frame_end_cycles: self.frame_end_cycles,
+            simulated_cycles: summary.map_or(self.cycle, |summary| summary.cycle) + 1,
+            edges,
+            violations_count: summary.map_or(self.violations.len() as u64, |summary| summary.violations),
+            violations: self.violations,
+            hang: summary.filter(|_| end == End::Hang).map(|summary| hang(self.manifest, summary)),
+            messages,
+        }
+    }
+}
+
+fn hang(manifest: &Manifest, summary: &Summary) -> Hang {
+    let [(s_valid, s_ready), (m_valid, m_ready)] = summary.ports;
+    let port = |name: &str, valid, ready, words, words_per_frame| StreamState { name: name.into(), valid, ready, words, words_per_frame };
+    let mut streams = vec![port("s_axis", s_valid, s_ready, summary.input_words, manifest.input.words_per_frame)];
+    for (edge, &(words, valid, ready)) in manifest.edges.iter().zip(&summary.edges) {
+        streams.push(port(&edge.name, valid, ready, words, edge.words_per_frame));
+    }
+    streams.push(port("m_axis", m_valid, m_ready, summary.output_words, manifest.output.words_per_frame));
+    Hang { cycle: summary.cycle, streams }
+}
+
+/// Kills the model when the caller cancels; ends when the run does.
+fn watch(done: Receiver<()>, cancel: &Cancel, kill: impl Fn()) {
+    while done.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout) {
+        if cancel.is_cancelled() {
+            kill();
+            return;
+        }
+    }
+}
+
+/// Writes the request; a model that has ended early is no error here.
+fn send(
+    to_child: impl Write,
+    header: &RequestHeader,
+    bytes: usize,
+    frames: impl Iterator<Item = Vec<u8>>,
+) -> Result<(), SimulatorError> {
+    let mut out = BufWriter::with_capacity(1 << 18, to_child);
+    if out.write_all(&header.to_bytes()).is_err() {
+        return Ok(());
+    }
+    for (number, frame) in frames.enumerate() {
+        if frame.len() != bytes {
+            return Err(SimulatorError::Request(format!("frame {number} has {} bytes, not {bytes}", frame.len())));
+        }
+        if out.write_all(&[1]).and_then(|()| out.write_all(&frame)).is_err() {
+            return Ok(());
+        }
+    }
+    let _ = out.write_all(&[0]).and_then(|()| out.flush());
+    Ok(())
+}
+
+/// Reads the design's own output and keeps its end.
+fn listen(mut messages: impl Read) -> String {
+    let mut kept = Vec::new();
+    let mut chunk = [0; 4096];
+    while let Ok(count @ 1..) = messages.read(&mut chunk) {
+        kept.extend_from_slice(&chunk[..count]);
+        if kept.len() > 2 * MESSAGE_BYTES {
+            kept.drain(..kept.len() - MESSAGE_BYTES);
+        }
+    }
+    tail(&kept, MESSAGE_BYTES)
+}
+
+/// A child that does not outlive the run.
+struct KillOnDrop(Child);
+
+impl KillOnDrop {
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+    }
+
+    fn ended(&mut self, error: &io::Error) -> String {
+        match self.0.wait() {
+            Ok(status) if error.kind() == io::ErrorKind::UnexpectedEof => format!("it ended with {status}"),
+            Ok(_) | Err(_) => error.to_string(),
+        }
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A file that is written under another name, and removed unless it is published.
+struct PartialFile {
+    partial: PathBuf,
+    path: PathBuf,
+}
+
+impl PartialFile {
+    fn new(path: &Path) -> Result<Self, SimulatorError> {
+        let path = std::path::absolute(path).map_err(SimulatorError::io(path))?;
+        let mut partial = path.clone().into_os_string();
+        partial.push(format!(".{}.partial", std::process::id()));
+        let partial = PathBuf::from(partial);
+        std::fs::write(&partial, b"").map_err(SimulatorError::io(&path))?;
+        Ok(Self { partial, path })
+    }
+
+    fn publish(self) -> Result<(), SimulatorError> {
+        std::fs::rename(&self.partial, &self.path).map_err(SimulatorError::io(&self.path))
+    }
+}
+
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.partial);
+    }
+}

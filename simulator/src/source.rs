@@ -1,0 +1,102 @@
+//! Everything that is generated for a build: the observation file, the glue between models and harness, the Makefile.
+//!
+//! Text in, text out. The design's own Verilog is never changed.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use network::manifest::{Edge, Manifest};
+
+/// Prefix of the C++ classes of the design with this index.
+pub(crate) fn class_prefix(index: usize) -> String {
+    format!("Vd{index}")
+}
+
+/// Verilator configuration that makes the nets of all edges readable, and the data ports for a check of their widths.
+pub(crate) fn observation(manifest: &Manifest) -> String {
+    let mut lines = BTreeSet::new();
+    let mut line = |module: &str, net: &str| {
+        lines.insert(format!("public_flat_rd -module \"{module}\" -var \"{net}\"\n"));
+    };
+    line(&manifest.top, "s_axis_tdata");
+    line(&manifest.top, "m_axis_tdata");
+    for edge in &manifest.edges {
+        for net in [&edge.valid, &edge.data].into_iter().chain(&edge.ready) {
+            line(&edge.module, net);
+        }
+    }
+    let body: String = lines.into_iter().collect();
+    format!("`verilator_config\n{body}")
+}
+
+/// `glue.cpp`: the table of designs that `harness.h` declares.
+pub(crate) fn glue(manifests: &[&Manifest]) -> String {
+    let mut text = String::from("#include \"harness.h\"\n");
+    for index in 0..manifests.len() {
+        let _ = writeln!(text, "#include \"{}.h\"", class_prefix(index));
+    }
+    text.push('\n');
+    for (index, manifest) in manifests.iter().enumerate() {
+        if manifest.edges.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "static const EdgeSpec edges_{index}[] = {{");
+        for edge in &manifest.edges {
+            let _ = writeln!(text, "    {},", edge_row(&manifest.top, edge));
+        }
+        text.push_str("};\n\n");
+    }
+    text.push_str("const DesignSpec designs[] = {\n");
+    for (index, manifest) in manifests.iter().enumerate() {
+        let edges = if manifest.edges.is_empty() { "nullptr".to_owned() } else { format!("edges_{index}") };
+        let _ = writeln!(
+            text,
+            "    {{&Wrapped<{}>::create, \"TOP.{}\", {}, {}, {}u, {}u, {edges}, {}}},",
+            class_prefix(index),
+            manifest.top,
+            manifest.input.tdata_bits,
+            manifest.output.tdata_bits,
+            manifest.input.words_per_frame,
+            manifest.output.words_per_frame,
+            manifest.edges.len(),
+        );
+    }
+    text.push_str("};\nconst size_t designs_count = sizeof designs / sizeof designs[0];\n");
+    text
+}
+
+fn edge_row(top: &str, edge: &Edge) -> String {
+    let scope: String = edge.path.iter().map(|instance| format!(".{instance}")).collect();
+    let ready = edge.ready.as_ref().map_or("nullptr".to_owned(), |net| format!("\"{net}\""));
+    format!(
+        "{{\"TOP.{top}{scope}\", \"{}\", {ready}, \"{}\", {}, {}u}}",
+        edge.valid,
+        edge.data,
+        u64::from(edge.word.lanes) * u64::from(edge.word.lane_bits),
+        edge.words_per_frame,
+    )
+}
+
+/// How one translation unit is compiled: code that runs in every cycle, or code that runs once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speed {
+    Fast,
+    Slow,
+}
+
+/// The Makefile of a build; the recipes take the compiler, the flags and the paths from the environment.
+pub(crate) fn makefile(units: &[(String, Speed)]) -> String {
+    let mut text = String::from("sim:");
+    for (stem, _) in units {
+        let _ = write!(text, " {stem}.o");
+    }
+    text.push_str("\n\t\"$$HWGEN_CXX\" -o $@ $^ \"$$HWGEN_RUNTIME\" $$HWGEN_LIBRARIES\n");
+    for (stem, speed) in units {
+        let flags = match speed {
+            Speed::Fast => "$$HWGEN_FAST",
+            Speed::Slow => "$$HWGEN_SLOW",
+        };
+        let _ = writeln!(text, "{stem}.o: {stem}.cpp\n\t\"$$HWGEN_CXX\" $$HWGEN_FLAGS {flags} -I\"$$HWGEN_INCLUDE\" -I\"$$HWGEN_INCLUDE/vltstd\" -I. -c -o $@ $<");
+    }
+    text
+}
