@@ -6,6 +6,8 @@
 
 mod folding;
 
+pub(crate) use folding::pools_in_place;
+
 use network::diagnostic::{At, Code, Diagnostic, Diagnostics};
 use network::format::Kind;
 use network::graph::{

@@ -1,1 +1,26 @@
-//! hdl-gen
+//! From a typed network to Verilog.
+//!
+//! `bind` chooses PE kinds and foldings, [`lower`](fn@lower) makes a [`Design`], which predicts its own cycles and
+//! emits an [`Artifact`]. Input: a checked [`network::Network`]. Output: bytes. What it does not do: evaluate networks,
+//! touch files, or run tools.
+
+pub mod threshold;
+pub mod timing;
+
+pub mod datapath;
+pub mod heap;
+pub mod verilog;
+
+pub mod bind;
+pub mod design;
+pub mod emit;
+mod image;
+pub mod library;
+pub mod lower;
+mod requantize;
+
+pub use bind::{BindOptions, Bound, BoundLayer, MatrixLayer, bind};
+pub use design::{Design, PredictError};
+pub use emit::{Artifact, EmitError, EmitOptions, TestVector};
+pub use library::{LIBRARY, LibraryModule};
+pub use lower::{LowerError, lower};

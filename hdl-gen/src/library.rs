@@ -36,7 +36,21 @@ library! {
     "stream" / "hwgen_credit_fifo",
     "stream" / "hwgen_register_slice",
     "stream" / "hwgen_width_adapter",
+    "stream" / "hwgen_fork",
+    "stream" / "hwgen_padded_axis",
+    "stream" / "hwgen_pool_axis",
+    "stream" / "hwgen_window_address",
+    "stream" / "hwgen_sliding_window",
     "pe" / "hwgen_matrix_control",
+    "pe" / "hwgen_threshold_stage",
+    "pe" / "hwgen_threshold",
+    "pe" / "hwgen_greater",
+    "pe" / "hwgen_argmax",
+    "pe" / "hwgen_lane_max",
+    "pe" / "hwgen_max_pool",
+    "pe" / "hwgen_max_reduce",
+    "pe" / "hwgen_zone_axis",
+    "pe" / "hwgen_zone",
 }
 
 /// The named modules and everything they instantiate, in the library's order.

@@ -20,9 +20,9 @@ pub mod stall;
 mod stream;
 mod window;
 
-pub use graph::{Graph, GraphError, ModuleId};
+pub use graph::{Graph, GraphBuilder, GraphError, ModuleId};
 pub use matrix::Matrix;
-pub use pool::{Argmax, MaxPool, MaxReduce};
+pub use pool::{MaxPool, Reduction};
 pub use simulate::{Report, Run, RunError, Wait, WaitReason};
 pub use stall::Stalls;
 pub use stream::{Fifo, Fork, WidthAdapter};
@@ -45,10 +45,8 @@ pub enum Twin {
     SlidingWindow(SlidingWindow),
     /// `hwgen_max_pool`.
     MaxPool(MaxPool),
-    /// `hwgen_max_reduce`.
-    MaxReduce(MaxReduce),
-    /// `hwgen_argmax`.
-    Argmax(Argmax),
+    /// `hwgen_max_reduce`, `hwgen_argmax`.
+    Reduction(Reduction),
 }
 
 impl Twin {
@@ -66,8 +64,7 @@ impl Twin {
             | Twin::Matrix(_)
             | Twin::SlidingWindow(_)
             | Twin::MaxPool(_)
-            | Twin::MaxReduce(_)
-            | Twin::Argmax(_) => 1,
+            | Twin::Reduction(_) => 1,
         }
     }
 
@@ -81,8 +78,7 @@ impl Twin {
             Twin::Matrix(twin) => u32::from(twin.valid()),
             Twin::SlidingWindow(twin) => u32::from(twin.valid()),
             Twin::MaxPool(twin) => u32::from(twin.valid()),
-            Twin::MaxReduce(twin) => u32::from(twin.valid()),
-            Twin::Argmax(twin) => u32::from(twin.valid()),
+            Twin::Reduction(twin) => u32::from(twin.valid()),
         }
     }
 
@@ -97,24 +93,23 @@ impl Twin {
             Twin::Matrix(twin) => u32::from(twin.ready()),
             Twin::SlidingWindow(twin) => u32::from(twin.ready()),
             Twin::MaxPool(twin) => u32::from(twin.ready()),
-            Twin::MaxReduce(twin) => u32::from(twin.ready()),
-            Twin::Argmax(twin) => u32::from(twin.ready()),
+            Twin::Reduction(twin) => u32::from(twin.ready()),
         }
     }
 
-    /// The clock edge: which inputs took a word, which outputs gave one.
+    /// The clock edge: which inputs were offered a word, which of them took it,
+    /// which outputs gave one.
     #[inline]
-    pub fn step(&mut self, s_moved: u32, m_moved: u32) {
+    pub fn step(&mut self, s_valid: u32, s_moved: u32, m_moved: u32) {
         let (took, gave) = (s_moved & 1 != 0, m_moved & 1 != 0);
         match self {
             Twin::Fifo(twin) => twin.step(took, gave),
             Twin::WidthAdapter(twin) => twin.step(took, gave),
             Twin::Fork(twin) => twin.step(took, m_moved),
             Twin::Matrix(twin) => twin.step(took, gave),
-            Twin::SlidingWindow(twin) => twin.step(took, gave),
+            Twin::SlidingWindow(twin) => twin.step(s_valid & 1 != 0, took, gave),
             Twin::MaxPool(twin) => twin.step(took, gave),
-            Twin::MaxReduce(twin) => twin.step(took, gave),
-            Twin::Argmax(twin) => twin.step(took, gave),
+            Twin::Reduction(twin) => twin.step(took, gave),
         }
     }
 
@@ -128,8 +123,7 @@ impl Twin {
             Twin::Matrix(twin) => twin.occupancy(),
             Twin::SlidingWindow(twin) => twin.occupancy(),
             Twin::MaxPool(twin) => twin.occupancy(),
-            Twin::MaxReduce(twin) => twin.occupancy(),
-            Twin::Argmax(twin) => twin.occupancy(),
+            Twin::Reduction(twin) => twin.occupancy(),
         }
     }
 
@@ -142,8 +136,7 @@ impl Twin {
             | Twin::WidthAdapter(_)
             | Twin::Fork(_)
             | Twin::MaxPool(_)
-            | Twin::MaxReduce(_)
-            | Twin::Argmax(_) => 16,
+            | Twin::Reduction(_) => 16,
         }
     }
 }

@@ -9,7 +9,7 @@ mod npy;
 mod write;
 
 pub use file::{ArrayFile, ArrayStream};
-pub use npy::{Element, ElementKind, Elements};
+pub use npy::{ElementKind, Elements};
 pub use write::ArchiveWriter;
 
 use std::path::{Path, PathBuf};
@@ -36,11 +36,6 @@ impl ArraySpec {
             }
             _ => whole(),
         }
-    }
-
-    /// The file's name as the user gave it.
-    pub fn file_name(&self) -> String {
-        self.path.display().to_string()
     }
 }
 

@@ -1,1 +1,21 @@
-//! quantizer
+//! Import of trained models: QONNX bytes in, the parts of a typed integer network out.
+//!
+//! The way of a model: [`onnx`] reads the protobuf, [`model`] checks it into an ordered graph, [`walk`] folds what is
+//! constant and turns the rest into layers with exact per-channel functions ([`exact`]), and [`solve`] finds for each
+//! requantization the cheapest integer form that equals the model's exact rule at every reachable sum.
+//!
+//! Not here: reading or writing files, plan.yaml, evaluating a network, choosing hardware.
+
+mod constant;
+mod exact;
+mod fault;
+mod import;
+mod layout;
+mod model;
+mod names;
+mod onnx;
+mod quantization;
+mod solve;
+mod walk;
+
+pub use import::{ImportOptions, Imported, InputGrid, import};

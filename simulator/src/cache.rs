@@ -93,7 +93,7 @@ impl CacheDir {
         cancel.check()?;
         write_stamp(folder.path())?;
         self.make_folder(kind)?;
-        if entry.exists() {
+        if entry.exists() && !is_sound(&entry) {
             let aside = tempfile::Builder::new().prefix("old-").tempdir_in(&workplace).map_err(SimulatorError::io(&workplace))?;
             fs::rename(&entry, aside.path().join("entry")).map_err(SimulatorError::io(&entry))?;
         }

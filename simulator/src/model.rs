@@ -12,7 +12,7 @@ use crate::source::{self, Speed};
 use crate::{CacheDir, CacheUse, Cancel, DesignFolder, SimulatorError, Tools, runtime};
 
 /// Bytes of C++ that one translation unit gathers before the next one begins.
-const UNIT_BYTES: u64 = 400_000;
+const UNIT_BYTES: u64 = 400000;
 /// Verilator's limits on a file and on a function, in its own nodes: they bound the compiler's time and memory.
 const SPLIT: &str = "20000";
 
@@ -154,7 +154,7 @@ impl Parts {
 }
 
 fn verilator_arguments(trace: Option<TraceFormat>, more: &[&str]) -> Vec<OsString> {
-    let fixed = ["--cc", "-Wall", "--assert", "-O3", "--x-assign", "unique", "--x-initial", "unique", "--output-split", SPLIT];
+    let fixed = ["--cc", "-Wall", "--assert", "--output-split-cfuncs", "200", "--x-assign", "unique", "--x-initial", "unique", "--output-split", SPLIT];
     let trace: &[&str] = match trace {
         None => &[],
         Some(TraceFormat::Vcd) => &["--trace"],

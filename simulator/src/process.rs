@@ -71,6 +71,8 @@ pub(crate) fn run_tool(
         .args(arguments)
         .current_dir(folder)
         .envs(environment.iter().copied())
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL")
         .stdin(Stdio::piped())
         .stdout(output)
         .stderr(errors)

@@ -31,7 +31,7 @@ pub(crate) fn compiler_flags(trace: Option<TraceFormat>) -> String {
 }
 
 /// Flags of the code that runs in every cycle.
-pub(crate) const FAST: &str = "-O2";
+pub(crate) const FAST: &str = "-O1";
 /// Flags of the code that runs once.
 pub(crate) const SLOW: &str = "-O0";
 
@@ -85,16 +85,17 @@ fn build(
     cancel: &Cancel,
 ) -> Result<(), SimulatorError> {
     let tracer = match trace {
-        None => "",
-        Some(TraceFormat::Vcd) => " verilated_vcd_c.o",
-        Some(TraceFormat::Fst) => " verilated_fst_c.o",
+        None => None,
+        Some(TraceFormat::Vcd) => Some("verilated_vcd_c"),
+        Some(TraceFormat::Fst) => Some("verilated_fst_c"),
     };
     let compile = format!("\t\"$$HWGEN_CXX\" {flags} {FAST} -I\"$$HWGEN_INCLUDE\" -I\"$$HWGEN_INCLUDE/vltstd\" -I. -c -o $@");
-    let makefile = format!(
-        "runtime.a: harness.o verilated.o verilated_threads.o{tracer}\n\tar rcs $@ $^\n\
-         harness.o: harness.cpp\n{compile} $<\n\
-         verilated%.o:\n{compile} \"$$HWGEN_INCLUDE/verilated$*.cpp\"\n"
-    );
+    let (mut objects, mut rules) = (" harness.o".to_owned(), format!("harness.o:\n{compile} harness.cpp\n"));
+    for stem in ["verilated", "verilated_threads"].into_iter().chain(tracer) {
+        objects.push_str(&format!(" {stem}.o"));
+        rules.push_str(&format!("{stem}.o:\n{compile} \"$$HWGEN_INCLUDE/{stem}.cpp\"\n"));
+    }
+    let makefile = format!("runtime.a:{objects}\n\tar rcs $@ $^\n{rules}");
     let path = folder.join("Makefile");
     fs::write(&path, makefile).map_err(SimulatorError::io(path))?;
     let log = folder.join("log");

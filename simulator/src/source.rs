@@ -78,7 +78,7 @@ fn edge_row(top: &str, edge: &Edge) -> String {
 }
 
 /// How one translation unit is compiled: code that runs in every cycle, or code that runs once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Speed {
     Fast,
     Slow,

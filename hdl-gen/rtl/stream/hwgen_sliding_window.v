@@ -9,7 +9,9 @@
 // window reaches are taken and dropped. Frames follow without a gap.
 //
 // How: the frame with its padding is written, in order, to a cyclic buffer
-// (padding words take no input). `fill` = words written - index of the current
+// (padding words take no input and are written ahead of it, except that a frame
+// whose first window lies in the padding starts when its first word is offered,
+// so that no window comes before its frame). `fill` = words written - index of the current
 // window's first word. A word is written when fill < BUFFER_WORDS; a window is
 // read when fill >= SPAN (its last word is there); when its last word is read,
 // fill drops by the distance to the next window's first word, below zero when
@@ -76,6 +78,10 @@ module hwgen_sliding_window #(
     localparam FRAME_JUMP  = FRAME_WORDS - (OUT_ROWS - 1) * STRIDE_ROWS * ROW_WORDS
                                          - (OUT_COLUMNS - 1) * COLUMN_JUMP;
 
+    // A first window of padding alone: the frame waits for its first word.
+    localparam FIRST_REAL = PAD_TOP * ROW_WORDS + PAD_LEFT * CHANNEL_WORDS;
+    localparam WAITS      = SPAN <= FIRST_REAL;
+
     // Signed counters wide enough for every distance above.
     localparam REACH      = BUFFER_WORDS + SPAN + COLUMN_JUMP + ROW_JUMP + FRAME_JUMP;
     localparam FILL_BITS  = $clog2(REACH) + 1;
@@ -94,7 +100,8 @@ module hwgen_sliding_window #(
     // Write side.
     reg  [FILL_BITS-1:0] space_q;
     wire                 real_place;
-    wire                 write = ~space_q[FILL_BITS-1] & (s_valid_i | ~real_place);
+    wire                 waits;
+    wire                 write = ~space_q[FILL_BITS-1] & (s_valid_i | ~(real_place | waits));
 
     assign s_ready_o = ~space_q[FILL_BITS-1] & real_place;
 
@@ -103,7 +110,7 @@ module hwgen_sliding_window #(
     wire in_column_last;
     wire in_column_inside;
     wire in_row_inside;
-    wire unused_in_row_last;
+    wire in_row_last;
 
     assign real_place = in_column_inside & in_row_inside;
 
@@ -138,8 +145,22 @@ module hwgen_sliding_window #(
         .rst_i    (rst_i),
         .advance_i(write & in_channel_last & in_column_last),
         .inside_o (in_row_inside),
-        .last_o   (unused_in_row_last)
+        .last_o   (in_row_last)
     );
+
+    generate
+        if (WAITS) begin : gen_waits
+            reg frame_start_q;
+            always @(posedge clk_i) begin
+                if (rst_i)      frame_start_q <= 1'b1;
+                else if (write) frame_start_q <= in_channel_last & in_column_last & in_row_last;
+            end
+            assign waits = frame_start_q;
+        end else begin : gen_no_wait
+            wire unused_ok = &{1'b0, in_row_last};
+            assign waits = 1'b0;
+        end
+    endgenerate
 
     // How far fill is from the two bounds.
     reg  [FILL_BITS-1:0] ready_q;

@@ -48,11 +48,8 @@ impl CreditPipe {
     #[inline]
     pub(crate) fn step(&mut self, reserve: bool, taken: bool) {
         let pushed = (self.flight >> self.push_bit) & 1;
-        self.flight = if self.push_bit == 127 {
-            self.flight << 1
-        } else {
-            (self.flight << 1) & ((2 << self.push_bit) - 1)
-        } | u128::from(reserve);
+        let reached = (2u128 << self.push_bit) - 1;
+        self.flight = ((self.flight << 1) & reached) | u128::from(reserve);
         self.held = self.held + pushed as u32 - u32::from(taken);
         self.credits = self.credits + u32::from(taken) - u32::from(reserve);
     }

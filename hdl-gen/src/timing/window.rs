@@ -195,6 +195,8 @@ pub struct SlidingWindow {
     out_row: Counter,
     pipe: CreditPipe,
     padded_words: u64,
+    /// The first window holds padding alone: a frame's padding waits for its first word.
+    waits: bool,
 }
 
 impl SlidingWindow {
@@ -216,6 +218,10 @@ impl SlidingWindow {
             * u64::from(shape.kernel_columns)
             * u64::from(shape.channel_words);
         super::limit("words of a window", taps, 1 << 31)?;
+        let first_real = (i64::from(shape.pad_top)
+            * i64::from(shape.pad_left + shape.columns + shape.pad_right)
+            + i64::from(shape.pad_left))
+            * i64::from(shape.channel_words);
         let column = PaddedAxis::new(shape.pad_left, shape.columns, shape.pad_right);
         let row = PaddedAxis::new(shape.pad_top, shape.rows, shape.pad_bottom);
         Ok(Self {
@@ -230,6 +236,7 @@ impl SlidingWindow {
             out_column: Counter::new(distances.out_columns),
             out_row: Counter::new(distances.out_rows),
             pipe: CreditPipe::new(Self::LATENCY_CYCLES, Self::FIFO_WORDS),
+            waits: distances.span <= first_real,
             padded_words: u64::from(shape.pad_left + shape.columns + shape.pad_right)
                 * u64::from(shape.pad_top + shape.rows + shape.pad_bottom)
                 * u64::from(shape.channel_words),
@@ -252,10 +259,15 @@ impl SlidingWindow {
         self.padded_words + 8
     }
 
-    pub(super) fn step(&mut self, took: bool, gave: bool) {
+    fn at_frame_start(&self) -> bool {
+        self.channel.value() == 0 && self.column.place.value() == 0 && self.row.place.value() == 0
+    }
+
+    pub(super) fn step(&mut self, offered: bool, took: bool, gave: bool) {
         let read = self.pipe.available()
             && (self.tap.value() != 0 || self.fill >= self.distances.span);
-        let write = took || (!self.inside && self.fill < self.buffer_words);
+        let held_back = self.waits && !offered && self.at_frame_start();
+        let write = took || (!self.inside && !held_back && self.fill < self.buffer_words);
         if write {
             self.fill += 1;
             if self.channel.advance() {

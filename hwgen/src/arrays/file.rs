@@ -52,8 +52,8 @@ impl ArrayFile {
                 "write it with numpy.savez, numpy.savez_compressed or numpy.save",
             )
         })?;
-        let mut arrays: Vec<String> =
-            archive.file_names().filter_map(|entry| entry.strip_suffix(".npy")).map(str::to_owned).collect();
+        let names = archive.file_names().flatten();
+        let mut arrays: Vec<String> = names.filter_map(|entry| entry.strip_suffix(".npy").map(str::to_owned)).collect();
         arrays.sort();
         Ok(ArrayFile { name, content: Content::Archive { archive: Box::new(archive), arrays } })
     }
@@ -72,7 +72,7 @@ impl ArrayFile {
                     ));
                 }
                 let _ = reader.rewind();
-                return ArrayStream::start(file, None, Box::new(reader), None);
+                return ArrayStream::start(file, Box::new(reader), None);
             }
             Content::Archive { archive, arrays } => (archive, arrays),
         };
@@ -102,15 +102,14 @@ impl ArrayFile {
         let label = format!("{file}:{chosen}");
         let entry = archive.by_name(&format!("{chosen}.npy")).map_err(|error| unusable(&label, &error.to_string()))?;
         let bytes = entry.size();
-        ArrayStream::start(label, Some(chosen), Box::new(BufReader::with_capacity(1 << 16, entry)), Some(bytes))
+        ArrayStream::start(label, Box::new(BufReader::with_capacity(1 << 16, entry)), Some(bytes))
     }
 }
 
 /// One array on its way from a file, frame by frame along its first axis.
 pub struct ArrayStream<'a> {
     label: String,
-    name: Option<String>,
-    reader: Box<dyn Read + 'a>,
+    reader: Box<dyn Read + Send + 'a>,
     header: Header,
     frames_read: u64,
     buffer: Vec<u8>,
@@ -120,8 +119,7 @@ impl<'a> ArrayStream<'a> {
     /// `entry_bytes` is what the container says of the array's whole length.
     fn start(
         label: String,
-        name: Option<String>,
-        mut reader: Box<dyn Read + 'a>,
+        mut reader: Box<dyn Read + Send + 'a>,
         entry_bytes: Option<u64>,
     ) -> Checked<Self> {
         let mut counted = Counted { reader: &mut reader, bytes: 0 };
@@ -144,17 +142,12 @@ impl<'a> ArrayStream<'a> {
                 &format!("its shape {} does not fit the {held} bytes it holds", shape_text(&header.shape)),
             ));
         }
-        Ok(ArrayStream { label, name, reader, header, frames_read: 0, buffer: Vec::new() })
+        Ok(ArrayStream { label, reader, header, frames_read: 0, buffer: Vec::new() })
     }
 
     /// `FILE:ARRAY`, for messages.
     pub fn label(&self) -> &str {
         &self.label
-    }
-
-    /// The array's name, where it has one.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
     }
 
     /// All axes; the first counts frames.

@@ -54,7 +54,7 @@ impl ArchiveWriter {
 
     fn push<const N: usize>(&mut self, index: usize, elements: impl Iterator<Item = [u8; N]>) -> Result<(), Diagnostic> {
         let Some(spool) = self.arrays.get_mut(index) else { return Ok(()) };
-        let mut write = || elements.map(|bytes| spool.file.write_all(&bytes)).collect::<io::Result<()>>();
+        let write = || elements.map(|bytes| spool.file.write_all(&bytes)).collect::<io::Result<()>>();
         let result = write();
         spool.frames += 1;
         result.map_err(|error| self.failed(&error))

@@ -65,6 +65,8 @@ catalogue! {
     ArrayHash = "E0303",
     /// The sidecar file cannot be parsed.
     ArrayFile = "E0304",
+    /// An array holds a number that cannot be used.
+    ArrayValue = "E0305",
     /// The model file is malformed, truncated, or too deeply nested.
     ModelSyntax = "E0401",
     /// The model has an operator, or a use of one, that cannot be built.

@@ -89,7 +89,11 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Node, Diagnostic> {
             place.column = Some(location.column());
         }
         let message = message(&error);
-        syntax(place, format!("the plan is no YAML that hwgen reads: {message}"), "correct the text here or just before")
+        syntax(
+            place,
+            format!("the plan is no YAML that hwgen reads: {message}"),
+            "correct the text here or just before",
+        )
     })
 }
 
@@ -233,8 +237,8 @@ mod tests {
     #[test]
     fn texts_that_are_no_yaml() {
         check_fault("a: [1, 2\nb: 3\n", "p:2:2");
-        check_fault("a: {b: 1\n", "p:2:1");
-        check_fault("a: \"b\n", "p:2:1");
+        check_fault("a: {b: 1\n", "p:1:4");
+        check_fault("a: \"b\n", "p:1:4");
         check_fault("a: *nothing\n", "p:1:4");
         check_fault("a: 1\n---\nb: 2\n", "p:2:1");
         check_fault(&"[".repeat(1000), "p:1:17");

@@ -195,6 +195,7 @@ public:
             *m_ports.aclk = 0;
             m_design->eval();
             trace_low(true);
+            m_context.timeInc(5);
             *m_ports.aclk = 1;
             m_design->eval();
             trace_high();
@@ -210,6 +211,7 @@ public:
             m_design->eval();
             if (m_stop) break;
             trace_low(false);
+            m_context.timeInc(5);
             const bool complete = is_complete();
             const bool moved = sample();
             if (complete) {
@@ -456,7 +458,6 @@ private:
         }
         if (m_trace_left) m_trace->dump(m_context.time());
 #endif
-        m_context.timeInc(5);
     }
 
     void trace_high() {

@@ -1,0 +1,133 @@
+//! Where windows lie in a padded image.
+
+use crate::kernel::packed::{Positions, Segment};
+use crate::trace::MAX_TENSOR_ELEMENTS;
+use network::Shape;
+use network::shape::Window;
+
+/// A padded image (rows, columns, channels, without gaps), the windows over it and how the input comes into it.
+pub(super) struct Geometry {
+    /// Output rows and columns.
+    positions: [usize; 2],
+    /// Elements from one window to the next below, and to the next on the right.
+    steps: [usize; 2],
+    image_elements: usize,
+    is_padded: bool,
+    segments: Vec<Segment>,
+    runs: Vec<Run>,
+}
+
+/// Input elements that are neighbours in the image too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// First element in the input.
+    pub(super) from: usize,
+    /// First element in the image.
+    pub(super) to: usize,
+    /// Elements.
+    pub(super) count: usize,
+}
+
+impl Geometry {
+    /// A dense layer: one window that is the whole input. The error is the number of elements that are too many.
+    pub(super) fn dense(input: Shape) -> Result<Self, u64> {
+        let elements = bounded(input.elements())?;
+        Ok(Geometry {
+            positions: [1, 1],
+            steps: [0, 0],
+            image_elements: elements,
+            is_padded: false,
+            segments: vec![Segment { offset: 0, length: elements }],
+            runs: vec![Run { from: 0, to: 0, count: elements }],
+        })
+    }
+
+    /// A convolution of a checked network. The error is the number of elements that are too many.
+    pub(super) fn conv2d(window: &Window, input: Shape, output: Shape) -> Result<Self, u64> {
+        let span = window.span();
+        // Only what some window reads is staged.
+        let needed = |axis: usize, positions: u64| {
+            (positions - 1).checked_mul(window.stride[axis]).and_then(|n| n.checked_add(span[axis])).ok_or(u64::MAX)
+        };
+        let (image_rows, image_columns) = (needed(0, output.rows)?, needed(1, output.columns)?);
+        let pitch = image_columns.checked_mul(input.channels).ok_or(u64::MAX)?;
+        let image_elements = bounded(pitch.checked_mul(image_rows).ok_or(u64::MAX)?)?;
+        let (pitch, channels) = (pitch as usize, input.channels as usize);
+        let [before_rows, before_columns] = window.padding_before.map(|n| n as usize);
+        let rows = input.rows.min(image_rows.saturating_sub(window.padding_before[0])) as usize;
+        let columns = input.columns.min(image_columns.saturating_sub(window.padding_before[1])) as usize;
+        let input_pitch = input.columns as usize * channels;
+        let runs = (0..rows).map(|row| Run {
+            from: row * input_pitch,
+            to: (before_rows + row) * pitch + before_columns * channels,
+            count: columns * channels,
+        });
+        let [dilation_rows, dilation_columns] = window.dilation.map(|n| n as usize);
+        let taps_together = if window.dilation[1] == 1 { window.kernel[1] as usize } else { 1 };
+        let segments = (0..window.kernel[0] as usize).flat_map(|row| {
+            (0..window.kernel[1] as usize).step_by(taps_together).map(move |column| Segment {
+                offset: row * dilation_rows * pitch + column * dilation_columns * channels,
+                length: taps_together * channels,
+            })
+        });
+        Ok(Geometry {
+            positions: [output.rows as usize, output.columns as usize],
+            steps: [window.stride[0] as usize * pitch, window.stride[1] as usize * channels],
+            image_elements,
+            is_padded: window.is_padded(),
+            segments: merge(segments),
+            runs: runs.filter(|run| run.count > 0).collect(),
+        })
+    }
+
+    /// Output rows.
+    pub(super) fn rows(&self) -> usize {
+        self.positions[0]
+    }
+
+    /// Output columns.
+    pub(super) fn columns(&self) -> usize {
+        self.positions[1]
+    }
+
+    /// Elements of the image.
+    pub(super) fn image_elements(&self) -> usize {
+        self.image_elements
+    }
+
+    /// Whether a window can reach into padding.
+    pub(super) fn is_padded(&self) -> bool {
+        self.is_padded
+    }
+
+    /// Runs of a window, in the order of the weights.
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// How the input comes into the image.
+    pub(super) fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// The windows of one output row.
+    pub(super) fn positions(&self, row: usize) -> Positions {
+        Positions { base: row * self.steps[0], step: self.steps[1], count: self.positions[1] }
+    }
+}
+
+/// Joins segments that follow each other without a gap.
+fn merge(segments: impl Iterator<Item = Segment>) -> Vec<Segment> {
+    let mut merged: Vec<Segment> = Vec::new();
+    for segment in segments {
+        match merged.last_mut() {
+            Some(last) if last.offset + last.length == segment.offset => last.length += segment.length,
+            _ => merged.push(segment),
+        }
+    }
+    merged
+}
+
+fn bounded(elements: u64) -> Result<usize, u64> {
+    if elements > MAX_TENSOR_ELEMENTS { Err(elements) } else { Ok(elements as usize) }
+}

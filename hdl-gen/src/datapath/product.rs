@@ -1,0 +1,196 @@
+//! Products of several lanes joining a heap: which rows join in which stage.
+//!
+//! A row of partial products costs nothing beyond the LUTs of the adder that it joins, as long as that adder has a
+//! direct bit for each of its columns. So a few rows start as nets, further rows are added onto them in the same stage,
+//! and the rest waits as operands (a lane's operands are no wider than its product) and joins the sums of the stages
+//! after that.
+
+use super::operand::Operand;
+use super::recode::Digit;
+use super::row::{Place, row};
+use crate::heap::{Bit, Heap, Netlist, Row, SignalId, Target, make_nets, stage};
+
+/// What the lanes multiply.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lanes<'a> {
+    /// Number of lanes.
+    pub count: u32,
+    /// Digits of the recoded operand of a lane.
+    pub digits: &'a [Digit],
+    /// Format of the other operand.
+    pub multiplicand: Operand,
+    /// Wires of a recoded operand.
+    pub recoded_bits: u32,
+    pub target: Target,
+}
+
+/// When each row joins the heap. Rows are taken lane by lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Order {
+    /// Rows whose partial products become nets in the first stage, so that others can be added onto them there.
+    starts: usize,
+    /// Rows that join in each stage, the starts included in the first.
+    joins: Vec<usize>,
+}
+
+/// One row of partial products: its lane and digit.
+#[derive(Clone, Copy, Debug)]
+struct Unit {
+    lane: u32,
+    digit: usize,
+}
+
+impl Lanes<'_> {
+    /// Worthwhile orders: how many stages take in rows, and how many rows start.
+    pub fn orders(&self) -> Vec<Order> {
+        let rows = self.count as usize * self.digits.len();
+        let mut list = vec![Order { starts: 0, joins: vec![rows] }];
+        if self.target != Target::Lut6 {
+            return list;
+        }
+        for stages in 1..=4 {
+            let found = (1..=rows).find_map(|starts| {
+                let joins = self.fill(rows, starts, stages);
+                (joins.iter().sum::<usize>() == rows).then_some(Order { starts, joins })
+            });
+            if let Some(order) = found {
+                if !list.contains(&order) {
+                    list.push(order);
+                }
+            }
+        }
+        list
+    }
+
+    /// Whether a row is of two-input partial products, and its columns.
+    fn kind(&self, row: usize) -> (bool, f64) {
+        let digit = self.digits.get(row % self.digits.len().max(1));
+        digit.map_or((false, 1.0), |digit| (digit.column_inputs() <= 2, f64::from(digit.row_bits(self.multiplicand))))
+    }
+
+    /// Rows that can join in each stage where every partial product is to find a direct bit.
+    fn fill(&self, rows: usize, starts: usize, stages: usize) -> Vec<usize> {
+        let starts = starts.min(rows);
+        let started = |index: usize| match self.kind(index) {
+            (true, bits) => bits * 2.0 / 3.0,
+            (false, bits) => bits,
+        };
+        let mut next: f64 = (0..starts).map(started).sum();
+        let mut at = starts;
+        let mut joins = Vec::new();
+        for _ in 0..stages {
+            let before = at;
+            let mut available = next;
+            next = 0.0;
+            while at < rows {
+                let (small, bits) = self.kind(at);
+                let need = if small { bits * 1.5 } else { bits };
+                if available + 0.01 < need {
+                    break;
+                }
+                available -= need;
+                next += bits;
+                at += 1;
+            }
+            next += available;
+            joins.push(at - before);
+        }
+        if let Some(first) = joins.first_mut() {
+            *first += starts;
+        }
+        joins
+    }
+}
+
+/// Lanes with the signals that carry their operands.
+pub(super) struct Operands<'a> {
+    pub lanes: Lanes<'a>,
+    pub multiplicand: SignalId,
+    pub recoded: SignalId,
+}
+
+impl Operands<'_> {
+    /// Joins all rows to a heap of time 0, and `late` bits of weights 2^0 upwards that are there at time 1. Gives the
+    /// time of the heap that is left; its last rows may still be unabsorbed.
+    pub fn join(self, netlist: &mut Netlist, mut heap: Heap, order: &Order, mut late: Vec<Bit>) -> (u32, Heap) {
+        let digits = self.lanes.digits.len();
+        let units: Vec<Unit> =
+            (0..self.lanes.count).flat_map(|lane| (0..digits).map(move |digit| Unit { lane, digit })).collect();
+        let mut pending = units.as_slice();
+        let mut moving = Moving { operands: self, multiplicand_from: 0, recoded_from: 0 };
+        let mut time = 0;
+        for (index, &joining) in order.joins.iter().enumerate() {
+            let (now, later) = pending.split_at(joining.min(pending.len()));
+            pending = later;
+            let starts = if index == 0 { order.starts.min(now.len()) } else { 0 };
+            let (first, rest) = now.split_at(starts);
+            for unit in first {
+                heap.push_row(moving.row(netlist, time, *unit));
+            }
+            if !first.is_empty() {
+                make_nets(netlist, time, &mut heap);
+            }
+            for unit in rest {
+                heap.push_row(moving.row(netlist, time, *unit));
+            }
+            if pending.is_empty() && late.is_empty() {
+                break;
+            }
+            heap = stage(netlist, time, heap, pending.is_empty());
+            moving.advance(netlist, time, pending);
+            (0..).zip(late.drain(..)).for_each(|(column, bit)| heap.push(column, bit));
+            time += 1;
+            if pending.is_empty() {
+                break;
+            }
+        }
+        (time, heap)
+    }
+}
+
+/// The operands of the rows that have not joined the heap yet, as they move through the stages.
+struct Moving<'a> {
+    operands: Operands<'a>,
+    /// Index in the input vector of the lowest bit that the signal still holds.
+    multiplicand_from: u32,
+    recoded_from: u32,
+}
+
+impl Moving<'_> {
+    fn row(&self, netlist: &mut Netlist, time: u32, unit: Unit) -> Row {
+        let lanes = &self.operands.lanes;
+        let x = Place {
+            signal: self.operands.multiplicand,
+            low: unit.lane * lanes.multiplicand.bits(),
+            from: self.multiplicand_from,
+        };
+        let recoded = Place {
+            signal: self.operands.recoded,
+            low: unit.lane * lanes.recoded_bits,
+            from: self.recoded_from,
+        };
+        row(netlist, time, &lanes.digits[unit.digit], lanes.multiplicand, x, recoded)
+    }
+
+    /// Registers what the pending rows need.
+    fn advance(&mut self, netlist: &mut Netlist, time: u32, pending: &[Unit]) {
+        let Some(first) = pending.first() else { return };
+        let lanes = self.operands.lanes;
+        let lowest = |unit: &Unit| {
+            let input = lanes.digits[unit.digit].inputs.iter().copied().min().unwrap_or(0);
+            unit.lane * lanes.recoded_bits + input
+        };
+        let multiplicand_from = first.lane * lanes.multiplicand.bits();
+        let recoded_from = pending.iter().take(lanes.digits.len() + 1).map(lowest).min().unwrap_or(0);
+        let mut shorten = |signal: SignalId, stem: &str, by: u32| {
+            let bits = netlist.bits(signal);
+            let value = netlist.slice(signal, bits - 1, by);
+            netlist.register(time, &format!("s{}_{stem}_q", time + 1), bits - by, value)
+        };
+        self.operands.multiplicand =
+            shorten(self.operands.multiplicand, "multiplicand", multiplicand_from - self.multiplicand_from);
+        self.operands.recoded = shorten(self.operands.recoded, "recoded", recoded_from - self.recoded_from);
+        self.multiplicand_from = multiplicand_from;
+        self.recoded_from = recoded_from;
+    }
+}

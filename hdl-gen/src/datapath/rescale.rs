@@ -1,0 +1,440 @@
+//! Requantization by multiply, add, shift and clamp, as one pipelined module.
+
+use super::operand::{DatapathError, Multiplier, Operand, within};
+use super::product::{Lanes, Operands, Order};
+use super::recode::{Digit, booth_digits};
+use crate::heap::{Bit, Finished, Heap, Net, Netlist, SignalId, Target, carry_adder, finish};
+use crate::verilog::{BinaryOp, Expr, Item, Module, ModuleText, Port, UnaryOp};
+
+/// How the shift rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ShiftRounding {
+    /// `v >>> n`, towards minus infinity.
+    Floor,
+    /// To the nearest, ties to even.
+    HalfEven,
+}
+
+/// What the accumulator is multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RescaleFactor {
+    /// One: shift only, no multiplier and no port.
+    One,
+    /// A factor on the port `multiplier_i`.
+    Port {
+        /// Bits, 1 to 40.
+        bits: u32,
+        /// Two's complement.
+        signed: bool,
+    },
+}
+
+/// What a rescaler is generated for: `code_o = clamp((accumulator_i * multiplier_i + offset_i) >> shift)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RescaleSpec {
+    /// Module name, `hwgen_...`.
+    pub module_name: String,
+    /// Wires of the accumulator, 1 to 48.
+    pub accumulator_bits: u32,
+    /// The accumulator is two's complement.
+    pub accumulator_signed: bool,
+    /// The factor.
+    pub factor: RescaleFactor,
+    /// Wires of the signed offset, 1 to 62; none leaves it out.
+    pub offset_bits: Option<u32>,
+    /// Least and largest `accumulator * multiplier + offset` over everything reachable; at most 62 bits.
+    pub value_range: (i64, i64),
+    /// Right shift in bits, 0 to 62.
+    pub shift: u32,
+    /// Rounding of the shift.
+    pub rounding: ShiftRounding,
+    /// Least and largest code. Below 0 the code is two's complement.
+    pub code_range: (i64, i64),
+    /// What multiplies.
+    pub multiplier: Multiplier,
+    /// What the logic is mapped to.
+    pub target: Target,
+}
+
+/// A generated rescaler.
+#[derive(Clone, Debug)]
+pub struct Rescale {
+    spec: RescaleSpec,
+    latency: u32,
+    code_bits: u32,
+    lut_estimate: u32,
+    ff_estimate: u32,
+    modules: Vec<ModuleText>,
+}
+
+/// Bits of a two's complement number that holds a range.
+fn signed_bits((low, high): (i64, i64)) -> u32 {
+    let magnitude = if low < 0 { (-(low + 1)).max(high) } else { high.max(0) };
+    1 + (i64::BITS - magnitude.leading_zeros())
+}
+
+impl Rescale {
+    /// Generates the module.
+    ///
+    /// # Errors
+    /// A number of the specification is out of range.
+    pub fn new(spec: RescaleSpec) -> Result<Self, DatapathError> {
+        within("accumulator bits", i64::from(spec.accumulator_bits), 1, 48)?;
+        if let RescaleFactor::Port { bits, .. } = spec.factor {
+            within("multiplier bits", i64::from(bits), 1, 40)?;
+        }
+        if let Some(bits) = spec.offset_bits {
+            within("offset bits", i64::from(bits), 1, 62)?;
+        }
+        within("shift", i64::from(spec.shift), 0, 61)?;
+        within("least value", spec.value_range.0, -(1 << 61), spec.value_range.1)?;
+        within("largest value", spec.value_range.1, spec.value_range.0, 1 << 61)?;
+        within("least code", spec.code_range.0, -(1 << 31), spec.code_range.1)?;
+        within("largest code", spec.code_range.1, spec.code_range.0, (1 << 31) - 1)?;
+        let half = rounding_constant(&spec);
+        let range = (spec.value_range.0 + half, spec.value_range.1 + half);
+        let width = signed_bits(range).max(spec.shift + 1);
+        let mut best: Option<(u32, Netlist, Finished)> = None;
+        for order in orders(&spec) {
+            if let Some((netlist, finished)) = multiply_add(&spec, width, &order) {
+                let weight = netlist.cost.weight();
+                if best.as_ref().is_none_or(|(least, ..)| weight < *least) {
+                    best = Some((weight, netlist, finished));
+                }
+            }
+        }
+        let (_, mut netlist, finished) = best.ok_or(DatapathError::Unreduced)?;
+        let quotient = (range.0 >> spec.shift, range.1 >> spec.shift);
+        let code_bits = code_bits(spec.code_range);
+        let (code, latency) = round_and_clamp(&mut netlist, &spec, &finished, quotient, code_bits);
+        let cost = netlist.cost;
+        let mut rescale = Rescale {
+            spec,
+            latency,
+            code_bits,
+            lut_estimate: cost.lut,
+            ff_estimate: cost.ff,
+            modules: Vec::new(),
+        };
+        rescale.modules = rescale.print(netlist, code);
+        Ok(rescale)
+    }
+
+    /// The module, and the adder that it instantiates.
+    pub fn modules(&self) -> &[ModuleText] {
+        &self.modules
+    }
+
+    /// The specification.
+    pub fn spec(&self) -> &RescaleSpec {
+        &self.spec
+    }
+
+    /// Cycles from the inputs to `code_o`.
+    pub fn latency_cycles(&self) -> u32 {
+        self.latency
+    }
+
+    /// Width of `code_o`; two's complement where the least code is negative.
+    pub fn code_bits(&self) -> u32 {
+        self.code_bits
+    }
+
+    /// LUTs that the schedule counts on six-input LUTs.
+    pub fn lut_estimate(&self) -> u32 {
+        self.lut_estimate
+    }
+
+    /// Registers of the module.
+    pub fn ff_estimate(&self) -> u32 {
+        self.ff_estimate
+    }
+
+    fn print(&self, netlist: Netlist, code: Expr) -> Vec<ModuleText> {
+        let spec = &self.spec;
+        let signed = |port: Port, bits: u32, signed: bool| if signed && bits > 1 { port.signed() } else { port };
+        let bits = spec.accumulator_bits;
+        let mut ports = vec![Port::input("clk_i", 1), signed(Port::input("accumulator_i", bits), bits, spec.accumulator_signed)];
+        if let RescaleFactor::Port { bits, signed: is_signed } = spec.factor {
+            ports.push(signed(Port::input("multiplier_i", bits), bits, is_signed));
+        }
+        if let Some(bits) = spec.offset_bits {
+            ports.push(signed(Port::input("offset_i", bits), bits, true));
+        }
+        ports.push(signed(Port::output("code_o", self.code_bits), self.code_bits, spec.code_range.0 < 0));
+        let uses_carry_adder = netlist.uses_carry_adder;
+        let items = netlist.into_items(&ports, "code_o", code);
+        let module = Module {
+            name: spec.module_name.clone(),
+            header: self.header(),
+            keep_hierarchy: false,
+            parameters: vec![],
+            ports,
+            items,
+        };
+        let mut modules = vec![module.print()];
+        if uses_carry_adder {
+            modules.push(carry_adder());
+        }
+        modules
+    }
+
+    fn header(&self) -> Vec<String> {
+        let spec = &self.spec;
+        let factor = if spec.factor == RescaleFactor::One { "" } else { " * multiplier_i" };
+        let offset = if spec.offset_bits.is_some() { " + offset_i" } else { "" };
+        let rounding = match spec.rounding {
+            ShiftRounding::Floor => "rounded down",
+            ShiftRounding::HalfEven => "rounded to the nearest, ties to even",
+        };
+        let (low, high) = spec.code_range;
+        vec![
+            "Rescales an accumulator to a code.".to_owned(),
+            format!("code_o = (accumulator_i{factor}{offset}) / 2^{}, {rounding}, clamped to {low}..{high}.", spec.shift),
+            format!("Legal where the sum before the shift lies between {} and {}.", spec.value_range.0, spec.value_range.1),
+            format!("Latency: {} cycles; a word every cycle; no stall; inputs come from registers.", self.latency),
+        ]
+    }
+}
+
+/// Bits of a code.
+fn code_bits((low, high): (i64, i64)) -> u32 {
+    if low < 0 { signed_bits((low, high)) } else { (signed_bits((low, high)) - 1).max(1) }
+}
+
+/// What is added before the shift so that it rounds to the nearest.
+fn rounding_constant(spec: &RescaleSpec) -> i64 {
+    match spec.rounding {
+        ShiftRounding::HalfEven if spec.shift > 0 => 1 << (spec.shift - 1),
+        ShiftRounding::HalfEven | ShiftRounding::Floor => 0,
+    }
+}
+
+/// Which operand of the product is recoded.
+struct Product {
+    digits: Vec<Digit>,
+    /// Format of the other operand, always as a signed number.
+    multiplicand: Operand,
+    recodes_multiplier: bool,
+}
+
+impl Product {
+    fn new(spec: &RescaleSpec) -> Option<Self> {
+        let RescaleFactor::Port { bits, signed } = spec.factor else { return None };
+        let widened = |bits: u32, signed: bool| Operand::Signed { bits: if signed { bits } else { bits + 1 } };
+        let over_multiplier = Product {
+            digits: booth_digits(bits, signed),
+            multiplicand: widened(spec.accumulator_bits, spec.accumulator_signed),
+            recodes_multiplier: true,
+        };
+        let over_accumulator = Product {
+            digits: booth_digits(spec.accumulator_bits, spec.accumulator_signed),
+            multiplicand: widened(bits, signed),
+            recodes_multiplier: false,
+        };
+        let cost = |product: &Product| -> u32 { product.digits.iter().map(|digit| digit.row_bits(product.multiplicand)).sum() };
+        Some(if cost(&over_accumulator) < cost(&over_multiplier) { over_accumulator } else { over_multiplier })
+    }
+
+    fn lanes(&self, spec: &RescaleSpec) -> Lanes<'_> {
+        let recoded_bits = match spec.factor {
+            RescaleFactor::Port { bits, .. } if self.recodes_multiplier => bits,
+            RescaleFactor::Port { .. } | RescaleFactor::One => spec.accumulator_bits,
+        };
+        Lanes { count: 1, digits: &self.digits, multiplicand: self.multiplicand, recoded_bits, target: spec.target }
+    }
+}
+
+fn orders(spec: &RescaleSpec) -> Vec<Order> {
+    match (spec.multiplier, Product::new(spec)) {
+        (Multiplier::Lut, Some(product)) => product.lanes(spec).orders(),
+        _ => vec![Order::default()],
+    }
+}
+
+/// `accumulator * multiplier + offset + rounding`, modulo 2^width; bits below the shift only where rounding needs them.
+fn multiply_add(spec: &RescaleSpec, width: u32, order: &Order) -> Option<(Netlist, Finished)> {
+    let mut netlist = Netlist::default();
+    let mut heap = Heap::new(width, spec.target);
+    let mut constant = i128::from(rounding_constant(spec));
+    let accumulator = netlist.port("accumulator_i", spec.accumulator_bits);
+    let mut offset = match spec.offset_bits {
+        Some(bits) => {
+            let port = netlist.port("offset_i", bits);
+            (0..width).map(|column| Bit::direct(port, column.min(bits - 1))).collect()
+        }
+        None => Vec::new(),
+    };
+    let (time, heap) = match (spec.factor, Product::new(spec), spec.multiplier) {
+        (RescaleFactor::Port { .. }, Some(product), Multiplier::Lut) => {
+            offset = inverted_sign(&mut netlist, 0, &offset, spec.offset_bits, &mut constant);
+            push_all(&mut heap, &offset);
+            lut_product(&mut netlist, spec, &product, accumulator, heap, constant, order)
+        }
+        (RescaleFactor::Port { bits, signed }, _, _) => {
+            let factor = netlist.port("multiplier_i", bits);
+            let wide = [(accumulator, spec.accumulator_signed), (factor, signed)];
+            constant += super::dsp::wide_product(&mut netlist, wide, &mut heap);
+            for at in 0..super::dsp::STAGES {
+                offset = netlist.advance(at, &offset);
+            }
+            offset = inverted_sign(&mut netlist, super::dsp::STAGES, &offset, spec.offset_bits, &mut constant);
+            push_all(&mut heap, &offset);
+            push_constant(&mut heap, constant);
+            (super::dsp::STAGES, heap)
+        }
+        (RescaleFactor::One, ..) => {
+            let top = spec.accumulator_bits - 1;
+            let sign = |column: u32| spec.accumulator_signed || column <= top;
+            (0..width).filter(|&column| sign(column)).for_each(|column| heap.push(column, Bit::direct(accumulator, column.min(top))));
+            push_all(&mut heap, &offset);
+            push_constant(&mut heap, constant);
+            (0, heap)
+        }
+    };
+    let needed_from = if spec.rounding == ShiftRounding::HalfEven { 0 } else { spec.shift };
+    let finished = finish(&mut netlist, time, heap, None, needed_from)?;
+    Some((netlist, finished))
+}
+
+fn push_all(heap: &mut Heap, bits: &[Bit]) {
+    (0..).zip(bits).for_each(|(column, bit)| heap.push(column, *bit));
+}
+
+fn push_constant(heap: &mut Heap, constant: i128) {
+    (0..heap.width().min(127)).filter(|column| (constant >> column) & 1 == 1).for_each(|column| heap.push(column, Bit { net: Net::One, inputs: 1 }));
+}
+
+/// A signed number without its sign extension: the sign bit inverted, and the constant that this takes away.
+fn inverted_sign(netlist: &mut Netlist, time: u32, extended: &[Bit], bits: Option<u32>, constant: &mut i128) -> Vec<Bit> {
+    let Some(bits) = bits else { return Vec::new() };
+    let mut list: Vec<Bit> = extended.iter().take(bits as usize).copied().collect();
+    if list.len() == bits as usize && extended.len() > bits as usize {
+        if let Some(sign) = list.last_mut() {
+            let value = netlist.bit(*sign).inverted();
+            let wire = netlist.wire(time, "sign", 1, value);
+            *sign = Bit::direct(wire, 0);
+            *constant -= 1 << (bits - 1);
+        }
+    }
+    list
+}
+
+/// The product by Booth rows in the heap, with the bits and constants that complete negative rows.
+fn lut_product(
+    netlist: &mut Netlist,
+    spec: &RescaleSpec,
+    product: &Product,
+    accumulator: SignalId,
+    mut heap: Heap,
+    mut constant: i128,
+    order: &Order,
+) -> (u32, Heap) {
+    let RescaleFactor::Port { bits, signed } = spec.factor else { return (0, heap) };
+    let factor = netlist.port("multiplier_i", bits);
+    let (recoded, other, other_signed) =
+        if product.recodes_multiplier { (factor, accumulator, spec.accumulator_signed) } else { (accumulator, factor, signed) };
+    let multiplicand = if other_signed {
+        other
+    } else {
+        let value = Expr::concat(vec![Expr::zero(1), netlist.whole(other)]);
+        netlist.wire(0, "multiplicand", product.multiplicand.bits(), value)
+    };
+    for digit in &product.digits {
+        constant -= 1 << (digit.position + digit.row_bits(product.multiplicand) - 1);
+        if let (true, Some(&negative)) = (digit.complements_row, digit.inputs.last()) {
+            heap.push(digit.position, Bit::direct(recoded, negative));
+        }
+    }
+    push_constant(&mut heap, constant);
+    let operands = Operands { lanes: product.lanes(spec), multiplicand, recoded };
+    operands.join(netlist, heap, order, Vec::new())
+}
+
+/// Rounds ties to even and clamps; gives the code as an expression on registers, and the whole latency.
+fn round_and_clamp(
+    netlist: &mut Netlist,
+    spec: &RescaleSpec,
+    finished: &Finished,
+    quotient: (i64, i64),
+    code_bits: u32,
+) -> (Expr, u32) {
+    let mut time = finished.latency;
+    let shift = spec.shift as usize;
+    let low: Vec<Option<Bit>> = finished.result.iter().take(shift).rev().copied().collect();
+    let mut bits: Vec<Option<Bit>> = finished.result.iter().skip(shift).copied().collect();
+    let clamps_low = quotient.0 < spec.code_range.0;
+    let clamps_high = quotient.1 > spec.code_range.1;
+    let ties = spec.rounding == ShiftRounding::HalfEven && shift > 0;
+    let is_tie = ties.then(|| netlist.vector(&low).unary(UnaryOp::ReduceOr).inverted());
+    let vector = |netlist: &Netlist, bits: &[Option<Bit>]| netlist.vector(&bits.iter().rev().copied().collect::<Vec<_>>());
+    if !clamps_low && !clamps_high {
+        bits.truncate(code_bits as usize);
+        let sign = bits.last().copied().flatten();
+        while bits.len() < code_bits as usize {
+            bits.push(sign);
+        }
+        let Some(is_tie) = is_tie else { return (vector(netlist, &bits), time) };
+        let value = even(vector(netlist, &bits), is_tie, code_bits);
+        let register = netlist.register(time, "code_q", code_bits, value);
+        return (netlist.whole(register), time + 1);
+    }
+    let sign_bit = bits.last().copied().flatten();
+    while bits.len() < code_bits as usize + 1 {
+        bits.push(sign_bit);
+    }
+    let count = bits.len();
+    let kept = code_bits as usize;
+    let code_signed = spec.code_range.0 < 0;
+    let upper_from = if code_signed { kept - 1 } else { kept };
+    let upper = vector(netlist, &bits[upper_from..count]);
+    let low_part = vector(netlist, &bits[..kept]);
+    netlist.comment(time, "Does the quotient fit the code, and is it exactly half way?".to_owned());
+    let sign = netlist.bit(sign_bit.unwrap_or(Bit { net: Net::One, inputs: 1 }));
+    let none = upper.clone().unary(UnaryOp::ReduceOr).inverted();
+    let fits = if code_signed { none.binary(BinaryOp::Or, upper.unary(UnaryOp::ReduceAnd)) } else { none };
+    let mut value = low_part;
+    if let Some(is_tie) = is_tie {
+        value = even(value, is_tie, code_bits);
+    }
+    let stage = time;
+    let value = netlist.register(stage, "quotient_q", code_bits, value);
+    let negative = netlist.register(stage, "negative_q", 1, sign);
+    let fits = netlist.register(stage, "fits_q", 1, fits);
+    time += 1;
+    let (negative, fits) = (netlist.whole(negative), netlist.whole(fits));
+    let mask = (1_i64 << code_bits) - 1;
+    let constant = |code: i64| Expr::constant(code_bits, u128::try_from(code & mask).unwrap_or(0));
+    let full_low = if code_signed { -(1 << (code_bits - 1)) } else { 0 };
+    let full_high = if code_signed { (1 << (code_bits - 1)) - 1 } else { mask };
+    let compared = |op: BinaryOp, code: i64| {
+        let signed = |expr: Expr| if code_signed { Expr::Call("$signed".to_owned(), vec![expr]) } else { expr };
+        signed(Expr::name("quotient_q")).binary(op, signed(constant(code)))
+    };
+    let outside = fits.clone().inverted();
+    let mut below = negative.clone().binary(BinaryOp::And, outside.clone());
+    let mut above = negative.inverted().binary(BinaryOp::And, outside);
+    if spec.code_range.0 > full_low {
+        below = below.binary(BinaryOp::Or, fits.clone().binary(BinaryOp::And, compared(BinaryOp::Less, spec.code_range.0)));
+    }
+    if spec.code_range.1 < full_high {
+        above = above.binary(BinaryOp::Or, fits.binary(BinaryOp::And, compared(BinaryOp::Greater, spec.code_range.1)));
+    }
+    let mut selected = netlist.whole(value);
+    if clamps_high {
+        netlist.item(time, Item::wire("above", 1, above));
+        selected = Expr::name("above").select(constant(spec.code_range.1), selected);
+    }
+    if clamps_low {
+        netlist.item(time, Item::wire("below", 1, below));
+        selected = Expr::name("below").select(constant(spec.code_range.0), selected);
+    }
+    let register = netlist.register(time, "code_q", code_bits, selected);
+    (netlist.whole(register), time + 1)
+}
+
+/// A number whose lowest bit is cleared on a tie.
+fn even(value: Expr, is_tie: Expr, bits: u32) -> Expr {
+    let mask = if bits > 1 { Expr::concat(vec![Expr::zero(bits - 1), is_tie]) } else { is_tie };
+    value.binary(BinaryOp::And, mask.inverted())
+}

@@ -1,0 +1,154 @@
+//! Carry groups: which bits share a few neighbouring columns of a carry chain, and their counting functions.
+
+use super::netlist::{Netlist, SignalId, majority, parity};
+use super::{Bit, Heap};
+use crate::verilog::{BinaryOp, Expr, Function, Statement};
+
+/// Worth of absorbing a partial product without first making it a net, in LUTs.
+const SMALL_CREDIT: f64 = 0.67;
+
+/// A choice of bits for `columns` neighbouring columns of a chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Group {
+    /// Columns covered, which is also the number of LUTs.
+    pub columns: usize,
+    /// Two-input partial products of the lowest column in the function.
+    pub small: usize,
+    /// Direct bits of the columns in the function, lowest first.
+    pub function: [usize; 3],
+    /// Which columns have a bit on the carry multiplexer.
+    pub direct: [bool; 3],
+}
+
+impl Group {
+    /// Bits taken from the heap.
+    pub fn taken(&self) -> usize {
+        self.small + self.function.iter().sum::<usize>() + self.direct.iter().filter(|&&taken| taken).count()
+    }
+
+    /// Bits removed from the heap, with a credit for partial products.
+    pub fn gain(&self) -> f64 {
+        let credit = SMALL_CREDIT * f64::from(u32::try_from(self.small).unwrap_or(0));
+        let taken = f64::from(u32::try_from(self.taken()).unwrap_or(0));
+        taken + credit - f64::from(u32::try_from(self.columns).unwrap_or(0))
+    }
+}
+
+/// The group with the largest gain per column that starts at `column`, or none that gains anything.
+pub(super) fn best(heap: &Heap, column: usize, columns_left: usize, needs_small: bool) -> Option<Group> {
+    let inputs = heap.target.function_inputs() as usize;
+    let small_available = heap.small.get(column).map_or(0, Vec::len);
+    let height = [heap.height(column), heap.height(column + 1), heap.height(column + 2)];
+    let mut found: Option<(f64, Group)> = None;
+    for columns in 1..=columns_left.min(3).min(heap.direct.len() - column) {
+        let top = column + columns == heap.direct.len();
+        for small in 0..=small_available.min(inputs / 2) {
+            for ones in 0..=height[0].min(inputs - 2 * small) {
+                let twos_limit = if columns > 1 { height[1].min(inputs - 2 * small - ones) } else { 0 };
+                for twos in 0..=twos_limit {
+                    if small + ones + 2 * twos >= 1 << columns && !top {
+                        continue;
+                    }
+                    if small == 0 && needs_small {
+                        continue;
+                    }
+                    let function = [ones, twos, 0];
+                    let mut direct = [false; 3];
+                    for index in 0..columns {
+                        direct[index] = height[index] > function[index];
+                    }
+                    let group = Group { columns, small, function, direct };
+                    let score = group.gain() / f64::from(u32::try_from(columns).unwrap_or(1));
+                    if score > 0.0 && found.is_none_or(|(best, _)| score > best + 1e-9) {
+                        found = Some((score, group));
+                    }
+                }
+            }
+        }
+    }
+    found.map(|(_, group)| group)
+}
+
+/// The binary digits of the sum of `columns[i]` bits of weight 2^i, lowest first: `digits` of them. A single bit is
+/// itself; anything else becomes a counting function of the module.
+pub(super) fn digits(netlist: &mut Netlist, time: u32, columns: &[Vec<Bit>], digits: usize) -> Vec<Option<Bit>> {
+    let mut result = vec![None; digits];
+    let bits: Vec<Bit> = columns.iter().flatten().copied().collect();
+    if columns.iter().all(|column| column.len() <= 1) {
+        for (digit, column) in result.iter_mut().zip(columns) {
+            *digit = column.first().copied();
+        }
+        return result;
+    }
+    let counts: Vec<usize> = columns.iter().map(Vec::len).collect();
+    let useful = digits.min(digits_of(&counts));
+    let function = counting_function(&counts, useful);
+    let reversed: Vec<Option<Bit>> = bits.iter().rev().map(|bit| Some(*bit)).collect();
+    let call = Expr::Call(function.name.clone(), vec![netlist.vector(&reversed)]);
+    netlist.function(function);
+    let wire: SignalId = netlist.wire(time, "digits", u32::try_from(useful).unwrap_or(0), call);
+    for (index, digit) in (0..).zip(result.iter_mut().take(useful)) {
+        *digit = Some(Bit::direct(wire, index));
+    }
+    result
+}
+
+/// Digits that the largest sum of `counts[i]` bits of weight 2^i has.
+fn digits_of(counts: &[usize]) -> usize {
+    let largest: usize = counts.iter().enumerate().map(|(index, count)| count << index).sum();
+    (usize::BITS - largest.leading_zeros()) as usize
+}
+
+/// A function that counts weighted bits by full and half adders.
+fn counting_function(counts: &[usize], digits: usize) -> Function {
+    let trimmed = counts.iter().rposition(|&count| count > 0).map_or(0, |index| index + 1);
+    let label: Vec<String> = counts[..trimmed].iter().map(ToString::to_string).collect();
+    let full = digits == digits_of(counts);
+    let suffix = if full { String::new() } else { format!("_low{digits}") };
+    let name = format!("count_{}{suffix}", label.join("_"));
+    let total: usize = counts.iter().sum();
+    let mut columns: Vec<Vec<Expr>> = vec![Vec::new(); digits];
+    let mut next_input = 0;
+    for (column, &count) in counts.iter().enumerate() {
+        for _ in 0..count {
+            if let Some(list) = columns.get_mut(column) {
+                list.push(Expr::Bit("bits".to_owned(), next_input));
+            }
+            next_input += 1;
+        }
+    }
+    let mut body = Vec::new();
+    let mut variables = Vec::new();
+    let mut results = Vec::new();
+    for column in 0..digits {
+        let mut step = 0;
+        while columns[column].len() > 1 {
+            let a = columns[column].remove(0);
+            let b = columns[column].remove(0);
+            let c = if columns[column].is_empty() { None } else { Some(columns[column].remove(0)) };
+            let (sum, carry) = match &c {
+                Some(c) => (parity(&a, &b, c), majority(&a, &b, c)),
+                None => (a.clone().binary(BinaryOp::Xor, b.clone()), a.clone().binary(BinaryOp::And, b.clone())),
+            };
+            for (stem, value, target) in [("sum", sum, column), ("carry", carry, column + 1)] {
+                if target < digits {
+                    let name = format!("{stem}{column}_{step}");
+                    variables.push((name.clone(), 1));
+                    body.push(Statement::Blocking(Expr::name(name.as_str()), value));
+                    columns[target].push(Expr::name(name));
+                }
+            }
+            step += 1;
+        }
+        results.push(columns[column].first().cloned().unwrap_or(Expr::zero(1)));
+    }
+    results.reverse();
+    body.push(Statement::Blocking(Expr::name(name.as_str()), Expr::concat(results)));
+    Function {
+        name,
+        bits: u32::try_from(digits).unwrap_or(0),
+        inputs: vec![("bits".to_owned(), u32::try_from(total).unwrap_or(0))],
+        variables,
+        body,
+    }
+}

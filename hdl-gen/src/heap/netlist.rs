@@ -1,0 +1,385 @@
+//! The pipelined netlist that a heap is turned into: signals with a time, and the Verilog items of each stage.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Bit, Net};
+use crate::verilog::{BinaryOp, Connection, Direction, Expr, Function, Instance, Item, Port, Statement, Width};
+
+/// A signal of a [`Netlist`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SignalId(usize);
+
+#[derive(Clone, Debug)]
+struct Signal {
+    name: String,
+    bits: u32,
+}
+
+/// One pipeline stage: combinational items, then registers.
+#[derive(Clone, Debug, Default)]
+struct Stage {
+    comments: Vec<String>,
+    items: Vec<Item>,
+    registers: Vec<Item>,
+    updates: Vec<Statement>,
+}
+
+/// What a netlist costs on six-input LUTs, as the schedule counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// LUTs.
+    pub lut: u32,
+    /// Registers.
+    pub ff: u32,
+}
+
+impl Cost {
+    /// The figure that the search minimises: LUTs, and a register as a seventh of one.
+    pub fn weight(self) -> u32 {
+        self.lut * 7 + self.ff
+    }
+}
+
+/// Signals, stages and functions of one module.
+#[derive(Clone, Debug, Default)]
+pub struct Netlist {
+    signals: Vec<Signal>,
+    stages: Vec<Stage>,
+    functions: BTreeMap<String, Function>,
+    names: BTreeMap<String, u32>,
+    /// Whether the carry adder module is instantiated.
+    pub uses_carry_adder: bool,
+    /// Running cost.
+    pub cost: Cost,
+}
+
+impl Netlist {
+    /// An input port or other signal that this netlist does not declare.
+    pub fn port(&mut self, name: &str, bits: u32) -> SignalId {
+        self.signals.push(Signal { name: name.to_owned(), bits });
+        SignalId(self.signals.len() - 1)
+    }
+
+    /// Width of a signal in bits.
+    pub fn bits(&self, signal: SignalId) -> u32 {
+        self.signals.get(signal.0).map_or(0, |signal| signal.bits)
+    }
+
+    /// The whole signal as an expression.
+    pub fn whole(&self, signal: SignalId) -> Expr {
+        Expr::name(self.signals.get(signal.0).map_or("", |signal| signal.name.as_str()))
+    }
+
+    /// Bits `high` down to `low` of a signal.
+    pub fn slice(&self, signal: SignalId, high: u32, low: u32) -> Expr {
+        self.signals.get(signal.0).map_or(Expr::zero(1), |signal| Expr::part(&signal.name, signal.bits, high, low))
+    }
+
+    /// One bit as an expression.
+    pub fn bit(&self, bit: Bit) -> Expr {
+        match bit.net {
+            Net::Signal(signal, index) => self.slice(signal, index, index),
+            Net::One => Expr::constant(1, 1),
+        }
+    }
+
+    /// Bits as one vector, highest first in the list; neighbouring bits of a signal become slices.
+    pub fn vector(&self, bits: &[Option<Bit>]) -> Expr {
+        let mut parts = Vec::new();
+        let mut index = 0;
+        while let Some(first) = bits.get(index) {
+            let mut length = 1;
+            match first {
+                Some(Bit { net: Net::Signal(signal, high), .. }) => {
+                    while let Some(Some(Bit { net: Net::Signal(next, low), .. })) = bits.get(index + length) {
+                        if next == signal && u32::try_from(length).is_ok_and(|length| low.checked_add(length) == Some(*high)) {
+                            length += 1;
+                        } else {
+                            break;
+                        }
+                    }
+                    parts.push(self.slice(*signal, *high, high + 1 - u32::try_from(length).unwrap_or(1)));
+                }
+                constant => {
+                    while bits.get(index + length) == Some(constant) {
+                        length += 1;
+                    }
+                    let bits = u32::try_from(length).unwrap_or(1);
+                    let value = if constant.is_some() { (1_u128 << bits) - 1 } else { 0 };
+                    parts.push(Expr::constant(bits, value));
+                }
+            }
+            index += length;
+        }
+        Expr::concat(parts)
+    }
+
+    fn stage(&mut self, time: u32) -> &mut Stage {
+        let index = time as usize;
+        if self.stages.len() <= index {
+            self.stages.resize_with(index + 1, Stage::default);
+        }
+        &mut self.stages[index]
+    }
+
+    fn fresh(&mut self, stem: &str) -> String {
+        let next = self.names.entry(stem.to_owned()).or_insert(0);
+        let name = format!("{stem}{next}");
+        *next += 1;
+        name
+    }
+
+    /// A sentence about a stage in the emitted text.
+    pub fn comment(&mut self, time: u32, text: String) {
+        self.stage(time).comments.push(text);
+    }
+
+    /// A wire in the stage that starts at `time`, with a running number after the stem.
+    pub fn wire(&mut self, time: u32, stem: &str, bits: u32, value: Expr) -> SignalId {
+        let name = self.fresh(&format!("s{}_{stem}", time + 1));
+        self.stage(time).items.push(Item::wire(&name, bits, value));
+        self.port(&name, bits)
+    }
+
+    /// A register at the end of the stage that starts at `time`.
+    pub fn register(&mut self, time: u32, name: &str, bits: u32, value: Expr) -> SignalId {
+        self.register_with(time, name, bits, |target| vec![Statement::NonBlocking(target, value)])
+    }
+
+    /// A register whose update is given as statements on it.
+    pub fn register_with(
+        &mut self,
+        time: u32,
+        name: &str,
+        bits: u32,
+        update: impl FnOnce(Expr) -> Vec<Statement>,
+    ) -> SignalId {
+        let statements = update(Expr::name(name));
+        let stage = self.stage(time);
+        stage.registers.push(Item::reg(name, bits));
+        stage.updates.extend(statements);
+        self.cost.ff += bits;
+        self.port(name, bits)
+    }
+
+    /// Any item in the combinational part of a stage.
+    pub fn item(&mut self, time: u32, item: Item) {
+        self.stage(time).items.push(item);
+    }
+
+    /// A function of the module; a second one of the same name is the same.
+    pub fn function(&mut self, function: Function) {
+        self.functions.entry(function.name.clone()).or_insert(function);
+    }
+
+    /// An adder on a carry chain: columns lowest first, `direct + other + carry`, as wide as its operands.
+    pub fn carry_adder(&mut self, time: u32, direct: &[Option<Bit>], other: &[Option<Bit>], carry: Option<Bit>) -> SignalId {
+        let bits = u32::try_from(direct.len()).unwrap_or(0);
+        let stem = format!("s{}_sum", time + 1);
+        let name = self.fresh(&stem);
+        let reversed = |bits: &[Option<Bit>]| bits.iter().rev().copied().collect::<Vec<_>>();
+        let ports = vec![
+            Connection::new("direct_i", self.vector(&reversed(direct))),
+            Connection::new("other_i", self.vector(&reversed(other))),
+            Connection::new("carry_i", carry.map_or(Expr::zero(1), |bit| self.bit(bit))),
+            Connection::new("sum_o", Expr::name(name.as_str())),
+        ];
+        let instance = Instance {
+            module: super::carry_adder::NAME.to_owned(),
+            name: format!("u_{name}"),
+            parameters: vec![Connection::new("WIDTH", Expr::Integer(i64::from(bits)))],
+            ports,
+        };
+        let stage = self.stage(time);
+        stage.items.push(Item::open_wire(&name, bits));
+        stage.items.push(Item::Instance(instance));
+        self.uses_carry_adder = true;
+        self.port(&name, bits)
+    }
+
+    /// Registers bits at the end of a stage and gives each one's registered form, in the order given. Signals that are
+    /// registered whole keep their name; the other bits share one vector.
+    pub fn advance(&mut self, time: u32, bits: &[Bit]) -> Vec<Bit> {
+        let mut used: BTreeMap<SignalId, BTreeSet<u32>> = BTreeMap::new();
+        for bit in bits {
+            if let Net::Signal(signal, index) = bit.net {
+                used.entry(signal).or_default().insert(index);
+            }
+        }
+        let mut moved: BTreeMap<Net, Net> = BTreeMap::new();
+        let mut rest = Vec::new();
+        for (signal, indices) in used {
+            if indices.len() == self.bits(signal) as usize {
+                let Expr::Name(name) = self.whole(signal) else { continue };
+                let name = self.registered_name(time, &name);
+                let bits = self.bits(signal);
+                let value = self.whole(signal);
+                let register = self.register(time, &name, bits, value);
+                moved.extend((0..bits).map(|index| (Net::Signal(signal, index), Net::Signal(register, index))));
+            } else {
+                rest.extend(indices.into_iter().map(|index| Net::Signal(signal, index)));
+            }
+        }
+        if !rest.is_empty() {
+            let value: Vec<Option<Bit>> = rest.iter().rev().map(|net| Some(Bit { net: *net, inputs: 1 })).collect();
+            let name = self.unused_name(&format!("s{}_kept", time + 1));
+            let value = self.vector(&value);
+            let register = self.register(time, &name, u32::try_from(rest.len()).unwrap_or(0), value);
+            moved.extend((0..).zip(rest).map(|(index, net)| (net, Net::Signal(register, index))));
+        }
+        bits.iter().map(|bit| Bit { net: moved.get(&bit.net).copied().unwrap_or(bit.net), inputs: 1 }).collect()
+    }
+
+    fn registered_name(&mut self, time: u32, name: &str) -> String {
+        let bare = name.trim_end_matches("_q").trim_end_matches("_i");
+        let bare = match bare.split_once('_') {
+            Some((stage, rest)) if stage.strip_prefix('s').is_some_and(|n| n.parse::<u32>().is_ok()) => rest,
+            _ => bare,
+        };
+        self.unused_name(&format!("s{}_{bare}", time + 1))
+    }
+
+    /// `STEM_q`, or with a number where that is taken.
+    fn unused_name(&mut self, stem: &str) -> String {
+        let mut name = format!("{stem}_q");
+        let mut number = 2;
+        while self.names.insert(name.clone(), 0).is_some() {
+            name = format!("{stem}_{number}_q");
+            number += 1;
+        }
+        name
+    }
+
+    /// The functions and stages as items of the body of a module with the given ports, which ends in one assignment.
+    /// Bits that nothing reads are gathered in wires whose names end in `_unused`.
+    pub fn into_items(self, ports: &[Port], output: &str, value: Expr) -> Vec<Item> {
+        let assignment = Item::Assign(Expr::name(output), value);
+        let mut used = UsedBits::default();
+        used.item(&assignment);
+        self.stages.iter().flat_map(|stage| &stage.items).for_each(|item| used.item(item));
+        self.stages.iter().flat_map(|stage| &stage.updates).for_each(|statement| used.statement(statement));
+        if self.stages.iter().any(|stage| !stage.updates.is_empty()) {
+            used.expr(&Expr::name("clk_i"));
+        }
+        let inputs = ports.iter().filter(|port| port.direction == Direction::Input);
+        let mut items: Vec<Item> = inputs.filter_map(|port| used.rest(&port.name, &port.width)).collect();
+        for function in self.functions.into_values() {
+            items.push(Item::Blank);
+            items.push(Item::Function(function));
+        }
+        for (index, stage) in self.stages.into_iter().enumerate() {
+            items.push(Item::Blank);
+            items.push(Item::Comment(format!("Stage {}", index + 1)));
+            items.extend(stage.comments.into_iter().map(Item::Comment));
+            let unused: Vec<Item> = stage
+                .items
+                .iter()
+                .chain(&stage.registers)
+                .filter_map(|item| match item {
+                    Item::Net { name, width, .. } => used.rest(name, width),
+                    _ => None,
+                })
+                .collect();
+            items.extend(stage.items);
+            items.extend(stage.registers);
+            items.extend(unused);
+            if !stage.updates.is_empty() {
+                items.push(Item::Clocked(Expr::name("clk_i"), stage.updates));
+            }
+        }
+        items.push(Item::Blank);
+        items.push(assignment);
+        items
+    }
+}
+
+/// Which bits of which names are read.
+#[derive(Default)]
+struct UsedBits {
+    whole: BTreeSet<String>,
+    bits: BTreeMap<String, BTreeSet<u32>>,
+}
+
+impl UsedBits {
+    fn item(&mut self, item: &Item) {
+        match item {
+            Item::Net { value: Some(value), .. } | Item::Assign(_, value) => self.expr(value),
+            Item::Instance(instance) => {
+                for port in instance.ports.iter().filter(|port| !port.name.ends_with("_o")) {
+                    port.value.iter().for_each(|value| self.expr(value));
+                }
+            }
+            Item::Clocked(clock, body) => {
+                self.expr(clock);
+                body.iter().for_each(|statement| self.statement(statement));
+            }
+            Item::Net { value: None, .. } | Item::Comment(_) | Item::Blank | Item::Localparam(_) | Item::Function(_) => {}
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement) {
+        match statement {
+            Statement::Blocking(_, value) | Statement::NonBlocking(_, value) => self.expr(value),
+            Statement::If(condition, yes, no) => {
+                self.expr(condition);
+                yes.iter().chain(no).for_each(|statement| self.statement(statement));
+            }
+            Statement::Case(selector, arms) => {
+                self.expr(selector);
+                arms.iter().for_each(|arm| self.statement(&arm.statement));
+            }
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Name(name) => {
+                self.whole.insert(name.clone());
+            }
+            Expr::Bit(name, index) => {
+                self.bits.entry(name.clone()).or_default().insert(*index);
+            }
+            Expr::Slice { name, high, low } => self.bits.entry(name.clone()).or_default().extend(*low..=*high),
+            Expr::Index(name, index) => {
+                self.whole.insert(name.clone());
+                self.expr(index);
+            }
+            Expr::Const { .. } | Expr::Integer(_) => {}
+            Expr::Concat(parts) | Expr::Call(_, parts) => parts.iter().for_each(|part| self.expr(part)),
+            Expr::Repeat(_, part) | Expr::Unary(_, part) => self.expr(part),
+            Expr::Binary(_, left, right) => {
+                self.expr(left);
+                self.expr(right);
+            }
+            Expr::Select(condition, yes, no) => [condition, yes, no].into_iter().for_each(|part| self.expr(part)),
+        }
+    }
+
+    /// A wire over the bits of a net that nothing reads.
+    fn rest(&self, name: &str, width: &Width) -> Option<Item> {
+        let Width::Bits(bits) = width else { return None };
+        if self.whole.contains(name) {
+            return None;
+        }
+        let read = self.bits.get(name);
+        let unread: Vec<u32> = (0..*bits).rev().filter(|bit| read.is_none_or(|read| !read.contains(bit))).collect();
+        let count = u32::try_from(unread.len()).ok().filter(|count| *count > 0)?;
+        let value = if count == *bits {
+            Expr::name(name)
+        } else {
+            Expr::concat(unread.into_iter().map(|bit| Expr::Bit(name.to_owned(), bit)).collect())
+        };
+        Some(Item::wire(&format!("{name}_unused"), count, value))
+    }
+}
+
+/// `left ^ right` and so on over single bits, for counters.
+pub(super) fn majority(a: &Expr, b: &Expr, c: &Expr) -> Expr {
+    let and = |x: &Expr, y: &Expr| x.clone().binary(BinaryOp::And, y.clone());
+    and(a, b).binary(BinaryOp::Or, and(a, c)).binary(BinaryOp::Or, and(b, c))
+}
+
+/// `a ^ b ^ c`.
+pub(super) fn parity(a: &Expr, b: &Expr, c: &Expr) -> Expr {
+    a.clone().binary(BinaryOp::Xor, b.clone()).binary(BinaryOp::Xor, c.clone())
+}

@@ -1,0 +1,83 @@
+//! Memory images: words as hexadecimal text for `$readmemh`, lanes packed from the lowest bits.
+
+use std::fmt::Write as _;
+
+/// An image under construction.
+pub(crate) struct Image {
+    text: String,
+    low_bits: u32,
+    lane_bits: u32,
+    lanes: usize,
+}
+
+impl Image {
+    /// An image of words with `lanes` elements of `lane_bits`; `title` becomes the comment in its first line.
+    pub fn new(title: &str, lanes: usize, lane_bits: u32) -> Self {
+        Self::with_low_bits(title, 0, lanes, lane_bits)
+    }
+
+    /// The same with a field of `low_bits` below the lanes.
+    pub fn with_low_bits(title: &str, low_bits: u32, lanes: usize, lane_bits: u32) -> Self {
+        Image { text: format!("// {title}\n"), low_bits, lane_bits, lanes }
+    }
+
+    /// Adds a word; codes are taken modulo 2^lane_bits, missing lanes are zero.
+    pub fn push(&mut self, codes: impl IntoIterator<Item = i64>) {
+        self.push_with_low_bits(0, codes);
+    }
+
+    /// Adds a word with its low field.
+    pub fn push_with_low_bits(&mut self, low: i64, codes: impl IntoIterator<Item = i64>) {
+        let word_bits = self.low_bits as usize + self.lanes * self.lane_bits as usize;
+        let mut nibbles = vec![0u8; word_bits.div_ceil(4).max(1)];
+        let mut at = 0;
+        let mut set = |value: i64, bits: u32| {
+            for bit in 0..bits {
+                if value >> bit.min(63) & 1 == 1 {
+                    nibbles[at / 4] |= 1 << (at % 4);
+                }
+                at += 1;
+            }
+        };
+        set(low, self.low_bits);
+        for code in codes.into_iter().take(self.lanes) {
+            set(code, self.lane_bits);
+        }
+        for nibble in nibbles.iter().rev() {
+            let _ = write!(self.text, "{nibble:x}");
+        }
+        self.text.push('\n');
+    }
+
+    /// The file's text.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Image;
+
+    #[test]
+    fn lanes_stand_from_the_lowest_bits() {
+        let mut image = Image::new("t", 3, 3);
+        image.push([1, -1, 2]);
+        image.push([7]);
+        assert_eq!(image.into_text(), "// t\n0b9\n007\n");
+    }
+
+    #[test]
+    fn a_low_field_stands_below_the_lanes() {
+        let mut image = Image::with_low_bits("t", 1, 2, 3);
+        image.push_with_low_bits(1, [2, -3]);
+        assert_eq!(image.into_text(), "// t\n55\n");
+    }
+
+    #[test]
+    fn wide_lanes_keep_their_sign() {
+        let mut image = Image::new("t", 1, 66);
+        image.push([-2]);
+        assert_eq!(image.into_text(), "// t\n3fffffffffffffffe\n");
+    }
+}

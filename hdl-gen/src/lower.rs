@@ -1,0 +1,221 @@
+//! Lowering: a bound network as a chain of modules.
+//!
+//! Every layer becomes one to four modules in a chain: a width adapter where lanes change, a sliding window, another
+//! adapter, and the layer's own module. Border types: in [`Bound`], out [`Design`].
+
+mod argmax;
+mod border;
+mod chain;
+mod matrix;
+mod names;
+mod pool;
+mod requantize;
+mod top;
+mod wiring;
+
+use crate::bind::{Bound, BoundLayer};
+use crate::datapath::DatapathError;
+use crate::design::{Design, port};
+use crate::library;
+use crate::timing::TimingError;
+use crate::verilog::ModuleText;
+use chain::Chain;
+use names::Names;
+use network::graph::{Encoding, PeKind, RequantizeUnit};
+use network::manifest::{Edge, EdgeContent, EdgeOrder, EdgeTensor, LayerRow, Word};
+use network::op::Op;
+use std::collections::BTreeMap;
+
+/// Why a bound network cannot be lowered: a number is beyond what the hardware or its timing model can hold.
+#[derive(Debug, thiserror::Error)]
+pub enum LowerError {
+    /// A module's parameter is out of range.
+    #[error("layer {layer}: {source}")]
+    Timing {
+        /// The layer.
+        layer: String,
+        /// What is out of range.
+        source: TimingError,
+    },
+    /// A datapath cannot be generated.
+    #[error("layer {layer}: {source}")]
+    Datapath {
+        /// The layer.
+        layer: String,
+        /// Why.
+        source: DatapathError,
+    },
+}
+
+/// Lowers a bound network.
+pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
+    let network = bound.network();
+    let input = network.input();
+    let lanes = first_lanes(bound);
+    let word = Word { lanes: lanes as u32, lane_bits: input.format.bits(), signed: input.format.code_is_signed() };
+    let words_per_frame = input.shape.elements() / lanes;
+    let input_content = EdgeContent {
+        tensor: EdgeTensor::Input,
+        order: EdgeOrder::Raster,
+        gain: 1,
+        offset: vec![0],
+    };
+    let mut lowering = Lowering {
+        bound,
+        names: Names::new(network.name()),
+        chain: Chain { stages: Vec::new(), word, words_per_frame, content: input_content.clone() },
+        modules: BTreeMap::new(),
+        memories: BTreeMap::new(),
+        inner_edges: Vec::new(),
+        library: Vec::new(),
+    };
+    for (index, layer) in bound.layers().iter().enumerate() {
+        lowering.layer(index, layer).map_err(|fault| fault.in_layer(&network.layers()[index].name))?;
+    }
+    let Lowering { names, chain, modules, memories, inner_edges, mut library, .. } = lowering;
+    library.extend(chain.stages.iter().map(|stage| stage.module.clone()));
+    Ok(Design {
+        name: network.name().to_owned(),
+        top: names.top().to_owned(),
+        library: library::closure(library.iter().map(String::as_str)),
+        modules: modules.into_values().collect(),
+        memories,
+        stages: chain.stages,
+        inner_edges,
+        input: port(word, words_per_frame),
+        input_content,
+        rows: rows(bound),
+    })
+}
+
+/// A fault before its layer is known.
+enum Fault {
+    Timing(TimingError),
+    Datapath(DatapathError),
+}
+
+impl From<TimingError> for Fault {
+    fn from(fault: TimingError) -> Self {
+        Fault::Timing(fault)
+    }
+}
+
+impl From<DatapathError> for Fault {
+    fn from(fault: DatapathError) -> Self {
+        Fault::Datapath(fault)
+    }
+}
+
+impl Fault {
+    fn in_layer(self, layer: &str) -> LowerError {
+        let layer = layer.to_owned();
+        match self {
+            Fault::Timing(source) => LowerError::Timing { layer, source },
+            Fault::Datapath(source) => LowerError::Datapath { layer, source },
+        }
+    }
+}
+
+/// Everything that grows while layers are lowered.
+struct Lowering<'a> {
+    bound: &'a Bound,
+    names: Names,
+    chain: Chain,
+    modules: BTreeMap<String, ModuleText>,
+    memories: BTreeMap<String, String>,
+    inner_edges: Vec<(usize, Edge)>,
+    /// Library modules that generated modules instantiate.
+    library: Vec<String>,
+}
+
+impl<'a> Lowering<'a> {
+    fn layer(&mut self, index: usize, bound: &'a BoundLayer) -> Result<(), Fault> {
+        match bound {
+            BoundLayer::Matrix(matrix) => self.matrix(index, matrix),
+            BoundLayer::Pool { lanes } => self.pool(index, *lanes),
+            BoundLayer::Requantize { lanes, unit, multiplier } => self.requantize(index, *lanes, *unit, *multiplier),
+            BoundLayer::Argmax { lanes } => self.argmax(index, *lanes),
+        }
+    }
+
+    fn add_modules(&mut self, modules: Vec<ModuleText>) {
+        for module in modules {
+            self.modules.entry(module.name.clone()).or_insert(module);
+        }
+    }
+
+    fn uses(&mut self, modules: &[&str]) {
+        self.library.extend(modules.iter().map(|name| (*name).to_owned()));
+    }
+
+    /// Content of the stream that leaves the layer at `index`.
+    fn output_content(&self, index: usize, gain: i64, offset: Vec<i64>) -> EdgeContent {
+        EdgeContent {
+            tensor: EdgeTensor::Output(self.bound.network().layers()[index].name.clone()),
+            order: EdgeOrder::Raster,
+            gain,
+            offset,
+        }
+    }
+}
+
+/// Lanes of the first stream: what the first layer takes.
+fn first_lanes(bound: &Bound) -> u64 {
+    match bound.layers().first() {
+        Some(BoundLayer::Matrix(matrix)) => matrix.window_lanes.unwrap_or(matrix.simd),
+        Some(BoundLayer::Pool { lanes } | BoundLayer::Requantize { lanes, .. } | BoundLayer::Argmax { lanes }) => *lanes,
+        None => 1,
+    }
+}
+
+fn rows(bound: &Bound) -> Vec<LayerRow> {
+    let network = bound.network();
+    let rows = network.layers().iter().zip(bound.layers()).enumerate().map(|(index, (layer, hardware))| {
+        let output = network.layer_output(index);
+        let shape = output.shape;
+        let (kind, pe, simd, unit) = match hardware {
+            BoundLayer::Matrix(matrix) => {
+                let kind = match matrix.kind {
+                    PeKind::Mac => "mac",
+                    PeKind::Xnor => "xnor",
+                };
+                (Some(kind.to_owned()), matrix.pe, matrix.simd, matrix.unit)
+            }
+            BoundLayer::Pool { lanes } | BoundLayer::Argmax { lanes } => (None, *lanes, 1, None),
+            BoundLayer::Requantize { lanes, unit, .. } => (None, *lanes, 1, Some(*unit)),
+        };
+        let weights = layer.op.weights();
+        LayerRow {
+            name: layer.name.clone(),
+            op: layer.op.name().to_owned(),
+            shape: [shape.rows, shape.columns, shape.channels],
+            input: network.layer_input(layer).encoding.label(),
+            weight: weights.map(|weights| weights.format.to_string()),
+            output: output.encoding.label(),
+            kind,
+            pe,
+            simd,
+            requantize: unit.map(|unit| {
+                match unit {
+                    RequantizeUnit::Thresholds => "thresholds",
+                    RequantizeUnit::Rescale => "rescale",
+                }
+                .to_owned()
+            }),
+            cycles: bound.layer_cycles(index),
+            weight_bits: weights.map_or(0, |weights| weights.values.len() as u64 * u64::from(weights.format.bits())),
+        }
+    });
+    rows.collect()
+}
+
+/// The code that stands for a padded tap on wires.
+///
+/// Integers are padded with one of their codes. Bipolar codes have no zero: their padded taps carry code 0 and the
+/// PE array's initial sums take back what that code contributes.
+fn padding_code(op: &Op, encoding: Encoding) -> i64 {
+    match (op, encoding) {
+        (Op::Conv2d { padding_value, .. }, Encoding::Codes { format, .. }) => format.code(*padding_value).unwrap_or(0),
+        _ => 0,
+    }
+}

@@ -1,0 +1,142 @@
+//! Initial sums for padded bipolar activations.
+//!
+//! A padded tap contributes zero, but bipolar codes have no zero. Padded taps carry code 0, that is the value
+//! -(2^M - 1), so that every sum misses (2^M - 1) * (sum of the weights on padded taps). That constant depends only on
+//! the output channel and on which taps are padded: positions with the same padded kernel rows and columns form a
+//! *border zone*. The array adds the constant of the zone to each sum.
+
+use network::format::Kind;
+use network::op::{Op, Weights};
+use network::shape::{Shape, Window};
+use network::Format;
+
+/// Positions along one axis, by how their windows reach padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AxisZones {
+    /// Output positions.
+    pub positions: u64,
+    /// Positions at the start whose windows reach padding; each is a zone of its own.
+    pub before: u64,
+    /// Positions at the end whose windows reach padding; each is a zone of its own.
+    pub after: u64,
+}
+
+/// The initial sums of one layer.
+pub(super) struct Borders {
+    /// Zones of rows and of columns.
+    pub axes: [AxisZones; 2],
+    /// For each zone (rows, then columns) and channel the constant in raw sums.
+    initial: Vec<i64>,
+    /// What the gain of the raw sums is divided by so that every constant is whole: 1, or the whole gain.
+    pub gain_division: i64,
+    channels: usize,
+}
+
+impl AxisZones {
+    fn of(window: &Window, axis: usize, positions: u64, length: u64) -> Self {
+        let inside = |position: &u64| (0..window.kernel[axis]).all(|tap| window.source(axis, *position, tap, length).is_some());
+        let before = (0..positions).find(inside).unwrap_or(positions);
+        let after = (before..positions).rev().find(inside).map_or(0, |last| positions - 1 - last);
+        AxisZones { positions, before, after }
+    }
+
+    /// Number of zones.
+    pub fn count(self) -> u64 {
+        self.before + u64::from(self.before + self.after < self.positions) + self.after
+    }
+
+    /// A position of each zone, in the order of zones.
+    fn representatives(self) -> impl Iterator<Item = u64> {
+        let shared = (self.before + self.after < self.positions).then_some(self.before);
+        (0..self.before).chain(shared).chain(self.positions - self.after..self.positions)
+    }
+}
+
+impl Borders {
+    /// The initial sums of a layer, or `None` where it needs none. `gain` is the datapath's.
+    pub fn of(op: &Op, input: Shape, output: Shape, weights: &Weights, activation: Format, gain: i64) -> Option<Self> {
+        let Op::Conv2d { window, .. } = op else { return None };
+        if activation.kind() != Kind::Bipolar || !window.is_padded() {
+            return None;
+        }
+        let axes = [
+            AxisZones::of(window, 0, output.rows, input.rows),
+            AxisZones::of(window, 1, output.columns, input.columns),
+        ];
+        let lowest = -activation.value(0);
+        let per_tap = input.channels as usize;
+        let mut missing = Vec::new();
+        for row in axes[0].representatives() {
+            for column in axes[1].representatives() {
+                let padded = |tap: usize| {
+                    let (kernel_row, kernel_column) = (tap as u64 / window.kernel[1], tap as u64 % window.kernel[1]);
+                    window.source(0, row, kernel_row, input.rows).is_none()
+                        || window.source(1, column, kernel_column, input.columns).is_none()
+                };
+                for channel in 0..weights.outputs {
+                    let taps = weights.row(channel).chunks(per_tap).enumerate().filter(|(tap, _)| padded(*tap));
+                    let sum: i64 = taps.flat_map(|(_, taps)| taps).map(|&weight| i64::from(weight)).sum();
+                    missing.push(lowest * sum);
+                }
+            }
+        }
+        let gain_division = if missing.iter().all(|constant| constant % gain == 0) { 1 } else { gain };
+        let initial = missing.into_iter().map(|constant| constant / (gain / gain_division)).collect();
+        Some(Borders { axes, initial, gain_division, channels: weights.outputs })
+    }
+
+    /// For each zone the constants of all channels.
+    pub fn zones(&self) -> impl Iterator<Item = &[i64]> {
+        self.initial.chunks(self.channels)
+    }
+
+    /// Bits of a constant in two's complement, without the bits that the gain's division appends below the sum.
+    pub fn initial_bits(&self) -> u32 {
+        let inner = self.initial.iter().map(|constant| constant.div_euclid(self.gain_division));
+        inner.map(|constant| network::Range::new(constant, -1).bits()).max().unwrap_or(1)
+    }
+
+    /// Bits that the gain's division appends below the sum.
+    pub fn low_bits(&self) -> u32 {
+        self.gain_division.trailing_zeros()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(kernel: u64, padding: u64) -> Window {
+        Window {
+            kernel: [kernel; 2],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding_before: [padding; 2],
+            padding_after: [padding; 2],
+        }
+    }
+
+    #[test]
+    fn a_padded_row_of_ones_is_taken_back() {
+        // One channel in, 2 planes (values -3..3), 3x3 kernel of ones: a corner misses 5 taps of value -3.
+        let format = Format::bipolar(1).unwrap();
+        let weights = Weights { format, outputs: 1, length: 9, values: vec![1; 9] };
+        let op = Op::Conv2d { weights: weights.clone(), window: window(3, 1), padding_value: 0 };
+        let shape = Shape::new(4, 4, 1).unwrap();
+        let borders = Borders::of(&op, shape, shape, &weights, Format::bipolar(2).unwrap(), 2).unwrap();
+        assert_eq!(borders.axes[0], AxisZones { positions: 4, before: 1, after: 1 });
+        assert_eq!(borders.gain_division, 2);
+        assert_eq!(borders.zones().collect::<Vec<_>>(), [[15], [9], [15], [9], [0], [9], [15], [9], [15]]);
+    }
+
+    #[test]
+    fn even_channels_keep_the_gain() {
+        let format = Format::bipolar(1).unwrap();
+        let weights = Weights { format, outputs: 1, length: 18, values: vec![-1; 18] };
+        let op = Op::Conv2d { weights: weights.clone(), window: window(3, 1), padding_value: 0 };
+        let shape = Shape::new(4, 4, 2).unwrap();
+        let borders = Borders::of(&op, shape, shape, &weights, Format::bipolar(1).unwrap(), 2).unwrap();
+        assert_eq!((borders.gain_division, borders.zones().next()), (1, Some(&[-5][..])));
+        assert_eq!(borders.initial_bits(), 4);
+    }
+}

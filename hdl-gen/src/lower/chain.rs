@@ -1,0 +1,180 @@
+//! The chain of streams while it is being built.
+
+use crate::design::Stage;
+use crate::verilog::Expr;
+use crate::timing::{SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
+use network::graph::Memory;
+use network::manifest::{EdgeContent, EdgeOrder, Word};
+use network::shape::{Shape, Window};
+
+/// Bits of a buffer from which on it lies in block RAM when its words are few enough apart.
+const BLOCK_BUFFER_BITS: u64 = 16 * 1024;
+
+/// The stream that leaves the last stage so far (or the top's input), and the stages before it.
+pub(super) struct Chain {
+    pub stages: Vec<Stage>,
+    pub word: Word,
+    pub words_per_frame: u64,
+    pub content: EdgeContent,
+}
+
+/// A sliding window to be put into a chain.
+pub(super) struct WindowStage<'a> {
+    /// Legal name of the layer.
+    pub name: &'a str,
+    /// The plan's layer.
+    pub layer: &'a str,
+    pub window: &'a Window,
+    pub input: Shape,
+    pub lanes: u64,
+    /// The code that stands for a padded tap.
+    pub padding_code: i64,
+    /// Channel groups as the outer loop within a position.
+    pub channels_outer: bool,
+}
+
+impl Chain {
+    /// Adds a stage and continues with its output.
+    pub fn push(&mut self, stage: Stage) {
+        self.word = stage.word;
+        self.words_per_frame = stage.words_per_frame;
+        self.content = stage.content.clone();
+        self.stages.push(stage);
+    }
+
+    /// Bridges to words of `lanes` elements where they differ.
+    pub fn adapt(&mut self, name: &str, layer: &str, lanes: u64) -> Result<(), TimingError> {
+        let (from, to) = (self.word.lanes, lanes as u32);
+        if from == to {
+            return Ok(());
+        }
+        let word = Word { lanes: to, ..self.word };
+        let words_per_frame = self.words_per_frame * u64::from(from) / lanes;
+        let name = self.free_name(&format!("{name}_adapter"));
+        self.push(Stage {
+            name,
+            module: "hwgen_width_adapter".to_owned(),
+            parameters: vec![
+                ("LANE_BITS", number(word.lane_bits)),
+                ("IN_LANES", number(from)),
+                ("OUT_LANES", number(to)),
+                ("WORDS_PER_FRAME", number(words_per_frame)),
+            ],
+            layer: layer.to_owned(),
+            word,
+            words_per_frame,
+            content: self.content.clone(),
+            twin: Twin::WidthAdapter(WidthAdapter::new(from, to)?),
+        });
+        Ok(())
+    }
+
+    /// Adds a sliding window; the stream must already have the window's lanes.
+    pub fn window(&mut self, stage: &WindowStage<'_>) -> Result<(), TimingError> {
+        let WindowStage { name, layer, window, input, lanes, padding_code, channels_outer } = *stage;
+        let channel_words = input.channels / lanes;
+        let shape = WindowShape {
+            channel_words: small(channel_words),
+            rows: small(input.rows),
+            columns: small(input.columns),
+            pad_top: small(window.padding_before[0]),
+            pad_left: small(window.padding_before[1]),
+            pad_bottom: small(window.padding_after[0]),
+            pad_right: small(window.padding_after[1]),
+            kernel_rows: small(window.kernel[0]),
+            kernel_columns: small(window.kernel[1]),
+            stride_rows: small(window.stride[0]),
+            stride_columns: small(window.stride[1]),
+            dilation_rows: small(window.dilation[0]),
+            dilation_columns: small(window.dilation[1]),
+        };
+        let buffer_words = shape.recommended_buffer_words()?;
+        let memory = if u64::from(buffer_words) * u64::from(self.word.bits()) >= BLOCK_BUFFER_BITS {
+            Memory::Block
+        } else {
+            Memory::Lut
+        };
+        let [out_rows, out_columns] = [u64::from(shape.out_rows()), u64::from(shape.out_columns())];
+        let mask = (1i64 << self.word.lane_bits) - 1;
+        let parameters = vec![
+            ("LANE_BITS", number(self.word.lane_bits)),
+            ("LANES", number(lanes)),
+            ("CHANNEL_WORDS", number(channel_words)),
+            ("ROWS", number(input.rows)),
+            ("COLUMNS", number(input.columns)),
+            ("PAD_TOP", number(window.padding_before[0])),
+            ("PAD_LEFT", number(window.padding_before[1])),
+            ("PAD_BOTTOM", number(window.padding_after[0])),
+            ("PAD_RIGHT", number(window.padding_after[1])),
+            ("PAD_CODE", number((padding_code & mask) as u64)),
+            ("KERNEL_ROWS", number(window.kernel[0])),
+            ("KERNEL_COLUMNS", number(window.kernel[1])),
+            ("STRIDE_ROWS", number(window.stride[0])),
+            ("STRIDE_COLUMNS", number(window.stride[1])),
+            ("DILATION_ROWS", number(window.dilation[0])),
+            ("DILATION_COLUMNS", number(window.dilation[1])),
+            ("OUT_ROWS", number(out_rows)),
+            ("OUT_COLUMNS", number(out_columns)),
+            ("CHANNEL_OUTER", number(u8::from(channels_outer))),
+            ("BUFFER_WORDS", number(buffer_words)),
+            ("MEMORY", memory_style(memory)),
+        ];
+        let content = EdgeContent {
+            order: EdgeOrder::Windows {
+                positions: [out_rows, out_columns],
+                kernel: window.kernel,
+                stride: window.stride,
+                dilation: window.dilation,
+                padding_before: window.padding_before,
+                padding_code,
+                channel_groups: if channels_outer { channel_words } else { 1 },
+            },
+            ..self.content.clone()
+        };
+        let words_per_frame = shape.output_words_per_frame();
+        let twin = Twin::SlidingWindow(SlidingWindow::new(&shape, buffer_words)?);
+        self.push(Stage {
+            name: format!("{name}_window"),
+            module: "hwgen_sliding_window".to_owned(),
+            parameters,
+            layer: layer.to_owned(),
+            word: self.word,
+            words_per_frame,
+            content,
+            twin,
+        });
+        Ok(())
+    }
+
+    /// `name`, or the first of `name_2`, `name_3`, ... that no stage has.
+    fn free_name(&self, name: &str) -> String {
+        let taken = |candidate: &str| self.stages.iter().any(|stage| stage.name == candidate);
+        if !taken(name) {
+            return name.to_owned();
+        }
+        (2..).map(|number| format!("{name}_{number}")).find(|candidate| !taken(candidate)).unwrap_or_default()
+    }
+}
+
+/// The Verilog value of a memory style parameter.
+pub(super) fn memory_style(memory: Memory) -> Expr {
+    match memory {
+        Memory::Lut => string("distributed"),
+        Memory::Block => string("block"),
+    }
+}
+
+/// A string parameter; names and paths of hwgen need no escapes.
+pub(super) fn string(text: &str) -> Expr {
+    Expr::name(format!("\"{text}\""))
+}
+
+/// A plain decimal parameter.
+pub(super) fn number(value: impl Into<u64>) -> Expr {
+    Expr::Integer(value.into() as i64)
+}
+
+/// A side of a shape as the timing model takes it; sides beyond 32 bits are refused there.
+fn small(side: u64) -> u32 {
+    u32::try_from(side).unwrap_or(u32::MAX)
+}

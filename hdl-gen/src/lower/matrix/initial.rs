@@ -1,0 +1,97 @@
+//! The hardware of initial sums: a position counter and a memory of constants.
+
+use super::Parts;
+use crate::image::Image;
+use crate::lower::Lowering;
+use crate::lower::border::Borders;
+use crate::lower::chain::{memory_style, number, string};
+use crate::lower::wiring::{address_bits, instance, wire};
+use crate::verilog::{BinaryOp, Expr, Item};
+use network::graph::Memory;
+
+impl Lowering<'_> {
+    /// The constants of the current border zone, one for each PE; they arrive one cycle after the step.
+    pub(super) fn initial_sums(&mut self, parts: &Parts<'_>, borders: &Borders, items: &mut Vec<Item>) {
+        let layer = &self.bound.network().layers()[parts.index].name;
+        let pe = parts.matrix.pe as usize;
+        let (bits, low_bits) = (borders.initial_bits(), borders.low_bits());
+        // All channels miss the same low bits, since each padded tap adds an odd number of units: they stand once.
+        let word_bits = pe as u32 * bits + low_bits;
+        let title = format!(
+            "layer {layer}, initial sums: {} x {} border zones x {} output steps; a word holds {pe} PEs x {bits} bits above {low_bits} common low bits",
+            borders.axes[0].count(),
+            borders.axes[1].count(),
+            parts.output_steps,
+        );
+        let mut image = Image::with_low_bits(&title, low_bits, pe, bits);
+        for zone in borders.zones() {
+            for channels in zone.chunks(pe) {
+                let low = channels.first().copied().unwrap_or(0);
+                image.push_with_low_bits(low, channels.iter().map(|constant| constant >> low_bits));
+            }
+        }
+        let zones = borders.axes[0].count() * borders.axes[1].count();
+        let words = zones * parts.output_steps;
+        let (zone_bits, step_bits) = (address_bits(zones), address_bits(parts.output_steps));
+        let address_bits = address_bits(words);
+        let path = format!("mem/{}_initial.mem", parts.name);
+        let vector_ends = Expr::name("step_last").binary(
+            BinaryOp::And,
+            Expr::name("step_output").binary(BinaryOp::Equal, Expr::constant(step_bits, u128::from(parts.output_steps - 1))),
+        );
+        let [rows, columns] = borders.axes;
+        items.push(wire("zone", zone_bits));
+        items.push(instance(
+            "hwgen_zone",
+            "zone",
+            vec![
+                ("ROWS", number(rows.positions)),
+                ("COLUMNS", number(columns.positions)),
+                ("ROWS_BEFORE", number(rows.before)),
+                ("ROWS_AFTER", number(rows.after)),
+                ("COLUMNS_BEFORE", number(columns.before)),
+                ("COLUMNS_AFTER", number(columns.after)),
+                ("ZONE_BITS", number(zone_bits)),
+            ],
+            true,
+            vec![("advance_i", vector_ends), ("zone_o", Expr::name("zone"))],
+        ));
+        // Address = zone * output steps + output step.
+        let wide = |name: &str, bits: u32| {
+            if address_bits > bits {
+                Expr::concat(vec![Expr::zero(address_bits - bits), Expr::name(name)])
+            } else {
+                Expr::part(name, bits, address_bits - 1, 0)
+            }
+        };
+        let address = if zones == 1 {
+            wide("step_output", step_bits)
+        } else if parts.output_steps == 1 {
+            wide("zone", zone_bits)
+        } else {
+            let steps = Expr::constant(address_bits, u128::from(parts.output_steps));
+            wide("zone", zone_bits).binary(BinaryOp::Multiply, steps).binary(BinaryOp::Add, wide("step_output", step_bits))
+        };
+        items.push(Item::wire("initial_address", address_bits, address));
+        items.push(wire("initial_word", word_bits));
+        items.push(instance(
+            "hwgen_rom",
+            "initial",
+            vec![
+                ("DATA_BITS", number(word_bits)),
+                ("DEPTH", number(words)),
+                ("IMAGE", string(&path)),
+                ("STYLE", memory_style(Memory::Lut)),
+            ],
+            false,
+            vec![("address_i", Expr::name("initial_address")), ("data_o", Expr::name("initial_word"))],
+        ));
+        self.memories.insert(path, image.into_text());
+        let part = |high: u32, low: u32| Expr::part("initial_word", word_bits, high, low);
+        items.push(Item::wire("border_sum", pe as u32 * bits, part(word_bits - 1, low_bits)));
+        if low_bits > 0 {
+            items.push(Item::wire("initial_low", low_bits, part(low_bits - 1, 0)));
+        }
+        self.uses(&["hwgen_zone"]);
+    }
+}

@@ -1,0 +1,89 @@
+//! Legal, unique Verilog names from a plan's free names.
+
+use std::collections::BTreeSet;
+
+/// Words that Verilog 2005 (and SystemVerilog tools) keep for themselves and that could come out as a top's name.
+const KEYWORDS: &[&str] = &[
+    "always", "and", "assert", "assign", "begin", "bit", "buf", "byte", "case", "cell", "class", "config", "const",
+    "cover", "default", "design", "do", "edge", "else", "end", "enum", "event", "export", "final", "for", "force",
+    "function", "generate", "if", "import", "initial", "inout", "input", "instance", "int", "integer", "join", "large",
+    "library", "logic", "macromodule", "medium", "module", "nand", "new", "nor", "not", "null", "or", "output",
+    "package", "parameter", "primitive", "priority", "program", "property", "pure", "real", "realtime", "reg", "release",
+    "repeat", "return", "scalared", "sequence", "signed", "small", "specify", "static", "string", "strong0", "strong1",
+    "struct", "super", "supply0", "supply1", "table", "task", "this", "time", "tran", "tri", "type", "union", "unique",
+    "unsigned", "use", "var", "vectored", "virtual", "void", "wait", "wand", "while", "wire", "with", "wor", "xnor", "xor",
+];
+
+/// The names given so far in one design.
+pub(super) struct Names {
+    top: String,
+    layers: BTreeSet<String>,
+}
+
+impl Names {
+    /// Names for a design; the top is called after the plan.
+    pub fn new(plan: &str) -> Self {
+        let mut top = legal(plan);
+        if KEYWORDS.contains(&top.as_str()) || top.starts_with("hwgen_") {
+            top.push_str("_top");
+        }
+        // These prefix the top's own nets.
+        let layers = ["input", "s_axis", "m_axis"].map(str::to_owned).into();
+        Names { top, layers }
+    }
+
+    /// The top module's name.
+    pub fn top(&self) -> &str {
+        &self.top
+    }
+
+    /// A new legal name for a layer, unlike every earlier one and the names that hwgen derives from those.
+    pub fn layer(&mut self, name: &str) -> String {
+        let base = legal(name);
+        let clashes = |candidate: &str| {
+            self.layers.iter().any(|taken| taken == candidate || derived(taken, candidate) || derived(candidate, taken))
+        };
+        let mut candidate = base.clone();
+        let mut number = 2;
+        while clashes(&candidate) {
+            candidate = format!("{base}_n{number}");
+            number += 1;
+        }
+        self.layers.insert(candidate.clone());
+        candidate
+    }
+}
+
+/// Whether `name` is `stem` with one of the endings that hwgen gives to a layer's modules.
+fn derived(stem: &str, name: &str) -> bool {
+    name.strip_prefix(stem).is_some_and(|end| end.starts_with("_window") || end.starts_with("_adapter") || end == "_pe")
+}
+
+/// Letters, digits and underscores, starting with a letter, in lower case.
+fn legal(name: &str) -> String {
+    let mut text: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+    while text.contains("__") {
+        text = text.replace("__", "_");
+    }
+    let text = text.trim_matches('_');
+    if text.starts_with(|c: char| c.is_ascii_alphabetic()) { text.to_owned() } else { format!("n{text}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_legal_and_unique() {
+        let mut names = Names::new("Module");
+        assert_eq!(names.top(), "module_top");
+        assert_eq!(names.layer("/0/act.quant"), "n0_act_quant");
+        assert_eq!(names.layer("conv1"), "conv1");
+        assert_eq!(names.layer("Conv1"), "conv1_n2");
+        assert_eq!(names.layer("conv1_window"), "conv1_window_n2");
+        assert_eq!(names.layer("input"), "input_n2");
+        assert_eq!(names.layer("ä"), "n");
+        assert_eq!(Names::new("hwgen_fifo").top(), "hwgen_fifo_top");
+    }
+}

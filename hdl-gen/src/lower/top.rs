@@ -1,0 +1,157 @@
+//! The top module: AXI4-Stream ports and the chain of instances.
+
+use crate::design::{Design, Stage};
+use crate::verilog::{Connection, Expr, Instance, Item, Module, ModuleText, Port};
+use network::manifest::LayerRow;
+
+impl Design {
+    /// The top module's text; the header names the plan by its hash.
+    pub(crate) fn top_text(&self, plan_sha256: &str) -> ModuleText {
+        let output = self.output();
+        let mut header = vec![
+            format!("{}: the whole accelerator of the network {}.", self.top, self.name),
+            format!("Made by hwgen {} from the plan with SHA-256 {plan_sha256}.", env!("CARGO_PKG_VERSION")),
+            String::new(),
+        ];
+        header.extend(layer_table(&self.rows));
+        header.extend([
+            String::new(),
+            "AXI4-Stream at both ends; aresetn is synchronous, active low. Tensors travel row by row, channels last;".to_owned(),
+            "element 0 of a word is in its lowest bits; tdata is padded to whole bytes; tlast marks a frame's last word.".to_owned(),
+            format!(
+                "Input: {} words a frame of {} x {} bits. Output: {} words a frame of {} x {} bits.",
+                self.input.words_per_frame,
+                self.input.word.lanes,
+                self.input.word.lane_bits,
+                output.words_per_frame,
+                output.word.lanes,
+                output.word.lane_bits
+            ),
+        ]);
+        let mut items = vec![Item::wire("rst", 1, Expr::name("aresetn").inverted())];
+        items.push(Item::Blank);
+        items.extend(stream_wires("input", self.input.word.bits()));
+        for stage in &self.stages {
+            items.extend(stream_wires(&stage.name, stage.word.bits()));
+        }
+        items.push(Item::Blank);
+        let input_bits = self.input.word.bits();
+        items.extend([
+            Item::Assign(Expr::name("input_valid"), Expr::name("s_axis_tvalid")),
+            Item::Assign(Expr::name("s_axis_tready"), Expr::name("input_ready")),
+            Item::Assign(
+                Expr::name("input_data"),
+                Expr::part("s_axis_tdata", self.input.tdata_bits, input_bits - 1, 0),
+            ),
+            Item::Assign(Expr::name("input_last"), Expr::name("s_axis_tlast")),
+        ]);
+        if self.input.tdata_bits > input_bits {
+            let unused = Expr::part("s_axis_tdata", self.input.tdata_bits, self.input.tdata_bits - 1, input_bits);
+            items.push(Item::wire(
+                "unused_ok",
+                1,
+                Expr::concat(vec![Expr::zero(1), unused]).unary(crate::verilog::UnaryOp::ReduceAnd),
+            ));
+        }
+        let mut before = "input";
+        for stage in &self.stages {
+            items.push(Item::Blank);
+            items.push(Item::Instance(instance(stage, before)));
+            before = &stage.name;
+        }
+        items.push(Item::Blank);
+        let net = |suffix: &str| Expr::name(format!("{before}_{suffix}"));
+        let padding = output.tdata_bits - output.word.bits();
+        let data = if padding > 0 { Expr::concat(vec![Expr::zero(padding), net("data")]) } else { net("data") };
+        items.extend([
+            Item::Assign(Expr::name("m_axis_tvalid"), net("valid")),
+            Item::Assign(net("ready"), Expr::name("m_axis_tready")),
+            Item::Assign(Expr::name("m_axis_tdata"), data),
+            Item::Assign(Expr::name("m_axis_tlast"), net("last")),
+        ]);
+        Module {
+            name: self.top.clone(),
+            header,
+            keep_hierarchy: false,
+            parameters: Vec::new(),
+            ports: vec![
+                Port::input("aclk", 1),
+                Port::input("aresetn", 1),
+                Port::input("s_axis_tvalid", 1),
+                Port::output("s_axis_tready", 1),
+                Port::input("s_axis_tdata", self.input.tdata_bits),
+                Port::input("s_axis_tlast", 1),
+                Port::output("m_axis_tvalid", 1),
+                Port::input("m_axis_tready", 1),
+                Port::output("m_axis_tdata", output.tdata_bits),
+                Port::output("m_axis_tlast", 1),
+            ],
+            items,
+        }
+        .print()
+    }
+}
+
+/// The four nets of a stream.
+pub(super) fn stream_wires(name: &str, data_bits: u32) -> [Item; 4] {
+    [
+        Item::open_wire(&format!("{name}_valid"), 1),
+        Item::open_wire(&format!("{name}_ready"), 1),
+        Item::open_wire(&format!("{name}_data"), data_bits),
+        Item::open_wire(&format!("{name}_last"), 1),
+    ]
+}
+
+fn instance(stage: &Stage, before: &str) -> Instance {
+    let mut ports = vec![
+        Connection::new("clk_i", Expr::name("aclk")),
+        Connection::new("rst_i", Expr::name("rst")),
+    ];
+    for (side, nets) in [("s", before), ("m", stage.name.as_str())] {
+        let [valid, ready] = if side == "s" { ["i", "o"] } else { ["o", "i"] };
+        for (signal, way) in [("valid", valid), ("ready", ready), ("data", valid), ("last", valid)] {
+            ports.push(Connection::new(&format!("{side}_{signal}_{way}"), Expr::name(format!("{nets}_{signal}"))));
+        }
+    }
+    Instance {
+        module: stage.module.clone(),
+        name: format!("u_{}", stage.name),
+        parameters: stage.parameters.iter().map(|(name, value)| Connection::new(name, value.clone())).collect(),
+        ports,
+    }
+}
+
+/// The layer table as aligned lines.
+fn layer_table(rows: &[LayerRow]) -> Vec<String> {
+    let mut cells: Vec<[String; 8]> =
+        vec![["layer", "op", "output", "in", "weights", "out", "PE", "cycles a frame"].map(str::to_owned)];
+    for row in rows {
+        let folding = match &row.kind {
+            Some(kind) => format!("{kind} {}x{}", row.pe, row.simd),
+            None => format!("{} lanes", row.pe),
+        };
+        cells.push([
+            row.name.clone(),
+            row.op.clone(),
+            format!("{}x{}x{}", row.shape[0], row.shape[1], row.shape[2]),
+            row.input.clone(),
+            row.weight.clone().unwrap_or_else(|| "-".to_owned()),
+            row.output.clone(),
+            folding,
+            row.cycles.to_string(),
+        ]);
+    }
+    let mut widths = [0; 8];
+    for row in &cells {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    cells
+        .iter()
+        .map(|row| {
+            let padded: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            padded.join("  ").trim_end().to_owned()
+        })
+        .collect()
+}

@@ -1,0 +1,135 @@
+//! Timing twins of the units that take many words for one: `hwgen_max_pool`,
+//! `hwgen_max_reduce`, `hwgen_argmax`.
+
+use super::TimingError;
+use super::credit::{Counter, CreditPipe};
+
+/// Twin of `hwgen_max_pool`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MaxPool {
+    channel: Counter,
+    column: Counter,
+    row: Counter,
+    kernel_rows: u32,
+    kernel_columns: u32,
+    kept_rows: u32,
+    kept_columns: u32,
+    ends_window: bool,
+    pipe: CreditPipe,
+}
+
+impl MaxPool {
+    /// Cycles from taking the last word of a window to the push of its maximum.
+    const LATENCY_CYCLES: u32 = 2;
+    /// Depth of the output FIFO.
+    const FIFO_WORDS: u32 = 4;
+
+    /// `channel_words` words a pixel, `rows` x `columns` pixels, windows of
+    /// `kernel_rows` x `kernel_columns` side by side; all 1 or more, the kernel
+    /// no larger than the frame.
+    pub fn new(
+        channel_words: u32,
+        rows: u32,
+        columns: u32,
+        kernel_rows: u32,
+        kernel_columns: u32,
+    ) -> Result<Self, TimingError> {
+        super::require("channel_words", u64::from(channel_words), 1)?;
+        super::require("kernel_rows", u64::from(kernel_rows), 1)?;
+        super::require("kernel_columns", u64::from(kernel_columns), 1)?;
+        super::require("rows", u64::from(rows), u64::from(kernel_rows))?;
+        super::require("columns", u64::from(columns), u64::from(kernel_columns))?;
+        let mut pool = Self {
+            channel: Counter::new(channel_words),
+            column: Counter::new(columns),
+            row: Counter::new(rows),
+            kernel_rows,
+            kernel_columns,
+            kept_rows: rows / kernel_rows * kernel_rows,
+            kept_columns: columns / kernel_columns * kernel_columns,
+            ends_window: false,
+            pipe: CreditPipe::new(Self::LATENCY_CYCLES, Self::FIFO_WORDS),
+        };
+        pool.ends_window = pool.is_window_end();
+        Ok(pool)
+    }
+
+    fn is_window_end(&self) -> bool {
+        let (row, column) = (self.row.value(), self.column.value());
+        row < self.kept_rows
+            && column < self.kept_columns
+            && row % self.kernel_rows == self.kernel_rows - 1
+            && column % self.kernel_columns == self.kernel_columns - 1
+    }
+
+    pub(super) fn valid(&self) -> bool {
+        self.pipe.valid()
+    }
+
+    pub(super) fn ready(&self) -> bool {
+        !self.ends_window || self.pipe.available()
+    }
+
+    pub(super) fn occupancy(&self) -> u32 {
+        self.pipe.occupancy()
+    }
+
+    pub(super) fn step(&mut self, took: bool, gave: bool) {
+        self.pipe.step(took && self.ends_window, gave);
+        if took && self.channel.advance() {
+            if self.column.advance() {
+                self.row.advance();
+            }
+            self.ends_window = self.is_window_end();
+        }
+    }
+}
+
+/// Twin of a unit that gives one word for a fixed number of words taken.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reduction {
+    word: Counter,
+    pipe: CreditPipe,
+}
+
+impl Reduction {
+    /// Twin of `hwgen_max_reduce` over `taps` words, 1 or more.
+    pub fn max_reduce(taps: u32) -> Result<Self, TimingError> {
+        Self::new(taps, 1)
+    }
+
+    /// Twin of `hwgen_argmax` over frames of `words` words of `lanes` values,
+    /// both 1 or more.
+    pub fn argmax(words: u32, lanes: u32) -> Result<Self, TimingError> {
+        super::require("lanes", u64::from(lanes), 1)?;
+        Self::new(words, lanes.next_power_of_two().trailing_zeros() + 1)
+    }
+
+    /// One result for `words` words, pushed `latency_cycles` after the last is
+    /// taken, into a FIFO just deep enough for a word a cycle, 2 at least.
+    fn new(words: u32, latency_cycles: u32) -> Result<Self, TimingError> {
+        super::require("words", u64::from(words), 1)?;
+        let fifo_words = (latency_cycles + 2).div_ceil(words).max(2);
+        Ok(Self {
+            word: Counter::new(words),
+            pipe: CreditPipe::new(latency_cycles, fifo_words),
+        })
+    }
+
+    pub(super) fn valid(&self) -> bool {
+        self.pipe.valid()
+    }
+
+    pub(super) fn ready(&self) -> bool {
+        !self.word.is_last() || self.pipe.available()
+    }
+
+    pub(super) fn occupancy(&self) -> u32 {
+        self.pipe.occupancy()
+    }
+
+    pub(super) fn step(&mut self, took: bool, gave: bool) {
+        let finished = took && self.word.advance();
+        self.pipe.step(finished, gave);
+    }
+}

@@ -1,0 +1,343 @@
+//! Pooling, argmax, thresholds, border zones: RTL against definition and twin.
+
+#[path = "rtl_bench/harness.rs"]
+mod harness;
+
+use std::path::Path;
+
+use harness::{Device, Random, check, pack, work_folder};
+use hdl_gen::threshold::{ThresholdChannel, ThresholdUnit};
+use hdl_gen::timing::{Graph, Matrix, MaxPool, Reduction, Twin};
+
+fn chain(twin: Twin, input_words: usize, output_words: usize) -> Graph {
+    Graph::chain(vec![("dut".to_owned(), twin)], input_words as u64, output_words as u64).unwrap()
+}
+
+/// A code as the number it stands for.
+fn number(code: u64, bits: usize, signed: bool) -> i64 {
+    let code = code as i64;
+    if signed && code >> (bits - 1) & 1 == 1 { code - (1 << bits) } else { code }
+}
+
+fn max_lanes(words: &[&Vec<u64>], bits: usize, signed: bool) -> Vec<u64> {
+    (0..words[0].len())
+        .map(|lane| words.iter().map(|word| word[lane]).max_by_key(|&code| number(code, bits, signed)).unwrap())
+        .collect()
+}
+
+fn max_pool(index: usize, extent: [usize; 3], kernel: [usize; 2]) -> Device {
+    let [channel_words, rows, columns] = extent;
+    let (bits, lanes, signed, frames) = (1 + index % 16, 1 + index % 3, index % 2 == 0, 3);
+    let words: Vec<Vec<u64>> = {
+        let mut random = Random::new(500 + index as u64);
+        (0..frames * rows * columns * channel_words).map(|_| random.lanes(lanes, bits)).collect()
+    };
+    let mut expected = Vec::new();
+    for frame in words.chunks(rows * columns * channel_words) {
+        for row in 0..rows / kernel[0] {
+            for column in 0..columns / kernel[1] {
+                for c in 0..channel_words {
+                    let mut window = Vec::new();
+                    for i in 0..kernel[0] {
+                        for j in 0..kernel[1] {
+                            let pixel = (row * kernel[0] + i) * columns + column * kernel[1] + j;
+                            window.push(&frame[pixel * channel_words + c]);
+                        }
+                    }
+                    expected.push(pack(&max_lanes(&window, bits, signed), bits));
+                }
+            }
+        }
+    }
+    let twin = MaxPool::new(
+        channel_words as u32,
+        rows as u32,
+        columns as u32,
+        kernel[0] as u32,
+        kernel[1] as u32,
+    );
+    Device {
+        name: format!("max pool {extent:?} {kernel:?}"),
+        module: "hwgen_max_pool",
+        parameters: vec![
+            ("LANE_BITS", bits.to_string()),
+            ("SIGNED", u8::from(signed).to_string()),
+            ("LANES", lanes.to_string()),
+            ("CHANNEL_WORDS", channel_words.to_string()),
+            ("ROWS", rows.to_string()),
+            ("COLUMNS", columns.to_string()),
+            ("KERNEL_ROWS", kernel[0].to_string()),
+            ("KERNEL_COLUMNS", kernel[1].to_string()),
+            ("MEMORY", ["\"distributed\"", "\"block\"", "\"auto\""][index % 3].to_owned()),
+        ],
+        in_bits: bits * lanes,
+        out_bits: bits * lanes,
+        frames,
+        input: words.iter().map(|lanes| pack(lanes, bits)).collect(),
+        graph: chain(Twin::MaxPool(twin.unwrap()), rows * columns * channel_words, expected.len() / frames),
+        outputs: vec![expected],
+    }
+}
+
+fn max_reduce(index: usize, taps: usize) -> Device {
+    let (bits, lanes, signed, frames, results) = (1 + 5 * index % 16, 1 + index % 4, index % 2 == 1, 4, 6);
+    let mut random = Random::new(600 + index as u64);
+    let words: Vec<Vec<u64>> = (0..frames * results * taps).map(|_| random.lanes(lanes, bits)).collect();
+    let expected = words
+        .chunks(taps)
+        .map(|words| pack(&max_lanes(&words.iter().collect::<Vec<_>>(), bits, signed), bits))
+        .collect();
+    Device {
+        name: format!("max reduce {taps}"),
+        module: "hwgen_max_reduce",
+        parameters: vec![
+            ("LANE_BITS", bits.to_string()),
+            ("SIGNED", u8::from(signed).to_string()),
+            ("LANES", lanes.to_string()),
+            ("TAPS", taps.to_string()),
+        ],
+        in_bits: bits * lanes,
+        out_bits: bits * lanes,
+        frames,
+        input: words.iter().map(|lanes| pack(lanes, bits)).collect(),
+        outputs: vec![expected],
+        graph: chain(Twin::Reduction(Reduction::max_reduce(taps as u32).unwrap()), taps * results, results),
+    }
+}
+
+fn argmax(index: usize, bits: usize, lanes: usize, words: usize) -> Device {
+    let frames = 20;
+    let mut random = Random::new(700 + index as u64);
+    let mut values = random.lanes(frames * lanes * words, bits);
+    // Ties: in every second frame the values are few.
+    for frame in values.chunks_mut(lanes * words).step_by(2) {
+        let base = frame[0];
+        for value in frame {
+            *value = base ^ (*value & 1);
+        }
+    }
+    let expected = values
+        .chunks(lanes * words)
+        .map(|frame| {
+            let best = frame.iter().map(|&code| number(code, bits, true)).max();
+            let at = frame.iter().position(|&code| Some(number(code, bits, true)) == best).unwrap();
+            pack(&[at as u64], 9)
+        })
+        .collect();
+    Device {
+        name: format!("argmax {bits} bits, {lanes} lanes, {words} words"),
+        module: "hwgen_argmax",
+        parameters: vec![
+            ("VALUE_BITS", bits.to_string()),
+            ("LANES", lanes.to_string()),
+            ("WORDS", words.to_string()),
+            ("INDEX_BITS", 9.to_string()),
+        ],
+        in_bits: bits * lanes,
+        out_bits: 9,
+        frames,
+        input: values.chunks(lanes).map(|lanes| pack(lanes, bits)).collect(),
+        outputs: vec![expected],
+        graph: chain(Twin::Reduction(Reduction::argmax(words as u32, lanes as u32).unwrap()), words, 1),
+    }
+}
+
+/// `counts`: thresholds of each channel; `full`: the accumulator uses its whole range.
+fn threshold(index: usize, bits: u32, signed: bool, counts: &[usize], falling: bool, full: bool) -> Device {
+    let mut random = Random::new(800 + index as u64);
+    let low = if signed { -(1i64 << (bits - 1)) } else { 0 };
+    let range = (low + i64::from(!full), low + (1i64 << bits) - 1 - i64::from(!full));
+    let range = if range.0 > range.1 { (low, low) } else { range };
+    let span = (range.1 - range.0 + 1) as u64;
+    let channels: Vec<(Vec<i64>, bool)> = counts
+        .iter()
+        .map(|&count| {
+            // Some lie beyond the range on either side.
+            let mut values: Vec<i64> =
+                (0..count).map(|_| range.0 - 2 + random.below(span + 4) as i64).collect();
+            values.sort_unstable();
+            (values, falling && random.below(2) == 1)
+        })
+        .collect();
+    let views: Vec<ThresholdChannel<'_>> = channels
+        .iter()
+        .map(|(values, falling)| ThresholdChannel { values, falling: *falling })
+        .collect();
+    let unit = ThresholdUnit::new(&views, 1, bits, signed, range).unwrap();
+    let mut image = String::from("// bench thresholds\n");
+    for word in unit.lane_words(0) {
+        image.push_str(&format!("{word:x}\n"));
+    }
+    let file = format!("thresholds_{index}.mem");
+    std::fs::write(work_folder("units").join(&file), image).unwrap();
+
+    let words = 600;
+    let mut input = Vec::new();
+    let mut expected = Vec::new();
+    for _ in 0..words {
+        let group = random.below(channels.len() as u64) as usize;
+        let (values, falls) = &channels[group];
+        // Half of the accumulators lie at a threshold or one beside it.
+        let accumulator = if random.below(2) == 0 {
+            values[random.below(values.len() as u64) as usize] + random.below(3) as i64 - 1
+        } else {
+            range.0 + random.below(span) as i64
+        }
+        .clamp(range.0, range.1);
+        let code = values
+            .iter()
+            .filter(|&&t| if *falls { accumulator <= t } else { accumulator >= t })
+            .count();
+        let mask = (1i64 << bits) - 1;
+        input.push(pack(&[(group as u64) << bits | (accumulator & mask) as u64], 12 + bits as usize));
+        expected.push(pack(&[code as u64], unit.code_bits() as usize));
+    }
+    let latency = unit.latency_cycles();
+    Device {
+        name: format!("threshold {index}: {bits} bits, {} groups, falling {falling}", counts.len()),
+        module: "threshold_bench",
+        parameters: vec![
+            ("ACCUMULATOR_BITS", bits.to_string()),
+            ("SIGNED", u8::from(signed).to_string()),
+            ("THRESHOLD_BITS", unit.threshold_bits().to_string()),
+            ("CODE_BITS", unit.code_bits().to_string()),
+            ("GROUPS", unit.groups().to_string()),
+            ("FALLING", u8::from(unit.falling()).to_string()),
+            ("LATENCY", latency.to_string()),
+            ("IMAGE", format!("{file:?}")),
+        ],
+        in_bits: 12 + bits as usize,
+        out_bits: unit.code_bits() as usize,
+        frames: 1,
+        input,
+        outputs: vec![expected],
+        graph: chain(Twin::Matrix(Matrix::new(1, 1, latency + 1, 5).unwrap()), words, words),
+    }
+}
+
+fn zone(rows: [usize; 3], columns: [usize; 3]) -> Device {
+    let class = |[places, before, after]: [usize; 3], place: usize| {
+        if place < before {
+            place
+        } else if place >= places - after {
+            (before + after + usize::from(places > before + after)) - (places - place)
+        } else {
+            before
+        }
+    };
+    let classes = columns[1] + columns[2] + usize::from(columns[0] > columns[1] + columns[2]);
+    let frames = 3;
+    let mut expected = Vec::new();
+    for _ in 0..frames {
+        for row in 0..rows[0] {
+            for column in 0..columns[0] {
+                expected.push(pack(&[(class(rows, row) * classes + class(columns, column)) as u64], 8));
+            }
+        }
+    }
+    let words = rows[0] * columns[0];
+    Device {
+        name: format!("zone {rows:?} {columns:?}"),
+        module: "zone_bench",
+        parameters: vec![
+            ("ROWS", rows[0].to_string()),
+            ("ROWS_BEFORE", rows[1].to_string()),
+            ("ROWS_AFTER", rows[2].to_string()),
+            ("COLUMNS", columns[0].to_string()),
+            ("COLUMNS_BEFORE", columns[1].to_string()),
+            ("COLUMNS_AFTER", columns[2].to_string()),
+        ],
+        in_bits: 1,
+        out_bits: 8,
+        frames,
+        input: vec![vec![1]; frames * words],
+        outputs: vec![expected],
+        graph: chain(Twin::Matrix(Matrix::new(1, 1, 1, 3).unwrap()), words, words),
+    }
+}
+
+#[test]
+fn units_equal_definition_and_twin() {
+    let mut devices = Vec::new();
+    for (index, (extent, kernel)) in [
+        ([1, 1, 1], [1, 1]),
+        ([3, 2, 2], [1, 1]),
+        ([1, 4, 4], [2, 2]),
+        ([2, 4, 6], [2, 2]),
+        ([1, 7, 5], [2, 2]),
+        ([3, 5, 7], [2, 3]),
+        ([1, 9, 3], [3, 3]),
+        ([4, 6, 6], [3, 2]),
+        ([1, 4, 3], [4, 3]),
+        ([1, 5, 1], [2, 1]),
+        ([2, 1, 9], [1, 4]),
+        ([5, 8, 8], [4, 4]),
+        ([1, 6, 2], [1, 2]),
+        ([1, 3, 11], [1, 5]),
+        ([1, 13, 13], [2, 2]),
+        ([7, 3, 3], [3, 3]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        devices.push(max_pool(index, extent, kernel));
+    }
+    for (index, taps) in [1, 2, 3, 4, 9, 25, 49, 1].into_iter().enumerate() {
+        devices.push(max_reduce(index, taps));
+    }
+    for (index, (bits, lanes, words)) in [
+        (8, 1, 10),
+        (8, 10, 1),
+        (1, 2, 5),
+        (22, 5, 2),
+        (17, 3, 4),
+        (32, 1, 1),
+        (16, 7, 3),
+        (12, 16, 4),
+        (9, 1, 300),
+        (31, 2, 2),
+        (3, 4, 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        devices.push(argmax(index, bits, lanes, words));
+    }
+    for (index, (bits, signed, counts, falling, full)) in [
+        (8, true, vec![15], false, false),
+        (8, true, vec![15; 4], false, true),
+        (9, true, vec![7, 7, 3, 1, 5], true, true),
+        (12, false, vec![15; 10], true, false),
+        (1, true, vec![1], false, true),
+        (1, false, vec![1, 1], true, true),
+        (2, true, vec![3, 2, 1], true, true),
+        (16, true, vec![15; 16], false, true),
+        (17, true, vec![15; 16], true, true),
+        (22, true, vec![255; 3], false, false),
+        (31, true, vec![31; 8], true, true),
+        (20, true, vec![3; 100], false, true),
+        (14, true, vec![1; 65], true, false),
+        (13, true, vec![1; 64], false, true),
+        (10, true, vec![255, 100, 17], true, true),
+        (18, false, vec![3; 130], false, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        devices.push(threshold(index, bits, signed, &counts, falling, full));
+    }
+    for (rows, columns) in [
+        ([1, 0, 0], [1, 0, 0]),
+        ([1, 1, 0], [1, 1, 0]),
+        ([4, 1, 1], [5, 1, 1]),
+        ([3, 1, 1], [2, 1, 1]),
+        ([7, 2, 3], [9, 0, 2]),
+        ([4, 4, 0], [6, 2, 0]),
+        ([2, 0, 0], [8, 3, 3]),
+        ([6, 0, 1], [1, 0, 1]),
+    ] {
+        devices.push(zone(rows, columns));
+    }
+    let bench = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rtl_bench").join(name);
+    check("units", &devices, &[bench("threshold_bench.v"), bench("zone_bench.v")]);
+}

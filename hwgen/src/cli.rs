@@ -1,0 +1,191 @@
+//! What can be typed: commands, options, help with examples.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// From a trained quantized network (QONNX) to readable Verilog that is proved equal to its integer golden model.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hwgen",
+    version,
+    max_term_width = 110,
+    after_help = "Exit codes: 0 good, 1 a check failed, 2 the input is wrong, 3 a tool or the environment failed, 130 interrupted.
+
+Examples:
+  hwgen plan examples/digits-mlp/digits-mlp.qonnx.onnx -o digits.yaml
+  hwgen check digits.yaml
+  hwgen run digits.yaml --input examples/digits-mlp/test.npz:x_u8 --input-scale 0.0625 --labels examples/digits-mlp/test.npz:y
+  hwgen emit digits.yaml -o digits
+  hwgen simulate digits.yaml --input examples/digits-mlp/test.npz:x_u8 --input-scale 0.0625 --frames 20 --stall 0.3"
+)]
+pub struct Options {
+    /// Report as one JSON object on standard output.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Import a trained model: write its plan and its arrays.
+    Plan(PlanOptions),
+    /// Check a plan: everything that emitting would check.
+    Check(CheckOptions),
+    /// Write the Verilog, memory images, testbench, scripts and manifest of a plan.
+    Emit(EmitOptions),
+    /// Run the integer golden model on frames.
+    Run(RunOptions),
+    /// Run the Verilog in Verilator and compare every edge with the golden model and every cycle with the prediction.
+    Simulate(SimulateOptions),
+    /// Say what a diagnostic code means.
+    Explain(ExplainOptions),
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hwgen plan examples/mnist-cnn/mnist-cnn.qonnx.onnx -o plan.yaml
+  hwgen plan examples/mnist-cnn/mnist-cnn.qonnx.onnx -o plan.yaml --json")]
+pub struct PlanOptions {
+    /// The model, a QONNX file.
+    pub model: PathBuf,
+    /// The plan to write; its arrays go beside it.
+    #[arg(short, long, value_name = "PLAN")]
+    pub output: PathBuf,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hwgen check plan.yaml")]
+pub struct CheckOptions {
+    /// The plan.
+    pub plan: PathBuf,
+}
+
+/// Options of `emit`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hwgen emit plan.yaml -o design
+  hwgen emit plan.yaml -o design --force")]
+pub struct EmitOptions {
+    /// The plan.
+    pub plan: PathBuf,
+    /// The folder to write; it appears whole or not at all.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Replace a design that hwgen wrote there before.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Which frames go in.
+#[derive(Debug, Args)]
+pub struct InputOptions {
+    /// Read at most this many frames.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub frames: Option<u64>,
+    /// Take integers of the input array times this number as real numbers, instead of as codes.
+    #[arg(long, value_name = "S", value_parser = finite)]
+    pub input_scale: Option<f64>,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "FILE.npz:ARRAY is a NumPy array (frames, ...) in the model's own axis order, channels before rows or flat.
+Integers are input codes; floats go through the model's input quantizer. Without :ARRAY the array named like the
+network's input is taken, or the only one.
+
+Examples:
+  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 --labels examples/mnist-cnn/test.npz:y
+  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 --reference examples/mnist-cnn/test.npz:qonnx_out
+  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 --reference examples/mnist-cnn/test.npz:float_out --tolerance 15
+  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 --frames 10 --output out.npz --json")]
+pub struct RunOptions {
+    /// The plan.
+    pub plan: PathBuf,
+    /// Frames.
+    #[arg(long, value_name = "FILE[:ARRAY]")]
+    pub input: String,
+    /// Class of each frame: reports the accuracy.
+    #[arg(long, value_name = "FILE[:ARRAY]")]
+    pub labels: Option<String>,
+    /// Outputs that the framework computed: reports differences; exits 1 when one is not explained.
+    #[arg(long, value_name = "FILE[:ARRAY]")]
+    pub reference: Option<String>,
+    /// Accept differences up to this, for references that are meant to differ.
+    #[arg(long, value_name = "ABS", value_parser = finite, requires = "reference")]
+    pub tolerance: Option<f64>,
+    /// Write the outputs here: reals under the output's name, integers under `integers`.
+    #[arg(long, value_name = "OUT.npz")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub frames: InputOptions,
+}
+
+/// Options of `simulate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Without --input the frames are random codes from the seed.
+
+Examples:
+  hwgen simulate digits.yaml --frames 4
+  hwgen simulate digits.yaml --input examples/digits-mlp/test.npz:x_u8 --input-scale 0.0625 --frames 4 --stall 0.3 --seed 7
+  hwgen simulate digits.yaml --frames 2 --trace run.vcd --json")]
+pub struct SimulateOptions {
+    /// The plan.
+    pub plan: PathBuf,
+    /// Frames; without them random codes are used.
+    #[arg(long, value_name = "FILE[:ARRAY]")]
+    pub input: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub frames: InputOptions,
+    /// Probability that an end of the design stalls in a cycle.
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability)]
+    pub stall: f64,
+    /// Seed of stalls and random frames.
+    #[arg(long, value_name = "N", env = "HWGEN_SEED", default_value_t = 1)]
+    pub seed: u64,
+    /// Write the waves of the run here, from the first failing frame on; .vcd or .fst.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hwgen explain E0107
+  hwgen explain all")]
+pub struct ExplainOptions {
+    /// A code such as E0107, or `all`.
+    pub code: String,
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("not a finite number of at least 0".to_owned()),
+    }
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=0.95).contains(&value) => Ok(value),
+        _ => Err("not a number between 0 and 0.95".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Options;
+    use clap::CommandFactory;
+
+    #[test]
+    fn definition_is_consistent() {
+        Options::command().debug_assert();
+    }
+}

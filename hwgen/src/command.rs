@@ -1,0 +1,24 @@
+//! The commands, one module each.
+
+mod check;
+mod emit;
+mod explain;
+mod plan;
+mod run;
+mod simulate;
+
+use crate::cli::{Command, Options};
+use crate::failure::Outcome;
+
+/// Runs the command that was typed.
+pub fn run(options: &Options) -> Outcome<()> {
+    let json = options.json;
+    match &options.command {
+        Command::Plan(options) => plan::run(options, json),
+        Command::Check(options) => check::run(options, json),
+        Command::Emit(options) => emit::run(options, json),
+        Command::Run(options) => run::run(options, json),
+        Command::Simulate(options) => simulate::run(options, json),
+        Command::Explain(options) => explain::run(options, json),
+    }
+}

@@ -1,0 +1,34 @@
+//! `hwgen check`: everything that emitting would check, without writing anything.
+
+use crate::cli::CheckOptions;
+use crate::failure::Outcome;
+use crate::hardware;
+use crate::plan_file;
+use crate::table::layer_table;
+use serde_json::json;
+
+/// Reads, builds, binds and lowers a plan and shows the layer table.
+pub fn run(options: &CheckOptions, as_json: bool) -> Outcome<()> {
+    let loaded = plan_file::load(&options.plan)?;
+    let hardware = hardware::build(&loaded.network)?;
+    let timing = hardware.timing()?;
+    if as_json {
+        let report = json!({
+            "plan": options.plan.display().to_string(),
+            "name": loaded.network.name(),
+            "plan_sha256": loaded.sha256,
+            "timing": timing,
+            "layers": hardware.rows(),
+        });
+        println!("{report:#}");
+        return Ok(());
+    }
+    print!("{}", layer_table(hardware.rows()));
+    println!(
+        "{} is good: {} predicted cycles for a frame, then one every {}",
+        options.plan.display(),
+        timing.first_frame_cycles,
+        timing.initiation_interval_cycles
+    );
+    Ok(())
+}

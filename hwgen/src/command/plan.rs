@@ -1,0 +1,73 @@
+//! `hwgen plan`: a trained model becomes a plan with its arrays.
+
+use crate::cli::PlanOptions;
+use crate::failure::Outcome;
+use crate::hardware;
+use crate::interrupt::Interrupt;
+use crate::output::{cannot_write, write_files};
+use crate::plan_file::read_model;
+use crate::progress;
+use crate::table::layer_table;
+use network::arrays::sha256_hex;
+use network::plan::{Provenance, WriteOptions, write};
+use network::Network;
+use quantizer::{ImportOptions, import};
+use serde_json::json;
+use std::io;
+use std::path::Path;
+
+/// Imports, chooses hardware, and writes both files.
+pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
+    let interrupt = Interrupt::listen(|| {});
+    let model_name = options.model.display().to_string();
+    let Some(stem) = options.output.file_stem() else {
+        return Err(cannot_write(&options.output, &io::Error::other("is not the name of a file")).into());
+    };
+    let arrays_name = format!("{}.arrays.safetensors", stem.to_string_lossy());
+    let bytes = read_model(&options.model)?;
+    let spinner = progress::spinner("importing", as_json);
+    let imported = import(&bytes, &model_name, &ImportOptions::default())?;
+    interrupt.check()?;
+    let network = Network::build(imported.parts).map_err(|faults| faults.in_file(&model_name))?;
+    let hardware = hardware::build(&network)?;
+    interrupt.check()?;
+    let mut parts = network.into_parts();
+    for (layer, request) in parts.layers.iter_mut().zip(hardware.bound.requests()) {
+        layer.hardware = request;
+    }
+    let provenance = Provenance { file: file_name(&options.model).unwrap_or_default(), sha256: Some(sha256_hex(&bytes)) };
+    let write_options =
+        WriteOptions { arrays_file: arrays_name.clone(), model: Some(provenance), ..WriteOptions::default() };
+    let written = write(&parts, &write_options)?;
+    let timing = hardware.timing()?;
+    spinner.finish_and_clear();
+    interrupt.check()?;
+    let arrays_path = options.output.with_file_name(&arrays_name);
+    write_files(&[(&arrays_path, &written.arrays), (&options.output, written.plan.as_bytes())])?;
+    if as_json {
+        let report = json!({
+            "plan": options.output.display().to_string(),
+            "arrays": arrays_path.display().to_string(),
+            "arrays_sha256": written.arrays_sha256,
+            "notes": imported.notes,
+            "timing": timing,
+            "layers": hardware.rows(),
+        });
+        println!("{report:#}");
+        return Ok(());
+    }
+    for note in &imported.notes {
+        println!("note: {note}");
+    }
+    print!("{}", layer_table(hardware.rows()));
+    println!(
+        "{} predicted cycles for a frame, then one every {}",
+        timing.first_frame_cycles, timing.initiation_interval_cycles
+    );
+    println!("wrote {} and {}", options.output.display(), arrays_path.display());
+    Ok(())
+}
+
+fn file_name(path: &Path) -> Option<String> {
+    path.file_name().map(|name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,142 @@
+//! `hwgen run`: frames through the golden model, against labels and recorded outputs.
+
+mod judge;
+
+use crate::arrays::{ArchiveWriter, ArrayFile, ArraySpec};
+use crate::cli::RunOptions;
+use crate::failure::{Failure, Outcome, cannot_evaluate};
+use crate::frames::{Frames, user_axes};
+use crate::interrupt::Interrupt;
+use crate::plan_file;
+use crate::progress;
+use golden_model::frames::{reals, to_model_order};
+use golden_model::{Evaluator, Tolerance};
+use judge::{Labels, Reference};
+use network::{Diagnostic, Network};
+use serde_json::json;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Frames that are evaluated between two looks at the interrupt flag.
+const BATCH_FRAMES: usize = 256;
+
+/// Runs and reports; fails the check where a difference to the reference is not explained.
+pub fn run(options: &RunOptions, as_json: bool) -> Outcome<()> {
+    let interrupt = Interrupt::listen(|| {});
+    let loaded = plan_file::load(&options.plan)?;
+    let network = &loaded.network;
+    let spec = ArraySpec::parse(&options.input);
+    let mut input_file = ArrayFile::open(&spec.path)?;
+    let stream = input_file.open_array(&spec, Some(&network.input().name))?;
+    let mut frames = Frames::new(stream, network, options.frames.frames, options.frames.input_scale)?;
+
+    let label_spec = options.labels.as_deref().map(ArraySpec::parse);
+    let mut label_file = label_spec.as_ref().map(|spec| ArrayFile::open(&spec.path)).transpose()?;
+    let mut labels = match (&mut label_file, &label_spec) {
+        (Some(file), Some(spec)) => Some(Labels::new(file.open_array(spec, Some("y"))?, network, frames.count())?),
+        _ => None,
+    };
+    let reference_spec = options.reference.as_deref().map(ArraySpec::parse);
+    let mut reference_file = reference_spec.as_ref().map(|spec| ArrayFile::open(&spec.path)).transpose()?;
+    let tolerance = options.tolerance.map_or_else(Tolerance::default, Tolerance::Absolute);
+    let mut reference = match (&mut reference_file, &reference_spec) {
+        (Some(file), Some(spec)) => {
+            let stream = file.open_array(spec, Some(&network.output().name))?;
+            Some(Reference::new(stream, network, frames.count(), tolerance)?)
+        }
+        _ => None,
+    };
+    let mut writer = options.output.as_deref().map(|path| OutputWriter::new(path, network)).transpose()?;
+
+    let evaluator = Evaluator::new(network);
+    let bar = progress::bar(frames.count(), "golden model", as_json);
+    let (mut done, mut time) = (0u64, Duration::ZERO);
+    loop {
+        interrupt.check()?;
+        let batch = frames.next_batch(BATCH_FRAMES)?;
+        if batch.is_empty() {
+            break;
+        }
+        let start = Instant::now();
+        let outputs = evaluator.outputs(&batch).map_err(|error| cannot_evaluate(&error.source))?;
+        time += start.elapsed();
+        let reals: Vec<Vec<f64>> = outputs.iter().map(|output| self::reals(network, output)).collect();
+        if let Some(labels) = &mut labels {
+            labels.compare(&outputs, &reals)?;
+        }
+        if let Some(reference) = &mut reference {
+            reference.compare(&evaluator, &batch, &reals, &interrupt)?;
+        }
+        if let Some(writer) = &mut writer {
+            writer.push(network, &outputs, &reals)?;
+        }
+        done += batch.len() as u64;
+        bar.set_position(done);
+    }
+    bar.finish_and_clear();
+    interrupt.check()?;
+    if let Some(writer) = writer {
+        writer.archive.finish()?;
+    }
+
+    let rate = if time.is_zero() { None } else { Some((done as f64 / time.as_secs_f64()).round()) };
+    let accuracy = labels.as_ref().map(|labels| labels.accuracy());
+    let ok = reference.as_ref().is_none_or(|reference| reference.report.unexplained == 0);
+    if as_json {
+        let report = json!({
+            "frames": done,
+            "accuracy": accuracy,
+            "correct": labels.as_ref().map(|labels| labels.correct),
+            "ties": labels.as_ref().map(|labels| labels.ties),
+            "reference": reference.as_ref().map(|reference| &reference.report),
+            "output": options.output.as_ref().map(|path| path.display().to_string()),
+            "frames_per_second": rate,
+            "ok": ok,
+        });
+        println!("{report:#}");
+    } else {
+        println!("{done} frames of {}", network.name());
+        if let (Some(labels), Some(accuracy)) = (&labels, accuracy) {
+            println!("accuracy {:.2} %: {} of {done} right, {} ties", accuracy * 100.0, labels.correct, labels.ties);
+        }
+        if let Some(reference) = &reference {
+            print!("{}", reference.report);
+        }
+        if let Some(path) = &options.output {
+            println!("wrote {}", path.display());
+        }
+        if let Some(rate) = rate {
+            println!("{rate} frames/s");
+        }
+    }
+    if ok { Ok(()) } else { Err(Failure::Check) }
+}
+
+/// The results on their way to an archive.
+struct OutputWriter {
+    archive: ArchiveWriter,
+    reals: usize,
+    integers: usize,
+}
+
+impl OutputWriter {
+    fn new(path: &Path, network: &Network) -> Result<OutputWriter, Diagnostic> {
+        let output = network.output();
+        let shape = network.output_tensor().shape;
+        let axes = if shape.positions() == 1 { vec![shape.channels] } else { user_axes(output.axes, shape).to_vec() };
+        let mut archive = ArchiveWriter::new(path)?;
+        let name = if output.name.is_empty() || output.name == "integers" { "output" } else { &output.name };
+        let reals = archive.add_array(name, true, axes.clone())?;
+        let integers = archive.add_array("integers", false, axes)?;
+        Ok(OutputWriter { archive, reals, integers })
+    }
+
+    fn push(&mut self, network: &Network, outputs: &[Vec<i64>], reals: &[Vec<f64>]) -> Result<(), Diagnostic> {
+        for (integers, reals) in outputs.iter().zip(reals) {
+            self.archive.push_floats(self.reals, reals)?;
+            let integers = to_model_order(network.output().axes, network.output_tensor().shape, integers);
+            self.archive.push_integers(self.integers, &integers)?;
+        }
+        Ok(())
+    }
+}

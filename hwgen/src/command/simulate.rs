@@ -1,0 +1,163 @@
+//! `hwgen simulate`: the Verilog in Verilator, every edge against the golden model, every cycle against the prediction.
+
+mod report;
+mod source;
+
+use crate::arrays::{ArrayFile, ArraySpec};
+use crate::cli::SimulateOptions;
+use crate::failure::{Failure, Outcome, cannot_evaluate};
+use crate::frames::Frames;
+use crate::hardware::{self, Hardware, internal};
+use crate::interrupt::Interrupt;
+use crate::output::{cannot_write, write_folder};
+use crate::plan_file::{self, LoadedPlan};
+use crate::progress;
+use network::{Code, Diagnostic, Place};
+use simulator::{
+    BuildOptions, CacheDir, CacheUse, Cancel, DesignFolder, Model, SimulatorError, Tools, Trace, TraceFormat, TraceFrom,
+};
+use source::FrameSource;
+use std::path::Path;
+use testbench::cosimulate::{CosimulateError, Cosimulation, Settings, cosimulate};
+
+/// Frames that are simulated where neither a file nor a number is given.
+const DEFAULT_RANDOM_FRAMES: u64 = 8;
+
+/// Simulates and reports; fails the check where anything differs.
+pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
+    let cancel = Cancel::new();
+    let on_signal = cancel.clone();
+    let interrupt = Interrupt::listen(move || on_signal.cancel());
+    let trace_format = options.trace.as_deref().map(check_trace).transpose()?;
+    let loaded = plan_file::load(&options.plan)?;
+    let spec = options.input.as_deref().map(ArraySpec::parse);
+    open_source(options, &loaded, spec.as_ref(), &mut None)?;
+    let hardware = hardware::build(&loaded.network)?;
+    interrupt.check()?;
+
+    let folder = tempfile::tempdir().map_err(|error| cannot_write(&std::env::temp_dir(), &error))?;
+    let design = folder.path().join("design");
+    let artifact = hardware.emit(&loaded)?;
+    write_folder(&design, &artifact.files, false)?;
+    let tools = Tools::locate().map_err(failure)?;
+    let cache = CacheDir::from_environment().map_err(failure)?;
+    let build = BuildOptions { trace: trace_format, cancel: cancel.clone(), ..BuildOptions::default() };
+    let spinner = progress::spinner("building the Verilator model", as_json);
+    let designs = vec![DesignFolder::new(&design, artifact.manifest.clone()).map_err(failure)?];
+    let model = Model::build(&tools, designs, &cache, &build).map_err(failure)?;
+    spinner.finish_and_clear();
+
+    let simulate = |settings: &Settings| -> Outcome<Cosimulation> {
+        let mut file = None;
+        let source = open_source(options, &loaded, spec.as_ref(), &mut file)?;
+        simulate_once(&loaded, &hardware, &model, settings, source, as_json)
+    };
+    let mut settings = Settings::new().with_stalls(options.stall, options.seed);
+    settings.cancel = cancel;
+    let result = simulate(&settings)?;
+    if let Some(path) = &options.trace {
+        let failing = first_failing_frame(&result);
+        settings.trace = Some(Trace {
+            path: path.clone(),
+            from: failing.map_or(TraceFrom::Reset, TraceFrom::Frame),
+            cycles: failing.map(|_| artifact.manifest.timing.first_frame_cycles.saturating_mul(4).max(4096)),
+        });
+        simulate(&settings)?;
+    }
+    interrupt.check()?;
+    let report = report::Report {
+        options,
+        network: &loaded.network,
+        result: &result,
+        is_cached: model.cache_use() == CacheUse::Hit,
+        traced_from: options.trace.as_ref().map(|_| first_failing_frame(&result).unwrap_or(0)),
+    };
+    if as_json {
+        println!("{:#}", report.json());
+    } else {
+        print!("{report}");
+    }
+    if result.is_good() { Ok(()) } else { Err(Failure::Check) }
+}
+
+fn simulate_once(
+    loaded: &LoadedPlan,
+    hardware: &Hardware,
+    model: &Model,
+    settings: &Settings,
+    source: FrameSource<'_>,
+    as_json: bool,
+) -> Outcome<Cosimulation> {
+    let bar = progress::bar(source.len() as u64, "simulating", as_json);
+    let fault = source.fault();
+    let result = cosimulate(&loaded.network, &hardware.design, model, settings, source, &mut |frames| {
+        bar.set_position(frames);
+    });
+    bar.finish_and_clear();
+    if let Some(fault) = fault.take() {
+        return Err(fault.into());
+    }
+    result.map_err(|error| match error {
+        CosimulateError::Simulator(error) => failure(error),
+        CosimulateError::Evaluate(error) => cannot_evaluate(&error).into(),
+        CosimulateError::Judge(error) => internal(&error).into(),
+        CosimulateError::Predict(error) => internal(&error).into(),
+    })
+}
+
+/// The frames that were asked for; `file` keeps the archive open.
+fn open_source<'a>(
+    options: &SimulateOptions,
+    loaded: &'a LoadedPlan,
+    spec: Option<&ArraySpec>,
+    file: &'a mut Option<ArrayFile>,
+) -> Outcome<FrameSource<'a>> {
+    let network = &loaded.network;
+    let Some(spec) = spec else {
+        let frames = options.frames.frames.unwrap_or(DEFAULT_RANDOM_FRAMES);
+        return Ok(FrameSource::random(network, options.seed, frames));
+    };
+    let file = file.insert(ArrayFile::open(&spec.path)?);
+    let stream = file.open_array(spec, Some(&network.input().name))?;
+    Ok(FrameSource::file(Frames::new(stream, network, options.frames.frames, options.frames.input_scale)?))
+}
+
+/// The earliest frame with anything wrong.
+fn first_failing_frame(result: &Cosimulation) -> Option<u64> {
+    if result.is_good() {
+        return None;
+    }
+    let mismatch = result.verdict.first().map(|(_, mismatch)| mismatch.frame);
+    let cycle = result.verdict.cycle_differences.first().map(|difference| difference.frame);
+    let earliest = mismatch.into_iter().chain(cycle).min();
+    Some(earliest.unwrap_or(result.report.frames).min(result.verdict.frames.saturating_sub(1)))
+}
+
+fn check_trace(path: &Path) -> Result<TraceFormat, Diagnostic> {
+    TraceFormat::of(path).map_err(|_| {
+        Diagnostic::new(
+            Code::OutputWrite,
+            Place::file(path.display().to_string()),
+            "is the name of no known trace format",
+            "let the name end in .vcd or .fst",
+        )
+    })
+}
+
+/// Faults of the simulator as users see them.
+fn failure(error: SimulatorError) -> Failure {
+    let fault = |code, help: &str| Diagnostic::new(code, Place::default(), error.to_string(), help).into();
+    match &error {
+        SimulatorError::Cancelled => Failure::Interrupted,
+        SimulatorError::Tool { program, problem, help } => {
+            Diagnostic::new(Code::ToolMissing, Place::default(), format!("{program} {problem}"), help.clone()).into()
+        }
+        SimulatorError::Io { path, source } => cannot_write(path, source).into(),
+        SimulatorError::Refused { .. } | SimulatorError::Broken { .. } => {
+            fault(Code::ToolFailed, "the text above is the tool's own; report it with the plan")
+        }
+        SimulatorError::Design { .. } | SimulatorError::Request(_) => {
+            fault(Code::ToolFailed, "this is a bug; please report the plan that shows it")
+        }
+    }
+}

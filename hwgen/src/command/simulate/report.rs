@@ -1,0 +1,109 @@
+//! What a simulation showed, for people and for programs.
+
+use crate::cli::SimulateOptions;
+use crate::table::align;
+use network::Network;
+use serde_json::{Value, json};
+use std::fmt;
+use testbench::cosimulate::Cosimulation;
+
+/// A finished simulation.
+pub struct Report<'a> {
+    /// What was asked for.
+    pub options: &'a SimulateOptions,
+    /// What was simulated.
+    pub network: &'a Network,
+    /// What was found.
+    pub result: &'a Cosimulation,
+    /// The Verilator model was built before.
+    pub is_cached: bool,
+    /// First frame of the written waves.
+    pub traced_from: Option<u64>,
+}
+
+impl Report<'_> {
+    /// One object; the field names are stable.
+    pub fn json(&self) -> Value {
+        let Cosimulation { verdict, report, predicted } = self.result;
+        let edges: Vec<Value> = verdict
+            .edges
+            .iter()
+            .map(|edge| json!({ "name": edge.name, "layer": edge.layer, "words": edge.words, "mismatches": edge.faults() }))
+            .collect();
+        let first = verdict.first().map(|(edge, mismatch)| {
+            json!({
+                "layer": edge.layer,
+                "edge": edge.name,
+                "frame": mismatch.frame,
+                "element": mismatch.element,
+                "place": mismatch.place,
+                "expected": mismatch.expected,
+                "got": mismatch.got,
+                "cycle": mismatch.cycle,
+            })
+        });
+        json!({
+            "name": self.network.name(),
+            "ok": self.result.is_good(),
+            "frames": report.frames,
+            "frames_from": self.options.input.as_deref().unwrap_or("random codes"),
+            "mismatches": verdict.mismatches(),
+            "first_mismatch": first,
+            "cycles": report.cycles,
+            "predicted_cycles": predicted.cycles(),
+            "frame_ends_differ": verdict.cycle_differences,
+            "initiation_interval": self.interval(),
+            "predicted_initiation_interval": predicted.initiation_interval(0),
+            "stall": self.options.stall,
+            "seed": self.options.seed,
+            "edges": edges,
+            "end": report.end,
+            "violations": report.violations,
+            "hang": report.hang,
+            "model_was_cached": self.is_cached,
+            "trace": self.options.trace.as_ref().map(|path| path.display().to_string()),
+            "trace_from_frame": self.traced_from,
+        })
+    }
+
+    /// Distance between the ends of the last two frames: constant where nothing stalls.
+    fn interval(&self) -> Option<u64> {
+        match self.result.report.frame_end_cycles.as_slice() {
+            [.., before, last] => last.checked_sub(*before),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cosimulation { verdict, report, predicted } = self.result;
+        let mut lines = vec![["layer", "edge", "words", "mismatches"].map(str::to_owned).to_vec()];
+        for edge in &verdict.edges {
+            lines.push(vec![edge.layer.clone(), edge.name.clone(), edge.words.to_string(), edge.faults().to_string()]);
+        }
+        write!(f, "{}", align(&lines, &[2, 3]))?;
+        let from = self.options.input.as_deref().unwrap_or("random codes");
+        writeln!(f, "{} frames from {from}, stall {}, seed {}", report.frames, self.options.stall, self.options.seed)?;
+        write!(f, "{} cycles, {} predicted", report.cycles, predicted.cycles())?;
+        match self.interval() {
+            Some(interval) if self.options.stall == 0.0 => writeln!(f, "; one frame every {interval}")?,
+            _ => writeln!(f)?,
+        }
+        write!(f, "{verdict}")?;
+        for violation in report.violations.iter().take(8) {
+            writeln!(f, "{violation}")?;
+        }
+        if let Some(hang) = &report.hang {
+            write!(f, "{hang}")?;
+        }
+        if !report.is_clean() && !report.messages.trim().is_empty() {
+            writeln!(f, "{}", report.messages.trim_end())?;
+        }
+        if let Some(path) = &self.options.trace {
+            writeln!(f, "wrote {} from frame {}", path.display(), self.traced_from.unwrap_or(0))?;
+        }
+        let verdict_word = if self.result.is_good() { "pass" } else { "FAIL" };
+        writeln!(f, "{verdict_word}: {} mismatches on {} edges", verdict.mismatches(), verdict.edges.len())
+    }
+}

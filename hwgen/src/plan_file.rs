@@ -1,0 +1,93 @@
+//! Reading input documents: plans with their arrays, and models.
+
+use crate::failure::Outcome;
+use network::arrays::{Arrays, sha256_hex};
+use network::plan::Plan;
+use network::{Code, Diagnostic, Network, Place};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Largest plan in bytes.
+const MAX_PLAN_BYTES: u64 = 32 << 20;
+/// Largest model or sidecar file in bytes: a protobuf message cannot be larger.
+const MAX_BINARY_BYTES: u64 = 2 << 30;
+/// What is read at most from something that is no regular file, such as a pipe.
+const MAX_PIPE_BYTES: u64 = 64 << 20;
+
+/// A plan with everything that belongs to it.
+pub struct LoadedPlan {
+    /// The document.
+    pub plan: Plan,
+    /// What it computes.
+    pub network: Network,
+    /// SHA-256 of the document and its arrays, in hex.
+    pub sha256: String,
+}
+
+/// Reads a plan and the arrays beside it.
+pub fn load(path: &Path) -> Outcome<LoadedPlan> {
+    let name = path.display().to_string();
+    let bytes = read(path, MAX_PLAN_BYTES, Code::PlanSyntax)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+        let place = Place { line: Some(line as u64), ..Place::file(&name) };
+        Diagnostic::new(Code::PlanSyntax, place, "the plan is not UTF-8 text", "save it as UTF-8")
+    })?;
+    let plan = Plan::parse(&text, &name)?;
+    let arrays = match plan.arrays_file() {
+        None => None,
+        Some(file) => {
+            let beside = path.parent().unwrap_or(Path::new("")).join(&file.value);
+            let bytes = read(&beside, MAX_BINARY_BYTES, Code::ArrayFile).map_err(|fault| match fault.code {
+                Code::InputRead => Diagnostic::new(
+                    Code::ArrayMissing,
+                    file.place.clone(),
+                    format!("the sidecar file {}: {}", beside.display(), fault.message),
+                    "keep the arrays beside the plan, or write both again with `hwgen plan`",
+                ),
+                _ => fault,
+            })?;
+            Some(Arrays::parse(bytes, &beside.display().to_string())?)
+        }
+    };
+    let network = plan.build(arrays.as_ref())?;
+    let mut hashed = text.into_bytes();
+    hashed.extend(arrays.as_ref().map(|arrays| arrays.sha256()).unwrap_or_default().bytes());
+    Ok(LoadedPlan { plan, network, sha256: sha256_hex(&hashed) })
+}
+
+/// Reads a model.
+pub fn read_model(path: &Path) -> Result<Vec<u8>, Diagnostic> {
+    read(path, MAX_BINARY_BYTES, Code::ModelSyntax)
+}
+
+/// All bytes of a file; `too_large` is the code of one that is longer than `most`.
+fn read(path: &Path, most: u64, too_large: Code) -> Result<Vec<u8>, Diagnostic> {
+    let name = path.display().to_string();
+    let unreadable = |error: io::Error| {
+        Diagnostic::new(
+            Code::InputRead,
+            Place::file(&name),
+            format!("cannot be read: {error}"),
+            "check the path and its permissions",
+        )
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(unreadable(io::Error::other("is a directory")));
+    }
+    let most = if metadata.is_file() { most } else { most.min(MAX_PIPE_BYTES) };
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(Diagnostic::new(
+            too_large,
+            Place::file(&name),
+            format!("longer than {most} bytes"),
+            "give a file of a sensible length",
+        ));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,57 @@
+//! The shipped networks: all their test images through the golden model, against the framework's recorded outputs.
+
+use crate::place::{Folder, repository};
+use std::path::Path;
+
+/// Accuracy and differences as the framework recorded them.
+#[track_caller]
+fn check(example: &str, options: &str, frames: u64, correct: u64) {
+    let folder = Folder::new();
+    let files = repository().join("examples").join(example);
+    let model = files.join(format!("{example}.qonnx.onnx"));
+    let (exit_code, plan) = folder.json(&format!("plan {} -o plan.yaml", model.display()));
+    assert_eq!(exit_code, 0, "{plan}");
+    assert!(Path::new(&folder.join("plan.arrays.safetensors")).exists());
+    let data = files.join("test.npz").display().to_string();
+    let (exit_code, report) = folder.json(&format!(
+        "run plan.yaml --input {data}:x_u8 {options} --labels {data}:y --reference {data}:qonnx_out"
+    ));
+    assert_eq!(exit_code, 0, "{report}");
+    assert_eq!(report["frames"].as_u64(), Some(frames));
+    assert_eq!(report["correct"].as_u64(), Some(correct), "{report}");
+    assert_eq!(report["reference"]["unexplained"].as_u64(), Some(0));
+    assert_eq!(report["reference"]["outputs"].as_u64(), Some(frames * 10));
+    let (exit_code, emitted) = folder.json("emit plan.yaml -o design");
+    assert_eq!(exit_code, 0, "{emitted}");
+    let interval = emitted["timing"]["initiation_interval_cycles"].as_u64().unwrap();
+    assert!(interval < 20_000, "a small network takes some thousands of cycles a frame, not {interval}");
+}
+
+#[test]
+fn digits_mlp() {
+    check("digits-mlp", "--input-scale 0.0625", 450, 435);
+}
+
+#[test]
+fn mnist_cnn() {
+    check("mnist-cnn", "", 1000, 986);
+}
+
+#[test]
+fn mnist_mbn() {
+    check("mnist-mbn", "", 500, 490);
+}
+
+#[test]
+fn the_same_model_gives_the_same_plan() {
+    let model = repository().join("examples/digits-mlp/digits-mlp.qonnx.onnx");
+    let (a, b) = (Folder::new(), Folder::new());
+    for folder in [&a, &b] {
+        assert_eq!(folder.run(&format!("plan {} -o plan.yaml", model.display())).exit_code, 0);
+    }
+    assert_eq!(a.read("plan.yaml"), b.read("plan.yaml"));
+    assert_eq!(
+        std::fs::read(a.join("plan.arrays.safetensors")).unwrap(),
+        std::fs::read(b.join("plan.arrays.safetensors")).unwrap()
+    );
+}

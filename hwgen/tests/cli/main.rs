@@ -1,0 +1,13 @@
+//! The command line as its users meet it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod arrays;
+mod documents;
+mod examples;
+mod interrupts;
+mod models;
+mod outputs;
+mod place;
+mod plans;
+mod simulation;

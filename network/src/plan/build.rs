@@ -1,0 +1,218 @@
+//! From a plan and its constants to the typed network.
+
+mod random;
+
+use super::{Constants, LayerPlan, OpPlan, Plan};
+use crate::arrays::Arrays;
+use crate::diagnostic::{At, Code, Diagnostic, Diagnostics, Place};
+use crate::format::Format;
+use crate::graph::{Input, Layer, Network, NetworkParts, Output, TensorId};
+use crate::op::{Op, Weights};
+use crate::requantization::{Form, RealRule, Requantization, Shift, Thresholds};
+
+type Checked<T> = Result<T, Diagnostic>;
+
+impl Plan {
+    /// The network that the plan describes.
+    ///
+    /// `arrays` is the sidecar file that [`Plan::arrays_file`] names; a plan with weights from a seed needs none.
+    ///
+    /// # Errors
+    /// `ArrayHash` alone where the file is another one; else every array that is missing or malformed; else every
+    /// fault that [`Network::build`] finds. Places are those of the plan's layers and keys.
+    pub fn build(&self, arrays: Option<&Arrays>) -> Result<Network, Diagnostics> {
+        let layers = match (&self.constants, arrays) {
+            (Constants::Random { seed }, _) => random::layers(self, seed.value)?,
+            (Constants::Arrays { file, .. }, None) => {
+                let message = format!("the plan needs the arrays of {}", file.value);
+                return Err(
+                    Diagnostic::new(Code::ArrayMissing, file.place.clone(), message, "give the sidecar file").into()
+                );
+            }
+            (Constants::Arrays { sha256, .. }, Some(arrays)) => {
+                check_hash(sha256, arrays)?;
+                self.stored_layers(arrays)?
+            }
+        };
+        let output = self.output(arrays.filter(|_| matches!(self.constants, Constants::Arrays { .. })))?;
+        let input = Input {
+            name: self.input.name.clone(),
+            shape: self.input.shape,
+            format: self.input.format,
+            axes: self.input.axes,
+            quantizer: self.input.quantizer,
+        };
+        Network::build(NetworkParts { name: self.name.clone(), input, layers, output }).map_err(|mut faults| {
+            // A fault that names no layer is one of the output.
+            for fault in faults.0.iter_mut().filter(|fault| fault.place == Place::default()) {
+                fault.place = self.output.place.clone();
+            }
+            faults.in_file(&self.file)
+        })
+    }
+
+    /// The name of the sidecar file, relative to the plan; `None` where constants come from a seed.
+    pub fn arrays_file(&self) -> Option<&At<String>> {
+        match &self.constants {
+            Constants::Arrays { file, .. } => Some(file),
+            Constants::Random { .. } => None,
+        }
+    }
+
+    fn stored_layers(&self, arrays: &Arrays) -> Result<Vec<Layer>, Diagnostics> {
+        let mut faults = Diagnostics::default();
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for plan in &self.layers {
+            let op = stored_op(plan, arrays);
+            let requantization = plan.output.map(|codes| stored_requantization(plan, codes, arrays)).transpose();
+            match (op, requantization) {
+                (Ok(op), Ok(requantization)) => layers.push(plan.layer(op, requantization)),
+                (op, requantization) => {
+                    op.err().into_iter().chain(requantization.err()).for_each(|fault| faults.push(fault));
+                }
+            }
+        }
+        faults.or(layers)
+    }
+
+    fn output(&self, arrays: Option<&Arrays>) -> Result<Output, Diagnostics> {
+        let mut faults = Diagnostics::default();
+        let mut entries = |inline: &Option<At<f64>>, name: &str, default: f64| match (inline, arrays) {
+            (Some(at), _) => vec![at.value],
+            (None, None) => vec![default],
+            (None, Some(arrays)) => arrays.reals(name, &self.output.place).unwrap_or_else(|fault| {
+                faults.push(fault);
+                Vec::new()
+            }),
+        };
+        let scales = entries(&self.output.scale, "output.scale", 1.0);
+        let offsets = entries(&self.output.offset, "output.offset", 0.0);
+        faults.or(Output {
+            name: self.output.name.clone(),
+            axes: self.output.axes,
+            scales,
+            offsets,
+            host: self.output.host,
+        })
+    }
+}
+
+impl LayerPlan {
+    /// The layer with its constants.
+    fn layer(&self, op: Op, requantization: Option<Requantization>) -> Layer {
+        Layer {
+            name: self.name.clone(),
+            place: self.place.clone(),
+            input: TensorId(self.input),
+            op,
+            requantization,
+            hardware: self.hardware.clone(),
+        }
+    }
+}
+
+fn check_hash(expected: &At<String>, arrays: &Arrays) -> Result<(), Diagnostics> {
+    if expected.value == arrays.sha256() {
+        return Ok(());
+    }
+    let message = format!("{} has the SHA-256 {}, the plan names {}", arrays.file(), arrays.sha256(), expected.value);
+    let help = "bring back the file that the plan was written with, or write both again";
+    Err(Diagnostic::new(Code::ArrayHash, expected.place.clone(), message, help).into())
+}
+
+fn stored_op(plan: &LayerPlan, arrays: &Arrays) -> Checked<Op> {
+    Ok(match &plan.op {
+        OpPlan::Dense { outputs, weight } => Op::Dense { weights: stored_weights(plan, outputs, *weight, arrays)? },
+        OpPlan::Conv2d { outputs, weight, window, padding_value } => Op::Conv2d {
+            weights: stored_weights(plan, outputs, *weight, arrays)?,
+            window: *window,
+            padding_value: *padding_value,
+        },
+        OpPlan::MaxPool { window } => Op::MaxPool { window: *window },
+        OpPlan::Requantize => Op::Identity,
+        OpPlan::Argmax => Op::Argmax {
+            multipliers: stored_integers(plan, "multiplier", arrays)?,
+            offsets: stored_integers(plan, "offset", arrays)?,
+        },
+    })
+}
+
+fn stored_weights(plan: &LayerPlan, outputs: &At<u64>, format: Format, arrays: &Arrays) -> Checked<Weights> {
+    let name = format!("{}.weight", plan.name);
+    let array = arrays.integers(&name, 2, i64::from(i32::MIN)..=i64::from(i32::MAX), &plan.place)?;
+    match array.shape {
+        &[rows, length] if rows as u64 == outputs.value => {
+            let values = array.values.iter().map(|&value| value as i32).collect();
+            Ok(Weights { format, outputs: rows, length, values })
+        }
+        shape => Err(Diagnostic::new(
+            Code::ArrayShape,
+            outputs.place.clone(),
+            format!("array `{name}` has the shape {shape:?}, but the layer has {} outputs", outputs.value),
+            "store one row of weights for each output",
+        )),
+    }
+}
+
+/// One-dimensional I64 values of any size.
+fn stored_integers(plan: &LayerPlan, suffix: &str, arrays: &Arrays) -> Checked<Vec<i64>> {
+    let name = format!("{}.{suffix}", plan.name);
+    Ok(arrays.integers(&name, 1, i64::MIN..=i64::MAX, &plan.place)?.values)
+}
+
+/// A single number from 0 to `most`.
+fn stored_number(plan: &LayerPlan, suffix: &str, most: i64, arrays: &Arrays) -> Checked<i64> {
+    let name = format!("{}.{suffix}", plan.name);
+    match arrays.integers(&name, 1, 0..=most, &plan.place)?.values[..] {
+        [value] => Ok(value),
+        ref values => Err(wrong_count(&plan.place, &name, values.len(), 1)),
+    }
+}
+
+fn wrong_count(place: &Place, name: &str, found: usize, needed: usize) -> Diagnostic {
+    let message = format!("array `{name}` has {found} entries, not {needed}");
+    Diagnostic::new(Code::ArrayShape, place.clone(), message, "the reference page lists the shape of each array")
+}
+
+fn stored_requantization(plan: &LayerPlan, codes: super::CodesPlan, arrays: &Arrays) -> Checked<Requantization> {
+    let has = |suffix: &str| arrays.has(&format!("{}.{suffix}", plan.name));
+    let form = match (has("thresholds"), has("multiplier")) {
+        (true, false) => Form::Thresholds(stored_thresholds(plan, arrays)?),
+        (false, _) => Form::Shift(Shift {
+            multipliers: stored_integers(plan, "multiplier", arrays)?,
+            offsets: stored_integers(plan, "offset", arrays)?,
+            shift: stored_number(plan, "shift", 62, arrays)? as u32,
+            half_even: stored_number(plan, "half_even", 1, arrays)? == 1,
+        }),
+        (true, true) => {
+            let message = format!("layer {} has arrays for both requantization forms", plan.name);
+            return Err(Diagnostic::new(
+                Code::Requantization,
+                plan.place.clone(),
+                message,
+                "keep `.thresholds` or `.multiplier`",
+            ));
+        }
+    };
+    let rule = if has("gain") || has("bias") {
+        let reals = |suffix: &str| arrays.reals(&format!("{}.{suffix}", plan.name), &plan.place);
+        Some(RealRule { gains: reals("gain")?, offsets: reals("bias")? })
+    } else {
+        None
+    };
+    Ok(Requantization { output: codes.format, codes: codes.range, form, rule })
+}
+
+fn stored_thresholds(plan: &LayerPlan, arrays: &Arrays) -> Checked<Thresholds> {
+    let name = format!("{}.thresholds", plan.name);
+    let array = arrays.integers(&name, 2, i64::MIN..=i64::MAX, &plan.place)?;
+    let falling_name = format!("{}.falling", plan.name);
+    let falling = arrays.integers(&falling_name, 1, 0..=1, &plan.place)?.values;
+    match array.shape {
+        &[channels, count] if channels == falling.len() => {
+            let falling = falling.into_iter().map(|flag| flag == 1).collect();
+            Ok(Thresholds { values: array.values, count, falling })
+        }
+        shape => Err(wrong_count(&plan.place, &falling_name, falling.len(), shape.first().copied().unwrap_or(0))),
+    }
+}

@@ -1,0 +1,119 @@
+//! The lines of the layers, in aligned columns.
+
+use super::{map, text, word};
+use crate::diagnostic::At;
+use crate::graph::{HardwareRequest, Layer, NetworkParts};
+use crate::op::{Op, Weights};
+use crate::plan::read_layer::{KINDS, MEMORIES, MULTIPLIERS, REQUANTIZE_UNITS};
+use crate::shape::Window;
+
+/// Cells longer than this do not make their column wider.
+const MAX_COLUMN: usize = 72;
+
+/// One line for each layer.
+pub(super) fn lines(parts: &NetworkParts) -> String {
+    let rows: Vec<[String; 5]> =
+        parts.layers.iter().enumerate().map(|(index, layer)| columns(parts, index, layer)).collect();
+    let mut widths = [0; 5];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            let length = cell.chars().count();
+            *width = length.min(MAX_COLUMN).max(*width);
+        }
+    }
+    rows.iter().map(|row| format!("  - {{ {} }}\n", join(row, &widths))).collect()
+}
+
+/// Cells with a comma behind all but the last, padded to their columns.
+fn join(row: &[String; 5], widths: &[usize; 5]) -> String {
+    let last = row.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
+    let mut line = String::new();
+    for (index, (cell, width)) in row.iter().zip(widths).enumerate().take(last + 1) {
+        if *width == 0 {
+            continue;
+        }
+        let comma = if cell.is_empty() || index == last { "" } else { "," };
+        let cell = format!("{cell}{comma}");
+        line.push_str(&cell);
+        if index != last {
+            let pad = (width + 2).saturating_sub(cell.chars().count()).max(1);
+            line.extend(std::iter::repeat_n(' ', pad));
+        }
+    }
+    line
+}
+
+/// Name, operator, shape, formats, hardware.
+fn columns(parts: &NetworkParts, index: usize, layer: &Layer) -> [String; 5] {
+    let mut shape = Vec::new();
+    if layer.input.0 != index {
+        let source = layer.input.0.checked_sub(1).and_then(|source| parts.layers.get(source));
+        shape.push(("input", source.map_or("input".to_owned(), |source| text(&source.name))));
+    }
+    match &layer.op {
+        Op::Dense { weights } => shape.push(("outputs", weights.outputs.to_string())),
+        Op::Conv2d { weights, window, padding_value } => {
+            shape.push(("outputs", weights.outputs.to_string()));
+            window_fields(&mut shape, window, [1, 1]);
+            if *padding_value != 0 {
+                shape.push(("padding_value", padding_value.to_string()));
+            }
+        }
+        Op::MaxPool { window } => window_fields(&mut shape, window, window.kernel),
+        Op::Identity | Op::Argmax { .. } => {}
+    }
+    let mut formats = Vec::new();
+    if let Some(Weights { format, .. }) = layer.op.weights() {
+        formats.push(("weight", format.to_string()));
+    }
+    if let Some(requantization) = &layer.requantization {
+        formats.push(("output", requantization.output.to_string()));
+        let codes = requantization.codes;
+        if codes != requantization.output.code_range() {
+            formats.push(("codes", format!("[{}, {}]", codes.min(), codes.max())));
+        }
+    }
+    let hardware = hardware_fields(&layer.hardware);
+    let hardware = if hardware.is_empty() { String::new() } else { format!("hw: {}", map(&hardware)) };
+    [format!("name: {}", text(&layer.name)), format!("op: {}", layer.op.name()), bare(&shape), bare(&formats), hardware]
+}
+
+fn bare(fields: &[(&str, String)]) -> String {
+    let entries: Vec<String> = fields.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    entries.join(", ")
+}
+
+fn window_fields(fields: &mut Vec<(&'static str, String)>, window: &Window, default_stride: [u64; 2]) {
+    let pair = |[rows, columns]: [u64; 2]| format!("[{rows}, {columns}]");
+    fields.push(("kernel", pair(window.kernel)));
+    if window.stride != default_stride {
+        fields.push(("stride", pair(window.stride)));
+    }
+    if window.dilation != [1, 1] {
+        fields.push(("dilation", pair(window.dilation)));
+    }
+    if window.is_padded() {
+        let ([top, left], [bottom, right]) = (window.padding_before, window.padding_after);
+        fields.push(("padding", format!("[{top}, {left}, {bottom}, {right}]")));
+    }
+}
+
+fn hardware_fields(hardware: &HardwareRequest) -> Vec<(&'static str, String)> {
+    fn choice<T: PartialEq + Copy>(
+        key: &'static str,
+        words: &[(&str, T)],
+        wish: &Option<At<T>>,
+    ) -> Option<(&'static str, String)> {
+        wish.as_ref().map(|at| (key, word(words, at.value)))
+    }
+    let count = |key: &'static str, wish: &Option<At<u64>>| wish.as_ref().map(|at| (key, at.value.to_string()));
+    let fields = [
+        choice("kind", KINDS, &hardware.kind),
+        choice("multiplier", MULTIPLIERS, &hardware.multiplier),
+        count("pe", &hardware.pe),
+        count("simd", &hardware.simd),
+        choice("memory", MEMORIES, &hardware.memory),
+        choice("requantize", REQUANTIZE_UNITS, &hardware.requantize),
+    ];
+    fields.into_iter().flatten().collect()
+}

@@ -1,0 +1,222 @@
+//! Constants for a network that is not trained yet: weights and requantization from a stated seed.
+//!
+//! The generator is SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+//! Every layer has its own stream, started at seed + FNV-1a(name of the layer), so that a change of one layer leaves
+//! the weights of the others alone. The numbers are the same on every platform.
+
+use crate::format::Format;
+use crate::graph::Encoding;
+use crate::op::Weights;
+use crate::range::Range;
+use crate::requantization::{Form, MAX_SHIFT_FORM_BITS, Requantization, Shift};
+
+/// A stream of pseudo-random words.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    state: u64,
+}
+
+impl Stream {
+    /// The stream of one layer.
+    pub fn for_layer(seed: u64, layer: &str) -> Self {
+        let hash = layer
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        Stream { state: seed.wrapping_add(hash) }
+    }
+
+    /// The next word, each value equally likely.
+    pub fn next_word(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.state;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+
+    /// The next code of a format, each equally likely: the top bits of a word above the least code.
+    pub fn next_code(&mut self, format: Format) -> i64 {
+        let offset = (self.next_word() >> (64 - format.bits())).cast_signed();
+        format.code_range().min() + offset
+    }
+}
+
+/// Weights over the whole range of their format; the first is its least value and the second its greatest.
+pub fn weights(stream: &mut Stream, format: Format, outputs: usize, length: usize) -> Weights {
+    let range = format.value_range();
+    let count = outputs.saturating_mul(length);
+    let extremes = [range.min(), range.max()].into_iter();
+    let values = (0..count).map(|_| format.value(stream.next_code(format)));
+    let values = extremes.chain(values).take(count).map(|value| value as i32).collect();
+    Weights { format, outputs, length, values }
+}
+
+/// Mean and standard deviation of a tensor's values, for each channel or one for all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spread {
+    /// Mean and standard deviation.
+    pub channels: Vec<(f64, f64)>,
+}
+
+impl Spread {
+    /// The spread of values whose integers are equally likely.
+    pub fn uniform(encoding: Encoding) -> Self {
+        let (integers, values) = (encoding.integers(), encoding.values());
+        let count = (integers.max() - integers.min()) as f64 + 1.0;
+        let step = if count > 1.0 { (values.max() - values.min()) as f64 / (count - 1.0) } else { 1.0 };
+        let variance = step * step * (count * count - 1.0) / 12.0;
+        Spread { channels: vec![((values.min() as f64 + values.max() as f64) / 2.0, variance.sqrt())] }
+    }
+
+    /// The spread of dot products of independent values; a row of weights runs over the channels again and again.
+    pub fn of_sums(&self, weights: &Weights) -> Self {
+        let inputs = self.channels.iter().cycle();
+        let row = |output| {
+            let (mut mean, mut variance) = (0.0, 0.0);
+            for (&weight, &(input, deviation)) in weights.row(output).iter().zip(inputs.clone()) {
+                let weight = f64::from(weight);
+                mean += weight * input;
+                variance += weight * weight * deviation * deviation;
+            }
+            (mean, f64::sqrt(variance))
+        };
+        Spread { channels: (0..weights.outputs).map(row).collect() }
+    }
+}
+
+/// A shift form that sends mean - 2 deviations to the least code and mean + 2 deviations to the greatest.
+///
+/// `sums` bounds the sums; multipliers have up to 8 bits beside a shared shift, fewer where 62 bits would not do.
+pub fn requantization(spread: &Spread, sums: Range, output: Format, codes: Range) -> Requantization {
+    let steps = (codes.max() - codes.min()) as f64;
+    let middle = (codes.max() + codes.min()) as f64 / 2.0;
+    let gains: Vec<f64> =
+        spread.channels.iter().map(|&(_, deviation)| steps.max(1.0) / (4.0 * deviation.max(0.25))).collect();
+    let largest = gains.iter().copied().fold(0.0, f64::max);
+    let form = |multiplier_bits: i32| {
+        let shift = (multiplier_bits - exponent(largest)).clamp(0, 60);
+        let unit = (1u64 << shift) as f64;
+        let multipliers: Vec<i64> = gains.iter().map(|gain| (gain * unit).round().max(1.0) as i64).collect();
+        let offsets = spread.channels.iter().zip(&multipliers);
+        let offsets =
+            offsets.map(|(&(mean, _), &multiplier)| ((middle + 0.5) * unit - mean * multiplier as f64).round() as i64);
+        Shift { offsets: offsets.collect(), multipliers, shift: shift.unsigned_abs(), half_even: false }
+    };
+    let fits = |form: &Shift| {
+        let greatest = |values: &[i64]| values.iter().map(|value| i128::from(*value).abs()).max().unwrap_or(0);
+        let sum = i128::from(sums.min()).abs().max(i128::from(sums.max()).abs());
+        let value = sum * greatest(&form.multipliers) + greatest(&form.offsets) + (1i128 << form.shift);
+        value < 1i128 << (MAX_SHIFT_FORM_BITS - 1)
+    };
+    let form = (0..=8).rev().map(form).find(fits);
+    let form = form.unwrap_or(Shift { multipliers: vec![1], offsets: vec![0], shift: 0, half_even: false });
+    Requantization { output, codes, form: Form::Shift(form), rule: None }
+}
+
+/// An exponent e with 2^(e-1) <= value < 2^e, for a positive normal number.
+fn exponent(value: f64) -> i32 {
+    ((value.to_bits() >> 52) & 0x7ff) as i32 - 1022
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Vectors of the SplitMix64 reference implementation for the seed 1234567.
+    #[test]
+    fn words_are_those_of_splitmix64() {
+        let mut stream = Stream { state: 1_234_567 };
+        let expected =
+            [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821];
+        assert_eq!(expected.map(|_| stream.next_word()), expected);
+    }
+
+    /// Vectors of the FNV reference page for the 64-bit FNV-1a.
+    #[test]
+    fn streams_start_at_the_hash_of_the_name() {
+        assert_eq!(Stream::for_layer(0, "").state, 0xcbf2_9ce4_8422_2325);
+        assert_eq!(Stream::for_layer(0, "a").state, 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(Stream::for_layer(1, "foobar").state, 0x8594_4171_f739_67e9);
+    }
+
+    #[track_caller]
+    fn check_weights(format: &str, least: i32, most: i32, distinct: usize) {
+        let format: Format = format.parse().unwrap();
+        let weights = weights(&mut Stream::for_layer(1, "fc"), format, 40, 100);
+        assert_eq!(weights.values[..2], [least, most]);
+        assert_eq!((*weights.values.iter().min().unwrap(), *weights.values.iter().max().unwrap()), (least, most));
+        assert!(weights.values.iter().all(|&value| format.code(i64::from(value)).is_some()));
+        let seen: std::collections::BTreeSet<i32> = weights.values.iter().copied().collect();
+        assert_eq!(seen.len(), distinct, "{format}");
+        let mean = weights.values.iter().map(|&value| f64::from(value)).sum::<f64>() / 4000.0;
+        let (centre, width) = (f64::from(least + most) / 2.0, f64::from(most - least));
+        assert!((mean - centre).abs() < 0.02 * width, "{format}: {mean}");
+    }
+
+    #[test]
+    fn weights_fill_their_format() {
+        check_weights("s1", -1, 0, 2);
+        check_weights("s2", -2, 1, 4);
+        check_weights("u3", 0, 7, 8);
+        check_weights("s5", -16, 15, 32);
+        check_weights("bipolar1", -1, 1, 2);
+        check_weights("bipolar4", -15, 15, 16);
+    }
+
+    #[test]
+    fn exponents() {
+        for (value, expected) in [(1.0, 1), (0.9, 0), (0.5, 0), (0.49, -1), (255.0, 8), (256.0, 9)] {
+            assert_eq!(exponent(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn spread_of_codes_is_that_of_the_listed_values() {
+        for (format, min, max) in [("u4", 0, 15), ("s3", -3, 2), ("bipolar3", 1, 6), ("bipolar1", 0, 1), ("u2", 2, 2)] {
+            let format: Format = format.parse().unwrap();
+            let encoding = Encoding::Codes { format, range: Range::new(min, max) };
+            let values: Vec<f64> = (min..=max).map(|code| format.value(code) as f64).collect();
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+            let (found_mean, found_deviation) = Spread::uniform(encoding).channels[0];
+            assert!((found_mean - mean).abs() < 1e-9 && (found_deviation - variance.sqrt()).abs() < 1e-9, "{format}");
+        }
+    }
+
+    /// Draws inputs, computes the sums by definition and counts the codes that leave.
+    #[track_caller]
+    fn check_spread(input: &str, weight: &str, output: &str, length: usize) {
+        let (input, weight, output): (Format, Format, Format) =
+            (input.parse().unwrap(), weight.parse().unwrap(), output.parse().unwrap());
+        let mut stream = Stream::for_layer(3, input.to_string().as_str());
+        let weights = weights(&mut stream, weight, 8, length);
+        let spread = Spread::uniform(Encoding::Codes { format: input, range: input.code_range() }).of_sums(&weights);
+        let sums = (0..8).map(|row| weights.sum_range(row, input.value_range()).unwrap()).reduce(Range::union).unwrap();
+        let codes = output.code_range();
+        let made = requantization(&spread, sums, output, codes);
+        let Form::Shift(form) = made.form else { panic!("a shift form") };
+        let mut counts = vec![0u32; (codes.max() - codes.min() + 1) as usize];
+        for _ in 0..400 {
+            let values: Vec<i64> = (0..length).map(|_| input.value(stream.next_code(input))).collect();
+            for row in 0..8 {
+                let sum: i64 = weights.row(row).iter().zip(&values).map(|(&w, &x)| i64::from(w) * x).sum();
+                let code = form.unclamped(row, sum).clamp(codes.min(), codes.max());
+                counts[(code - codes.min()) as usize] += 1;
+            }
+        }
+        let used = counts.iter().filter(|&&count| count > 0).count();
+        assert!(used * 4 >= counts.len() * 3, "{used} of {} codes are used", counts.len());
+        assert!(counts.iter().all(|&count| count < 400 * 8 * 2 / 3), "{counts:?}");
+    }
+
+    #[test]
+    fn codes_are_well_spread() {
+        check_spread("u8", "s8", "u8", 9);
+        check_spread("u4", "s4", "u4", 144);
+        check_spread("u2", "s2", "u2", 60);
+        check_spread("bipolar1", "bipolar1", "bipolar1", 64);
+        check_spread("bipolar3", "bipolar2", "bipolar3", 33);
+        check_spread("s16", "s16", "s8", 500);
+        check_spread("u1", "s1", "u3", 70);
+    }
+}

@@ -1,0 +1,239 @@
+//! Random networks that are right, with every operator, format and form.
+
+use network::format::{Format, Kind};
+use network::graph::{
+    HardwareRequest, HostStep, Input, InputQuantizer, Layer, Memory, Multiplier, NetworkParts, Output, PeKind,
+    RequantizeUnit, TensorId,
+};
+use network::op::{Op, Weights};
+use network::requantization::{Form, RealRule, Requantization, Shift, Thresholds};
+use network::rounding::Rounding;
+use network::shape::{AxisOrder, Shape, Window};
+use network::{At, Place, Range};
+
+/// A small generator of its own, so that the tests share nothing with the code under test.
+struct Dice(u64);
+
+impl Dice {
+    fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let word = self.0 ^ (self.0 >> 29);
+        word.wrapping_mul(0xff51afd7ed558ccd) >> 16
+    }
+
+    /// From `least` to `most`, both included.
+    fn roll(&mut self, least: i64, most: i64) -> i64 {
+        least + (self.word() % (most - least + 1) as u64) as i64
+    }
+
+    fn coin(&mut self) -> bool {
+        self.roll(0, 1) == 1
+    }
+
+    fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.roll(0, items.len() as i64 - 1) as usize]
+    }
+
+    /// Any finite double.
+    fn real(&mut self) -> f64 {
+        loop {
+            let value = f64::from_bits((self.word() << 20) ^ self.word());
+            if value.is_finite() {
+                return value;
+            }
+        }
+    }
+
+    fn format(&mut self) -> Format {
+        match self.roll(0, 2) {
+            0 => Format::unsigned(self.roll(1, 16) as u32),
+            1 => Format::signed(self.roll(1, 16) as u32),
+            _ => Format::bipolar(self.roll(1, 8) as u32),
+        }
+        .unwrap()
+    }
+
+    fn codes(&mut self, format: Format) -> Range {
+        let all = format.code_range();
+        if self.coin() { all } else { Range::new(self.roll(all.min(), all.max()), self.roll(all.min(), all.max())) }
+    }
+
+    fn some<T>(&mut self, value: T) -> Option<At<T>> {
+        self.coin().then(|| At::new(value, Place::default()))
+    }
+}
+
+/// A network of `layers` layers.
+pub fn random_parts(seed: u64, layers: usize) -> NetworkParts {
+    let mut dice = Dice(seed);
+    let shape = Shape::new(dice.roll(1, 7) as u64, dice.roll(1, 7) as u64, dice.roll(1, 4) as u64).unwrap();
+    let format = dice.format();
+    let quantizer = dice.coin().then(|| {
+        let codes = dice.codes(format);
+        InputQuantizer {
+            scale: f32::from_bits(dice.roll(1, 0x7f7f_ffff) as u32),
+            zero_point: if dice.coin() { dice.roll(-9, 9) as f32 * 0.5 } else { 0.0 },
+            rounding: dice.pick(&[
+                Rounding::HalfEven,
+                Rounding::HalfUp,
+                Rounding::HalfDown,
+                Rounding::Ceil,
+                Rounding::Floor,
+                Rounding::Up,
+                Rounding::Down,
+            ]),
+            code_min: codes.min(),
+            code_max: codes.max(),
+        }
+    });
+    let names = ["input", "global_in", "onnx::Conv 1", "a: b", "no", "7", "\"q\"", "bär", "x/y#z"];
+    let axes = [AxisOrder::ChannelsFirst, AxisOrder::ChannelsLast];
+    let input = Input { name: dice.pick(&names).to_owned(), shape, format, axes: dice.pick(&axes), quantizer };
+    let mut made = Vec::new();
+    let mut tensors = vec![(shape, Some(format))];
+    for index in 0..layers {
+        let source = if dice.roll(0, 3) == 0 { dice.roll(0, index as i64) as usize } else { index };
+        let (shape, format) = tensors[source];
+        let (layer, shape, format) = layer(&mut dice, index, source, shape, format);
+        made.push(layer);
+        tensors.push((shape, format));
+    }
+    let channels = tensors[layers].0.channels as usize;
+    let count = |dice: &mut Dice| if dice.coin() { 1 } else { channels };
+    let scales = (0..count(&mut dice)).map(|_| dice.real()).collect();
+    let offsets = (0..count(&mut dice)).map(|_| dice.real()).collect();
+    let output = Output {
+        name: dice.pick(&names).to_owned(),
+        axes: dice.pick(&axes),
+        scales,
+        offsets,
+        host: dice.pick(&[HostStep::None, HostStep::Relu, HostStep::Sigmoid, HostStep::Softmax]),
+    };
+    let name = dice.pick(&["tiny", "mnist-cnn", "no", "net_1.v2"]).to_owned();
+    NetworkParts { name, input, layers: made, output }
+}
+
+/// A layer over a tensor of this shape; `format` is absent where the tensor holds sums.
+fn layer(
+    dice: &mut Dice,
+    index: usize,
+    source: usize,
+    from: Shape,
+    format: Option<Format>,
+) -> (Layer, Shape, Option<Format>) {
+    let name = dice.pick(&["conv", "fc", "Layer_", "true", "null", "e"]).to_owned()
+        + &if index == 0 { String::new() } else { index.to_string() };
+    let (op, shape) = operator(dice, from, format);
+    let requantizes = match op {
+        Op::Dense { .. } | Op::Conv2d { .. } => dice.roll(0, 3) > 0,
+        Op::Identity => true,
+        Op::MaxPool { .. } | Op::Argmax { .. } => false,
+    };
+    let requantization = requantizes.then(|| requantization(dice, shape.channels as usize));
+    let format = match (&requantization, &op) {
+        (Some(made), _) => Some(made.output),
+        (None, Op::Argmax { .. }) => Some(Format::integer_for(Range::new(0, from.channels as i64 - 1)).unwrap()),
+        (None, Op::MaxPool { .. }) => format,
+        (None, _) => None,
+    };
+    let weighted = op.weights().is_some();
+    let unit = dice.pick(&[RequantizeUnit::Thresholds, RequantizeUnit::Rescale]);
+    let kind = dice.pick(&[PeKind::Mac, PeKind::Xnor]);
+    let multiplier = dice.pick(&[Multiplier::Lut, Multiplier::Dsp]);
+    let memory = dice.pick(&[Memory::Lut, Memory::Block]);
+    let hardware = HardwareRequest {
+        pe: dice.some(3),
+        simd: dice.some(12),
+        kind: dice.some(kind).filter(|_| weighted),
+        multiplier: dice.some(multiplier).filter(|_| weighted),
+        memory: dice.some(memory).filter(|_| weighted),
+        requantize: dice.some(unit).filter(|_| requantizes),
+    };
+    let layer = Layer { name, place: Place::default(), input: TensorId(source), op, requantization, hardware };
+    (layer, shape, format)
+}
+
+fn operator(dice: &mut Dice, from: Shape, format: Option<Format>) -> (Op, Shape) {
+    let Some(format) = format else { return (Op::Identity, from) };
+    match dice.roll(0, 5) {
+        0 => (Op::Identity, from),
+        1 if from.positions() == 1 => {
+            let (multipliers, offsets) =
+                (constants(dice, from.channels as usize), constants(dice, from.channels as usize));
+            (Op::Argmax { multipliers, offsets }, Shape::new(1, 1, 1).unwrap())
+        }
+        2 => {
+            let window = window(dice, from);
+            let [rows, columns] = window.positions(from).unwrap();
+            (Op::MaxPool { window }, Shape::new(rows, columns, from.channels).unwrap())
+        }
+        3 | 4 => {
+            let window = window(dice, from);
+            let [rows, columns] = window.positions(from).unwrap();
+            let weights = weights(dice, (window.taps() * from.channels) as usize);
+            let padding_value =
+                if format.kind() == Kind::Bipolar || dice.coin() { 0 } else { format.code_range().max() };
+            let shape = Shape::new(rows, columns, weights.outputs as u64).unwrap();
+            (Op::Conv2d { weights, window, padding_value }, shape)
+        }
+        _ => {
+            let weights = weights(dice, from.elements() as usize);
+            let shape = Shape::new(1, 1, weights.outputs as u64).unwrap();
+            (Op::Dense { weights }, shape)
+        }
+    }
+}
+
+fn window(dice: &mut Dice, from: Shape) -> Window {
+    let mut window =
+        Window { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], padding_before: [0; 2], padding_after: [0; 2] };
+    for (axis, length) in [from.rows, from.columns].into_iter().enumerate() {
+        let span = dice.roll(1, length.min(5) as i64) as u64;
+        let dilation = if span > 2 && span % 2 == 1 && dice.coin() { 2 } else { 1 };
+        window.kernel[axis] = (span - 1) / dilation + 1;
+        window.dilation[axis] = dilation;
+        window.stride[axis] = dice.roll(1, 3) as u64;
+        if dice.coin() {
+            window.padding_before[axis] = dice.roll(0, span as i64 - 1) as u64;
+            window.padding_after[axis] = dice.roll(0, span as i64 - 1) as u64;
+        }
+    }
+    window
+}
+
+fn weights(dice: &mut Dice, length: usize) -> Weights {
+    let format = dice.format();
+    let outputs = dice.roll(1, 5) as usize;
+    let codes = format.code_range();
+    let values = (0..outputs * length).map(|_| format.value(dice.roll(codes.min(), codes.max())) as i32).collect();
+    Weights { format, outputs, length, values }
+}
+
+fn constants(dice: &mut Dice, channels: usize) -> Vec<i64> {
+    let count = if dice.coin() { 1 } else { channels };
+    (0..count).map(|_| dice.roll(-4000, 4000)).collect()
+}
+
+fn requantization(dice: &mut Dice, channels: usize) -> Requantization {
+    let small = dice.coin();
+    let output = if small { Format::unsigned(dice.roll(1, 3) as u32).unwrap() } else { dice.format() };
+    let codes = dice.codes(output);
+    let form = if small && dice.coin() {
+        let count = (codes.max() - codes.min()) as usize;
+        let falling: Vec<bool> = (0..if dice.coin() { 1 } else { channels }).map(|_| dice.coin()).collect();
+        let mut values = Vec::new();
+        for _ in &falling {
+            let mut row: Vec<i64> = (0..count).map(|_| dice.roll(-(1 << 40), 1 << 40)).collect();
+            row.sort_unstable();
+            values.extend(row);
+        }
+        Form::Thresholds(Thresholds { values, count, falling })
+    } else {
+        let (multipliers, offsets) = (constants(dice, channels), constants(dice, channels));
+        Form::Shift(Shift { multipliers, offsets, shift: dice.roll(0, 40) as u32, half_even: dice.coin() })
+    };
+    let rule = dice
+        .coin()
+        .then(|| RealRule { gains: vec![dice.real()], offsets: (0..channels).map(|_| dice.real()).collect() });
+    Requantization { output, codes, form, rule }
+}

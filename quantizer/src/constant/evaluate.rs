@@ -1,0 +1,285 @@
+//! Operators whose inputs are all constant, evaluated in float32 (or 64-bit integers) as numpy does.
+
+use super::shaping::{broadcast, broadcast_indices};
+use super::Constant;
+use crate::fault::{Checked, Fault};
+use crate::layout::axis_index;
+use crate::model::{Array, Attribute, Data, Node, elements};
+use crate::quantization;
+
+/// The outputs of a node over constants; `None` inputs are absent. A fault where the operator is not known.
+pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Constant> {
+    if quantization::is_quantizer(node) {
+        let quantizer = quantization::parse(node, inputs.get(1..).unwrap_or(&[]))?;
+        return quantization::apply(&quantizer, input(node, inputs, 0)?);
+    }
+    let first = || input(node, inputs, 0);
+    let unary = |f: fn(f32) -> f32| {
+        first().map(|x| Constant::plain(Array::float(x.array.dims.clone(), x.array.floats().into_iter().map(f).collect())))
+    };
+    match node.op.as_str() {
+        "Constant" => constant(node),
+        "Identity" | "Dropout" => first().cloned(),
+        "Cast" => cast(node, first()?),
+        "Add" => binary(node, inputs, |a, b| a + b, i64::checked_add),
+        "Sub" => binary(node, inputs, |a, b| a - b, i64::checked_sub),
+        "Mul" => binary(node, inputs, |a, b| a * b, i64::checked_mul),
+        "Div" => binary(node, inputs, |a, b| a / b, |a, b| a.checked_div(b)),
+        "Pow" => binary(node, inputs, f32::powf, |a, b| u32::try_from(b).ok().and_then(|b| a.checked_pow(b))),
+        "Neg" => unary(|x| -x),
+        "Abs" => unary(f32::abs),
+        "Sqrt" => unary(f32::sqrt),
+        "Exp" => unary(f32::exp),
+        "Reciprocal" => unary(|x| 1.0 / x),
+        "Floor" => unary(f32::floor),
+        "Ceil" => unary(f32::ceil),
+        "Round" => unary(f32::round_ties_even),
+        "Sign" => unary(|x| if x == 0.0 { 0.0 } else { x.signum() }),
+        "Relu" => unary(|x| x.max(0.0)),
+        "Transpose" => {
+            let x = first()?;
+            Ok(x.transpose(&permutation(node, x.array.dims.len())?))
+        }
+        "Reshape" => {
+            let (x, shape) = (first()?, input(node, inputs, 1)?.ints()?);
+            let dims: Vec<u64> = x.array.dims.iter().map(|&dim| dim as u64).collect();
+            let target = reshape_target(&dims, &shape, node.attributes.int("allowzero", 0)? != 0)?;
+            x.with_dims(target.into_iter().map(|dim| dim as usize).collect())
+        }
+        "Flatten" => {
+            let x = first()?;
+            let axis = flatten_axis(node, x.array.dims.len())?;
+            let (outer, inner) = x.array.dims.split_at(axis);
+            x.with_dims(vec![outer.iter().product(), inner.iter().product()])
+        }
+        "Squeeze" | "Unsqueeze" => {
+            let x = first()?;
+            let dims: Vec<u64> = x.array.dims.iter().map(|&dim| dim as u64).collect();
+            let made = squeezed(node, inputs.get(1).copied().flatten(), &dims)?;
+            x.with_dims(made.into_iter().map(|dim| dim as usize).collect())
+        }
+        "Concat" => concat(node, inputs),
+        "Gather" => gather(node, first()?, input(node, inputs, 1)?),
+        "Slice" => slice(inputs, first()?, node),
+        "Shape" => {
+            let dims = &first()?.array.dims;
+            Ok(Constant::plain(Array::int(vec![dims.len()], dims.iter().map(|&dim| dim as i64).collect())))
+        }
+        "ConstantOfShape" => {
+            let dims = first()?.ints()?;
+            let dims: Option<Vec<usize>> = dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
+            let dims = dims.ok_or_else(|| Fault::shape("a negative dimension", "check the operator's shape"))?;
+            let count = elements(&dims)?;
+            let data = match node.attributes.get("value") {
+                Some(Attribute::Tensor(array)) => match &array.clone()?.data {
+                    Data::Int(values) => Data::Int(vec![values.first().copied().unwrap_or(0); count]),
+                    Data::Float(values) => Data::Float(vec![values.first().copied().unwrap_or(0.0); count]),
+                },
+                _ => Data::Float(vec![0.0; count]),
+            };
+            Ok(Constant::plain(Array { dims, data }))
+        }
+        other => Err(Fault::operator(
+            format!("operator `{other}` on constants is not evaluated"),
+            "fold constants before export (onnxsim, or qonnx-cleanup)",
+        )),
+    }
+}
+
+/// An input that must be there.
+fn input<'a>(node: &Node, inputs: &[Option<&'a Constant>], index: usize) -> Checked<&'a Constant> {
+    inputs.get(index).copied().flatten().ok_or_else(|| {
+        Fault::operator(format!("`{}` has no input {index}", node.op), "export the model again")
+    })
+}
+
+fn constant(node: &Node) -> Checked<Constant> {
+    let attribute = |name: &str| node.attributes.get(name);
+    let array = if let Some(Attribute::Tensor(array)) = attribute("value") {
+        array.clone()?
+    } else if let Some(Attribute::Float(value)) = attribute("value_float") {
+        Array::float(vec![], vec![*value])
+    } else if let Some(Attribute::Int(value)) = attribute("value_int") {
+        Array::int(vec![], vec![*value])
+    } else if let Some(Attribute::Floats(values)) = attribute("value_floats") {
+        Array::float(vec![values.len()], values.clone())
+    } else if let Some(Attribute::Ints(values)) = attribute("value_ints") {
+        Array::int(vec![values.len()], values.clone())
+    } else {
+        return Err(Fault::constant("a Constant without a value that can be read", "store it as a dense tensor"));
+    };
+    Ok(Constant::plain(array))
+}
+
+fn cast(node: &Node, x: &Constant) -> Checked<Constant> {
+    match node.attributes.int("to", 1)? {
+        1 | 10 | 11 | 16 => Ok(Constant {
+            array: Array::float(x.array.dims.clone(), x.array.floats()),
+            grid: x.grid.clone(),
+        }),
+        _ => {
+            let data = match &x.array.data {
+                Data::Int(data) => data.clone(),
+                Data::Float(data) => data.iter().map(|&value| value as i64).collect(),
+            };
+            Ok(Constant::plain(Array::int(x.array.dims.clone(), data)))
+        }
+    }
+}
+
+fn binary(
+    node: &Node,
+    inputs: &[Option<&Constant>],
+    float: fn(f32, f32) -> f32,
+    int: fn(i64, i64) -> Option<i64>,
+) -> Checked<Constant> {
+    let (a, b) = (&input(node, inputs, 0)?.array, &input(node, inputs, 1)?.array);
+    let dims = broadcast(&a.dims, &b.dims)?;
+    let pairs = broadcast_indices(&a.dims, &dims).into_iter().zip(broadcast_indices(&b.dims, &dims));
+    let data = match (&a.data, &b.data) {
+        (Data::Int(a), Data::Int(b)) => {
+            let values: Option<Vec<i64>> = pairs.map(|(i, j)| int(a[i], b[j])).collect();
+            Data::Int(values.ok_or_else(|| Fault::constant("integer arithmetic overflows", "check the model's constants"))?)
+        }
+        _ => Data::Float(pairs.map(|(i, j)| float(a.f32(i), b.f32(j))).collect()),
+    };
+    Ok(Constant::plain(Array { dims, data }))
+}
+
+/// The permutation of a Transpose over `rank` axes.
+pub(crate) fn permutation(node: &Node, rank: usize) -> Checked<Vec<usize>> {
+    let Some(permutation) = node.attributes.ints("perm")? else { return Ok((0..rank).rev().collect()) };
+    let wrong = || Fault::shape(format!("permutation {permutation:?} of {rank} axes"), "name every axis once");
+    let chosen: Option<Vec<usize>> = permutation.iter().map(|&axis| usize::try_from(axis).ok().filter(|&a| a < rank)).collect();
+    let chosen = chosen.filter(|chosen| chosen.len() == rank).ok_or_else(wrong)?;
+    let mut seen = vec![false; rank];
+    chosen.iter().for_each(|&axis| seen[axis] = true);
+    if seen.contains(&false) { Err(wrong()) } else { Ok(chosen) }
+}
+
+/// The shape that a Reshape asks for, with its 0 (as before) and -1 (what is left) resolved.
+pub(crate) fn reshape_target(dims: &[u64], shape: &[i64], allow_zero: bool) -> Checked<Vec<u64>> {
+    let wrong = || Fault::shape(format!("{dims:?} cannot be reshaped to {shape:?}"), "check the model's Reshape");
+    let total: u64 = dims.iter().product();
+    let mut target = Vec::with_capacity(shape.len());
+    let mut open = None;
+    for (axis, &dim) in shape.iter().enumerate() {
+        target.push(match dim {
+            0 if !allow_zero => *dims.get(axis).ok_or_else(wrong)?,
+            -1 if open.is_none() => {
+                open = Some(axis);
+                1
+            }
+            dim => u64::try_from(dim).map_err(|_| wrong())?,
+        });
+    }
+    let known = target.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim)).ok_or_else(wrong)?;
+    if let Some(axis) = open {
+        target[axis] = total.checked_div(known).filter(|left| left * known == total).ok_or_else(wrong)?;
+    }
+    Ok(target)
+}
+
+/// The axis of a Flatten; the rank itself is allowed.
+pub(crate) fn flatten_axis(node: &Node, rank: usize) -> Checked<usize> {
+    let axis = node.attributes.int("axis", 1)?;
+    if axis == rank as i64 { Ok(rank) } else { axis_index(axis, rank) }
+}
+
+/// The shape after Squeeze or Unsqueeze, with axes as attribute (old) or input (new).
+pub(crate) fn squeezed(node: &Node, axes: Option<&Constant>, dims: &[u64]) -> Checked<Vec<u64>> {
+    let axes = match (node.attributes.ints("axes")?, axes) {
+        (Some(axes), _) => Some(axes.to_vec()),
+        (None, Some(axes)) => Some(axes.ints()?),
+        (None, None) => None,
+    };
+    if node.op == "Squeeze" {
+        let Some(axes) = axes else { return Ok(dims.iter().copied().filter(|&dim| dim != 1).collect()) };
+        let axes: Vec<usize> = axes.iter().map(|&axis| axis_index(axis, dims.len())).collect::<Checked<_>>()?;
+        if let Some(&axis) = axes.iter().find(|&&axis| dims[axis] != 1) {
+            return Err(Fault::shape(format!("axis {axis} of {dims:?} is not 1"), "squeeze only axes of length 1"));
+        }
+        return Ok((0..dims.len()).filter(|axis| !axes.contains(axis)).map(|axis| dims[axis]).collect());
+    }
+    let axes = axes.ok_or_else(|| Fault::shape("Unsqueeze without axes", "export the model again"))?;
+    let rank = dims.len() + axes.len();
+    let axes: Vec<usize> = axes.iter().map(|&axis| axis_index(axis, rank)).collect::<Checked<_>>()?;
+    let mut old = dims.iter();
+    let made: Vec<u64> =
+        (0..rank).map(|axis| if axes.contains(&axis) { 1 } else { old.next().copied().unwrap_or(1) }).collect();
+    if old.next().is_some() {
+        return Err(Fault::shape("Unsqueeze names an axis twice", "name every axis once"));
+    }
+    Ok(made)
+}
+
+fn concat(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Constant> {
+    let first = input(node, inputs, 0)?;
+    let axis = axis_index(node.attributes.int("axis", 0)?, first.array.dims.len())?;
+    let mut dims = first.array.dims.clone();
+    dims[axis] = 0;
+    let outer: usize = dims[..axis].iter().product();
+    let mut parts = Vec::new();
+    for index in 0..inputs.len() {
+        let part = input(node, inputs, index)?;
+        let mut others = part.array.dims.clone();
+        if others.len() != dims.len() {
+            return Err(Fault::shape("Concat of different ranks", "check the model's Concat"));
+        }
+        dims[axis] += std::mem::replace(&mut others[axis], dims[axis]);
+        if others.iter().zip(&dims).enumerate().any(|(index, (a, b))| index != axis && a != b) {
+            return Err(Fault::shape("Concat of shapes that do not fit", "check the model's Concat"));
+        }
+        parts.push(&part.array);
+    }
+    elements(&dims)?;
+    let rows = |part: &Array| part.len() / outer.max(1);
+    let data = if parts.iter().all(|part| matches!(part.data, Data::Int(_))) {
+        let all: Vec<Vec<i64>> = parts.iter().filter_map(|part| part.ints()).collect();
+        Data::Int((0..outer).flat_map(|row| all.iter().zip(&parts).flat_map(move |(data, part)| data[row * rows(part)..(row + 1) * rows(part)].to_vec())).collect())
+    } else {
+        let all: Vec<Vec<f32>> = parts.iter().map(|part| part.floats()).collect();
+        Data::Float((0..outer).flat_map(|row| all.iter().zip(&parts).flat_map(move |(data, part)| data[row * rows(part)..(row + 1) * rows(part)].to_vec())).collect())
+    };
+    Ok(Constant::plain(Array { dims, data }))
+}
+
+fn gather(node: &Node, x: &Constant, indices: &Constant) -> Checked<Constant> {
+    let axis = axis_index(node.attributes.int("axis", 0)?, x.array.dims.len())?;
+    let chosen: Vec<usize> =
+        indices.ints()?.iter().map(|&index| axis_index(index, x.array.dims[axis])).collect::<Checked<_>>()?;
+    let mut dims = x.array.dims.clone();
+    dims[axis] = chosen.len();
+    elements(&dims)?;
+    let taken = x.take(axis, &chosen);
+    dims.splice(axis..=axis, indices.array.dims.iter().copied());
+    taken.with_dims(dims)
+}
+
+fn slice(inputs: &[Option<&Constant>], x: &Constant, node: &Node) -> Checked<Constant> {
+    let list = |index: usize, name: &str| -> Checked<Option<Vec<i64>>> {
+        match inputs.get(index).copied().flatten() {
+            Some(constant) => Ok(Some(constant.ints()?)),
+            None => Ok(node.attributes.ints(name)?.map(<[i64]>::to_vec)),
+        }
+    };
+    let missing = || Fault::shape("Slice without starts and ends", "export the model again");
+    let (starts, ends) = (list(1, "starts")?.ok_or_else(missing)?, list(2, "ends")?.ok_or_else(missing)?);
+    let axes = list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    let mut made = x.clone();
+    if starts.len() != ends.len() || starts.len() != axes.len() || starts.len() != steps.len() {
+        return Err(missing());
+    }
+    for (((start, end), axis), step) in starts.into_iter().zip(ends).zip(axes).zip(steps) {
+        if step != 1 {
+            return Err(Fault::operator("Slice with steps", "fold constants before export"));
+        }
+        let axis = axis_index(axis, made.array.dims.len())?;
+        let length = made.array.dims[axis] as i64;
+        let place = |value: i64| (if value < 0 { value.saturating_add(length) } else { value }).clamp(0, length) as usize;
+        let chosen: Vec<usize> = (place(start)..place(end)).collect();
+        made = made.take(axis, &chosen);
+    }
+    Ok(made)
+}

@@ -1,0 +1,69 @@
+//! The way from bytes to network parts.
+
+use crate::model::Model;
+use crate::names::network_name;
+use crate::walk::{self, InputPlan};
+use crate::{model, onnx};
+use network::graph::NetworkParts;
+use network::{Diagnostics, Format};
+
+/// What the user may say about a model that the model itself does not.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImportOptions {
+    /// The network's name; else the file's stem.
+    pub name: Option<String>,
+    /// What the input's integers are, for models without a quantizer at their input.
+    pub input: Option<InputGrid>,
+}
+
+/// The grid of input codes: real = (code - zero_point) * scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InputGrid {
+    /// Format of the codes.
+    pub format: Format,
+    /// Real step of one code; positive and finite.
+    pub scale: f32,
+    /// Code of real zero.
+    pub zero_point: i64,
+}
+
+/// An imported model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// The network, ready for [`network::Network::build`]; hardware wishes are left open.
+    pub parts: NetworkParts,
+    /// For each layer the model's node that it comes from.
+    pub origins: Vec<String>,
+    /// What was chosen, cut to the host, or left out; one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Imports a QONNX model.
+///
+/// `file_name` stands in diagnostics and gives the network its name. All operators that cannot be built are reported
+/// in one go, each with its node.
+///
+/// # Errors
+/// Codes E0401 to E0406 for faults of the model; never panics, whatever the bytes are.
+pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> Result<Imported, Diagnostics> {
+    let wire = onnx::decode(model_bytes).map_err(|fault| {
+        let mut diagnostic = fault.at(file_name, "");
+        diagnostic.place.layer = None;
+        Diagnostics::from(diagnostic)
+    })?;
+    let model = Model::build(wire, file_name)?;
+    let name = options.name.clone().unwrap_or_else(|| network_name(file_name));
+    walk_model(&model, file_name, &name, options)
+}
+
+/// Walks with a plain input first; a convolution or pool over the input says which rows and columns it has.
+fn walk_model(model: &model::Model, file: &str, name: &str, options: &ImportOptions) -> Result<Imported, Diagnostics> {
+    let first = walk::walk(model, file, name, options, InputPlan::Flat);
+    match first {
+        Ok(imported) => Ok(imported),
+        Err(walk::Stopped { faults, wanted: None }) => Err(faults),
+        Err(walk::Stopped { wanted: Some((shape, axes)), .. }) => {
+            walk::walk(model, file, name, options, InputPlan::Image { shape, axes }).map_err(|stopped| stopped.faults)
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The checked graph of a model: typed nodes in order, constants decoded, only what leads to the output.
+
+mod array;
+mod attributes;
+
+pub(crate) use array::{Array, Data, elements};
+pub(crate) use attributes::{Attribute, Attributes};
+
+use crate::fault::Fault;
+use crate::onnx;
+use network::{Code, Diagnostic, Diagnostics, Place};
+use std::collections::BTreeMap;
+
+/// Index of a tensor of the model.
+pub(crate) type ValueId = usize;
+
+/// A model that is acyclic, has one data input and one output, and misses nothing.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// Nodes that lead to the output, each after those it reads.
+    pub nodes: Vec<Node>,
+    /// Names of all tensors.
+    pub names: Vec<String>,
+    /// Initialisers by tensor.
+    pub constants: BTreeMap<ValueId, Array>,
+    /// The data input.
+    pub input: ValueId,
+    /// Its declared shape; `None` for a dimension without a number. Absent where no shape is declared.
+    pub input_shape: Option<Vec<Option<u64>>>,
+    /// The output.
+    pub output: ValueId,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// One operator.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The model's name for it, or one made from its output.
+    pub name: String,
+    pub op: String,
+    pub domain: String,
+    /// Absent optional inputs are `None`.
+    pub inputs: Vec<Option<ValueId>>,
+    pub outputs: Vec<ValueId>,
+    pub attributes: Attributes,
+}
+
+impl Model {
+    /// Checks a decoded model; reports all faults.
+    pub fn build(wire: onnx::Model, file: &str) -> Result<Model, Diagnostics> {
+        let syntax = |message: &str| Diagnostic::new(Code::ModelSyntax, Place::file(file), message, "export the model again");
+        let Some(graph) = wire.graph else {
+            return Err(syntax("the file holds no graph; it is no ONNX model").into());
+        };
+        if graph.node.is_empty() || graph.output.is_empty() {
+            return Err(syntax("the model's graph is empty").into());
+        }
+        let mut faults = Diagnostics::default();
+        let mut ids = Ids::default();
+        let mut constants = BTreeMap::new();
+        for tensor in graph.initializer {
+            let id = ids.get(&tensor.name);
+            let name = tensor.name.clone();
+            match Array::decode(tensor) {
+                Ok(array) => drop(constants.insert(id, array)),
+                Err(fault) => faults.push(fault.at(file, &name)),
+            }
+        }
+        let nodes: Vec<Node> = graph.node.into_iter().map(|node| Node::new(node, &mut ids)).collect();
+        let output = ids.get(&graph.output[0].name);
+        let mut notes = Vec::new();
+        if graph.output.len() > 1 {
+            let names: Vec<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
+            faults.push(Diagnostic::new(
+                Code::ModelGraph,
+                Place::file(file),
+                format!("the model has {} outputs: {}", names.len(), names.join(", ")),
+                "cut the model so that one output is left",
+            ));
+        }
+        let nodes = match order(nodes, &ids.names, output, file) {
+            Ok((nodes, unused)) => {
+                if unused > 0 {
+                    notes.push(format!("{unused} nodes do not lead to the output and were left out"));
+                }
+                nodes
+            }
+            Err(fault) => {
+                faults.push(fault);
+                return Err(faults);
+            }
+        };
+        let made: std::collections::BTreeSet<ValueId> = nodes.iter().flat_map(|node| node.outputs.iter().copied()).collect();
+        let declared: BTreeMap<ValueId, onnx::ValueInfo> =
+            graph.input.into_iter().map(|input| (ids.get(&input.name), input)).collect();
+        let mut inputs = Vec::new();
+        for node in &nodes {
+            for id in node.inputs.iter().flatten().filter(|id| !made.contains(id) && !constants.contains_key(id)) {
+                if !declared.contains_key(id) {
+                    faults.push(
+                        Fault::constant(
+                            format!("`{}` reads `{}`, which nothing makes", node.name, ids.names[*id]),
+                            "store every weight inside the model file",
+                        )
+                        .at(file, &node.name),
+                    );
+                } else if !inputs.contains(id) {
+                    inputs.push(*id);
+                }
+            }
+        }
+        if inputs.len() != 1 && faults.0.is_empty() {
+            let names: Vec<&str> = inputs.iter().map(|id| ids.names[*id].as_str()).collect();
+            faults.push(Diagnostic::new(
+                Code::ModelGraph,
+                Place::file(file),
+                if names.is_empty() {
+                    "the output does not depend on any input".to_owned()
+                } else {
+                    format!("the output depends on {} inputs: {}", names.len(), names.join(", "))
+                },
+                "cut the model so that one data input leads to the output",
+            ));
+        }
+        faults.or(())?;
+        let input = inputs[0];
+        let input_shape = declared.get(&input).and_then(declared_shape);
+        Ok(Model { nodes, names: ids.names, constants, input, input_shape, output, notes })
+    }
+}
+
+impl Node {
+    fn new(node: onnx::Node, ids: &mut Ids) -> Self {
+        let name = match (node.name.is_empty(), node.output.first()) {
+            (false, _) => node.name,
+            (true, Some(output)) => format!("{} -> {output}", node.op_type),
+            (true, None) => node.op_type.clone(),
+        };
+        let some = |name: &String, ids: &mut Ids| (!name.is_empty()).then(|| ids.get(name));
+        let inputs = node.input.iter().map(|name| some(name, ids)).collect();
+        // An unnamed output gets a tensor that nothing can read.
+        let outputs = node.output.iter().map(|name| if name.is_empty() { ids.fresh() } else { ids.get(name) }).collect();
+        Node { name, op: node.op_type, domain: node.domain, inputs, outputs, attributes: Attributes::new(node.attribute) }
+    }
+}
+
+/// Names of tensors and their numbers.
+#[derive(Default)]
+struct Ids {
+    names: Vec<String>,
+    by_name: BTreeMap<String, ValueId>,
+}
+
+impl Ids {
+    fn get(&mut self, name: &str) -> ValueId {
+        if let Some(id) = self.by_name.get(name) {
+            return *id;
+        }
+        let id = self.fresh();
+        self.names[id] = name.to_owned();
+        self.by_name.insert(name.to_owned(), id);
+        id
+    }
+
+    fn fresh(&mut self) -> ValueId {
+        self.names.push(String::new());
+        self.names.len() - 1
+    }
+}
+
+/// The nodes that lead to `output`, in an order of computation, and how many others there were.
+fn order(nodes: Vec<Node>, names: &[String], output: ValueId, file: &str) -> Result<(Vec<Node>, usize), Diagnostic> {
+    let mut producer: Vec<Option<usize>> = vec![None; names.len()];
+    for (index, node) in nodes.iter().enumerate() {
+        for &id in &node.outputs {
+            if producer[id].replace(index).is_some() {
+                return Err(Diagnostic::new(
+                    Code::ModelGraph,
+                    Place::file(file).in_layer(&node.name),
+                    format!("`{}` is made by two nodes", names[id]),
+                    "give every tensor its own name",
+                ));
+            }
+        }
+    }
+    let Some(last) = producer[output] else {
+        return Err(Diagnostic::new(
+            Code::ModelGraph,
+            Place::file(file),
+            format!("no node makes the output `{}`", names[output]),
+            "export the model again",
+        ));
+    };
+    // Depth-first without recursion: a node is entered, its producers follow, then it is placed.
+    #[derive(Clone, Copy, PartialEq)]
+    enum State {
+        New,
+        Entered,
+        Placed,
+    }
+    let mut state = vec![State::New; nodes.len()];
+    let mut placed = Vec::new();
+    let mut stack = vec![(last, 0)];
+    state[last] = State::Entered;
+    while let Some((index, next)) = stack.pop() {
+        let Some(input) = nodes[index].inputs.get(next) else {
+            state[index] = State::Placed;
+            placed.push(index);
+            continue;
+        };
+        stack.push((index, next + 1));
+        let Some(source) = input.and_then(|id| producer[id]) else { continue };
+        match state[source] {
+            State::Placed => {}
+            State::New => {
+                state[source] = State::Entered;
+                stack.push((source, 0));
+            }
+            State::Entered => {
+                return Err(Diagnostic::new(
+                    Code::ModelGraph,
+                    Place::file(file).in_layer(&nodes[index].name),
+                    format!("`{}` depends on its own output", nodes[index].name),
+                    "a network that can be built has no cycles",
+                ));
+            }
+        }
+    }
+    let unused = nodes.len() - placed.len();
+    let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
+    Ok((placed.into_iter().filter_map(|index| nodes[index].take()).collect(), unused))
+}
+
+fn declared_shape(info: &onnx::ValueInfo) -> Option<Vec<Option<u64>>> {
+    let shape = info.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
+    let number = |value: i64| u64::try_from(value).ok().filter(|&value| value > 0);
+    Some(shape.dim.iter().map(|dim| dim.dim_value.and_then(number)).collect())
+}

@@ -1,0 +1,241 @@
+//! Quantizers on streams: they close layers.
+
+mod target;
+
+use super::stream::{Base, Pending, Pooled, Stream, entry, widen};
+use super::{Walk, codes};
+use crate::exact::{Functions, Piece, integer, to_f64, to_i64};
+use crate::fault::{Checked, Fault};
+use crate::model::Node;
+use crate::quantization::{Quantizer, Stairs};
+use crate::solve::{Channel, Solved, solve};
+use network::format::Kind;
+use network::graph::{Encoding, Tensor, TensorId};
+use network::op::Op;
+use network::requantization::{Form, RealRule, Requantization, Shift};
+use network::Range;
+use num_traits::{Signed, Zero};
+use target::Target;
+
+impl Walk<'_> {
+    /// Applies a quantizer to a stream: codes of a finished tensor come out.
+    pub(super) fn quantize(&mut self, mut stream: Stream, quantizer: &Quantizer, node: &Node) -> Checked<Stream> {
+        stream.check_host(&node.op)?;
+        let target = Target::new(&stream, quantizer)?;
+        let pooled = stream.pooled.take();
+        let id = match (std::mem::replace(&mut stream.base, Base::Input), &pooled) {
+            (Base::Input, _) => self.quantize_input(&stream, pooled.as_ref(), &target)?,
+            (Base::Tensor(_), Some(_)) => {
+                return Err(Fault::operator("a quantizer after pooled values whose sign was changed", "put a Quant before the MaxPool"));
+            }
+            (Base::Tensor(id), None) => self.requantize_codes(id, &stream.function, &target, node)?,
+            (Base::Sums(pending), Some(pooled)) if pooled.falls => self.pool_sums(pending, pooled, &target, node)?,
+            (Base::Sums(pending), _) => {
+                let requantization = target.requantization(&stream.function, &pending.sums)?;
+                let id = self.close(pending, Some(requantization));
+                self.pool_codes(id, pooled.as_ref())?
+            }
+        };
+        stream.base = Base::Tensor(id);
+        stream.function = target.reals;
+        Ok(stream)
+    }
+
+    /// Adds a pending layer, closed by `requantization` or open.
+    pub(super) fn close(&mut self, pending: Pending, requantization: Option<Requantization>) -> TensorId {
+        let Pending { kind, input, op, shape, sums, origin } = pending;
+        let encoding = match &requantization {
+            Some(requantization) => codes(requantization.output, requantization.codes),
+            None => Encoding::Sums { range: sums.into_iter().reduce(Range::union).unwrap_or(Range::new(0, 0)) },
+        };
+        self.add_layer(kind, input, op, requantization, Tensor { shape, encoding }, &origin)
+    }
+
+    /// Pools a finished tensor through all waiting windows.
+    pub(super) fn pool_codes(&mut self, mut id: TensorId, pooled: Option<&Pooled>) -> Checked<TensorId> {
+        for window in pooled.iter().flat_map(|pooled| &pooled.windows) {
+            let from = self.tensor(id).shape;
+            let shape = super::pool::output_shape(window, from, from.channels)?;
+            let origin = pooled.map_or(String::new(), |pooled| pooled.origin.clone());
+            id = self.add_pool(id, *window, shape, &origin);
+        }
+        Ok(id)
+    }
+
+    /// Where a falling function follows a pool: the sums themselves are pooled, then requantized in a layer of their
+    /// own. Channels whose sums fall before the pool get negated weights.
+    fn pool_sums(&mut self, pending: Pending, pooled: &Pooled, target: &Target, node: &Node) -> Checked<TensorId> {
+        let (id, after) = self.close_and_pool(pending, pooled)?;
+        self.requantize_codes(id, &after, target, node)
+    }
+
+    /// Closes a layer with open sums, pools them, and gives the function of the pooled sums.
+    pub(super) fn close_and_pool(&mut self, mut pending: Pending, pooled: &Pooled) -> Checked<(TensorId, Functions)> {
+        let mut before = pooled.before.clone();
+        widen(&mut before, pending.sums.len());
+        negate_falling(&mut pending, &mut before)?;
+        let id = self.close(pending, None);
+        let id = self.pool_codes(id, Some(pooled))?;
+        let mut after = pooled.after.clone();
+        widen(&mut after, before.len());
+        let composed = before.into_iter().zip(&after).map(|(mut piece, after)| {
+            piece.then_affine(&after.gain, &after.offset);
+            piece.then_clamp(after.low.as_ref(), after.high.as_ref());
+            piece
+        });
+        Ok((id, composed.collect()))
+    }
+
+    /// A requantization of a finished tensor, in a layer of its own unless it changes nothing.
+    fn requantize_codes(&mut self, id: TensorId, function: &[Piece], target: &Target, node: &Node) -> Checked<TensorId> {
+        let Tensor { shape, encoding } = *self.tensor(id);
+        let values = encoding.values();
+        let requantization = target.requantization(function, &[values])?;
+        if is_identity(&requantization, encoding) {
+            return Ok(id);
+        }
+        let tensor = Tensor { shape, encoding: codes(requantization.output, requantization.codes) };
+        Ok(self.add_layer("quant", id, Op::Identity, Some(requantization), tensor, &node.name))
+    }
+
+    /// Clamps codes where a Relu or Clip stands between a quantizer and the layer that reads them.
+    pub(super) fn clamp_codes(&mut self, id: TensorId, stream: &mut Stream, reader: &str) -> Checked<TensorId> {
+        let Tensor { shape, encoding } = *self.tensor(id);
+        let refuse = |why: &str| {
+            Fault::quantizer(
+                format!("`{reader}` reads codes that a Relu or Clip has changed: {why}"),
+                "put a Quant after the Relu or Clip",
+            )
+        };
+        let Encoding::Codes { format, range } = encoding else { return Err(refuse("they are sums")) };
+        let mut clamps = Vec::new();
+        for piece in &stream.function {
+            let mut clamp = (range.min(), range.max());
+            let falls = piece.gain.is_negative();
+            for (bound, is_lower) in [(&piece.low, !falls), (&piece.high, falls)] {
+                let Some(bound) = bound else { continue };
+                if piece.gain.is_zero() {
+                    return Err(refuse("a channel is constant"));
+                }
+                let value = (bound - &piece.offset) / &piece.gain;
+                let end = integer(format.value(if is_lower { range.min() } else { range.max() }));
+                if (is_lower && value <= end) || (!is_lower && value >= end) {
+                    continue;
+                }
+                let code = to_i64(&value).and_then(|value| format.code(value));
+                let code = code.ok_or_else(|| refuse("its bound is no code"))?;
+                if is_lower { clamp.0 = clamp.0.max(code) } else { clamp.1 = clamp.1.min(code) }
+            }
+            clamps.push(clamp);
+        }
+        let clamp = clamps[0];
+        if clamps.iter().any(|other| *other != clamp) || clamp.0 > clamp.1 {
+            return Err(refuse("its bounds differ between channels"));
+        }
+        for piece in &mut stream.function {
+            (piece.low, piece.high) = (None, None);
+        }
+        if clamp == (range.min(), range.max()) {
+            return Ok(id);
+        }
+        // A bipolar value X is the code (X + 2^M - 1) / 2.
+        let (offset, shift) = if format.kind() == Kind::Bipolar { ((1i64 << format.bits()) - 1, 1) } else { (0, 0) };
+        let form = Form::Shift(Shift { multipliers: vec![1], offsets: vec![offset], shift, half_even: false });
+        let clamped = Range::new(clamp.0, clamp.1);
+        let requantization = Requantization { output: format, codes: clamped, form, rule: None };
+        let tensor = Tensor { shape, encoding: codes(format, clamped) };
+        Ok(self.add_layer("quant", id, Op::Identity, Some(requantization), tensor, reader))
+    }
+
+    /// The network's own quantizer, evaluated on the host.
+    fn quantize_input(&mut self, stream: &Stream, pooled: Option<&Pooled>, target: &Target) -> Checked<TensorId> {
+        let quantizer = target.input_quantizer(&stream.function)?;
+        let range = Range::new(quantizer.code_min, quantizer.code_max);
+        let format = target.format(range)?;
+        self.input_format = Some((format, Some(quantizer)));
+        self.tensors[0].encoding = codes(format, range);
+        if pooled.is_some_and(|pooled| pooled.falls || pooled.before.iter().any(|piece| piece.gain.is_negative())) {
+            return Err(Fault::operator("the input is negated and pooled before its quantizer", "put the Quant first"));
+        }
+        self.pool_codes(TensorId(0), pooled)
+    }
+}
+
+/// Negates the weights of outputs whose function falls, so that every function rises.
+fn negate_falling(pending: &mut Pending, functions: &mut Functions) -> Checked<()> {
+    let (Op::Dense { weights } | Op::Conv2d { weights, .. }) = &mut pending.op else { return Ok(()) };
+    let mut changed = false;
+    for (output, piece) in functions.iter_mut().enumerate().filter(|(_, piece)| piece.gain.is_negative()) {
+        *piece = piece.mirrored();
+        for value in &mut weights.values[output * weights.length..(output + 1) * weights.length] {
+            *value = -*value;
+        }
+        let sums = pending.sums[output];
+        pending.sums[output] = Range::new(-sums.max(), -sums.min());
+        changed = true;
+    }
+    if changed && weights.values.iter().any(|&value| weights.format.code(i64::from(value)).is_none()) {
+        let narrowest = crate::constant::narrowest(&weights.values);
+        weights.format = narrowest.ok_or_else(|| Fault::quantizer("negated weights of more than 16 bits", "use narrower weights"))?;
+    }
+    Ok(())
+}
+
+/// Whether a requantization gives back every code that can occur.
+fn is_identity(requantization: &Requantization, encoding: Encoding) -> bool {
+    let Encoding::Codes { format, range } = encoding else { return false };
+    let Form::Shift(shift) = &requantization.form else { return false };
+    let same = |code: i64| {
+        let made = shift.unclamped(0, format.value(code));
+        made.clamp(requantization.codes.min(), requantization.codes.max()) == code
+    };
+    requantization.output == format
+        && shift.multipliers.len() == 1
+        && shift.offsets.len() == 1
+        && (range.min()..=range.max()).all(same)
+}
+
+impl Target {
+    /// The requantization of sums with a function for each channel; one range for each channel, or one for all.
+    fn requantization(&self, function: &[Piece], sums: &[Range]) -> Checked<Requantization> {
+        let count = function.len().max(sums.len()).max(self.numbers.len()).max(self.stairs.len());
+        // A vector with one entry only is enough where every part is the same for all channels.
+        let composed: Vec<Piece> = (0..count)
+            .map(|channel| {
+                let mut piece = entry(function, channel).clone();
+                let (gain, offset) = entry(&self.numbers, channel);
+                piece.then_affine(gain, offset);
+                piece
+            })
+            .collect();
+        let stairs = self.bounded_stairs(&composed, sums)?;
+        let channels: Vec<Channel> = composed
+            .iter()
+            .enumerate()
+            .map(|(channel, piece)| Channel {
+                piece: piece.clone(),
+                stairs: std::rc::Rc::clone(entry(&stairs, channel)),
+                sums: *entry(sums, channel),
+            })
+            .collect();
+        let Solved { codes, form } = solve(&channels);
+        let rule = real_rule(&channels);
+        let output = self.format(codes)?;
+        Ok(Requantization { output, codes, form, rule })
+    }
+}
+
+/// The rule in double precision, in code steps with boundaries halfway between codes.
+fn real_rule(channels: &[Channel]) -> Option<RealRule> {
+    let mut rule = RealRule { gains: Vec::new(), offsets: Vec::new() };
+    for channel in channels {
+        let Stairs::Steps(steps) = &*channel.stairs else { return None };
+        if steps.truncation.is_some() {
+            return None;
+        }
+        rule.gains.push(to_f64(&channel.piece.gain));
+        rule.offsets.push(to_f64(&(&channel.piece.offset + steps.centre())));
+    }
+    Some(rule)
+}
+

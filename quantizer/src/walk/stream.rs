@@ -1,0 +1,229 @@
+//! Streams: tensors of data with what their integers mean.
+
+use super::Walk;
+use crate::exact::{Exact, Functions, Piece, from_f32, integer};
+use crate::fault::{Checked, Fault};
+use crate::layout::Layout;
+use network::graph::{HostStep, Tensor, TensorId};
+use network::op::Op;
+use network::shape::{AxisOrder, Window};
+use network::{Range, Shape};
+use num_traits::Signed;
+
+/// How the network's input is seen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum InputPlan {
+    /// One position with all elements as channels, in the model's own order.
+    Flat,
+    /// Rows, columns and channels, of which the model's order is `axes`.
+    Image { shape: Shape, axes: AxisOrder },
+}
+
+/// Data on the way: integers of `base`, pooled perhaps, and the real number that each means.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    pub base: Base,
+    /// Hardware shape after pooling.
+    pub shape: Shape,
+    /// How the model sees it.
+    pub layout: Layout,
+    /// Real number of an integer, for each hardware channel or for all.
+    pub function: Functions,
+    /// Max pooling that waits for the next quantizer.
+    pub pooled: Option<Pooled>,
+    /// A last step on the host; nothing but ArgMax and changes of shape may follow.
+    pub host: HostStep,
+}
+
+/// Where a stream's integers come from.
+#[derive(Clone, Debug)]
+pub(super) enum Base {
+    /// The network's input before its quantizer: real numbers.
+    Input,
+    /// A finished tensor.
+    Tensor(TensorId),
+    /// Sums of a layer that is not closed yet.
+    Sums(Pending),
+}
+
+/// A layer that waits for its requantization.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub kind: &'static str,
+    pub input: TensorId,
+    pub op: Op,
+    /// Shape before pooling.
+    pub shape: Shape,
+    /// Sums that can occur, for each channel.
+    pub sums: Vec<Range>,
+    pub origin: String,
+}
+
+/// Max pooling of real numbers that are not codes yet.
+#[derive(Clone, Debug)]
+pub(super) struct Pooled {
+    pub windows: Vec<Window>,
+    /// The function before the first pool.
+    pub before: Functions,
+    /// What followed the last pool.
+    pub after: Functions,
+    /// Whether what followed the first pool falls in some channel, so that quantizing first would turn the maximum
+    /// into a minimum.
+    pub falls: bool,
+    /// Node of the last pool.
+    pub origin: String,
+}
+
+impl Stream {
+    /// A finished tensor as the model's (1, channels, rows, columns), or another layout.
+    pub fn of_tensor(id: TensorId, tensor: &Tensor, layout: Layout, function: Functions) -> Self {
+        Stream { base: Base::Tensor(id), shape: tensor.shape, layout, function, pooled: None, host: HostStep::None }
+    }
+
+    /// Number of hardware channels.
+    pub fn channels(&self) -> usize {
+        self.shape.channels as usize
+    }
+
+    /// Follows with x -> gain * x + offset, one pair for each channel or one for all.
+    pub fn then_affine(&mut self, pairs: &[(Exact, Exact)]) {
+        let apply = |functions: &mut Functions| {
+            widen(functions, pairs.len());
+            for (index, piece) in functions.iter_mut().enumerate() {
+                let (gain, offset) = &pairs[if pairs.len() == 1 { 0 } else { index }];
+                piece.then_affine(gain, offset);
+            }
+        };
+        apply(&mut self.function);
+        if let Some(pooled) = &mut self.pooled {
+            apply(&mut pooled.after);
+            pooled.falls |= pairs.iter().any(|(gain, _)| gain.is_negative());
+        }
+    }
+
+    /// Follows with a clamp.
+    pub fn then_clamp(&mut self, low: Option<&Exact>, high: Option<&Exact>) {
+        let after = self.pooled.as_mut().map(|pooled| &mut pooled.after);
+        for piece in self.function.iter_mut().chain(after.into_iter().flatten()) {
+            piece.then_clamp(low, high);
+        }
+    }
+
+    /// Refuses an operator after a step that stays on the host.
+    pub fn check_host(&self, op: &str) -> Checked<()> {
+        let shapes_only = matches!(op, "Flatten" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" | "Identity" | "Dropout" | "ArgMax" | "TopK");
+        if self.host == HostStep::None || shapes_only {
+            return Ok(());
+        }
+        Err(Fault::operator(
+            format!("`{op}` follows {:?}, which only the host computes", self.host),
+            "Sigmoid and Softmax can only end a network",
+        ))
+    }
+}
+
+/// Repeats a single entry to `count` entries.
+pub(super) fn widen<T: Clone>(entries: &mut Vec<T>, count: usize) {
+    if let [entry] = entries.as_slice() {
+        *entries = vec![entry.clone(); count.max(1)];
+    }
+}
+
+/// The entry of a channel in a vector with one for each channel, or one for all.
+pub(super) fn entry<T>(entries: &[T], channel: usize) -> &T {
+    &entries[if entries.len() == 1 { 0 } else { channel }]
+}
+
+/// Most elements of the input: the tensor must have a shape of the network, which bounds it.
+fn input_dims(declared: &[Option<u64>]) -> Checked<(Vec<u64>, u64)> {
+    let (batch, rest) = match declared {
+        [] => return Err(Fault::shape("the input is a scalar", "a frame needs at least one axis")),
+        [only] => (None, std::slice::from_ref(only)),
+        [batch, rest @ ..] => (Some(batch.unwrap_or(1)), rest),
+    };
+    let known: Option<Vec<u64>> = rest.iter().copied().collect();
+    let known = known.ok_or_else(|| {
+        Fault::shape(
+            format!("the input's shape {declared:?} is not static"),
+            "export with fixed sizes; only the first axis (the batch) may be open",
+        )
+    })?;
+    let dims: Vec<u64> = batch.map(|_| 1).into_iter().chain(known).collect();
+    Ok((dims, batch.unwrap_or(1)))
+}
+
+impl Walk<'_> {
+    /// The stream that the network's input is.
+    pub(super) fn input_stream(&mut self, plan: InputPlan) -> Checked<Stream> {
+        let declared = self.model.input_shape.as_ref();
+        let declared = declared.ok_or_else(|| Fault::shape("the input has no shape", "run shape inference, or export again"))?;
+        let (dims, batch) = input_dims(declared)?;
+        self.batch = batch;
+        if batch > 1 {
+            self.notes.push(format!("the model's fixed batch of {batch} was taken as one frame at a time"));
+        }
+        let elements = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim));
+        let flat = elements.and_then(|elements| Shape::new(1, 1, elements));
+        let flat = flat.ok_or_else(|| Fault::shape(format!("the input's shape {dims:?} is too large"), "use smaller frames"))?;
+        let (shape, layout) = match plan {
+            InputPlan::Flat => (flat, Layout::row_major(&dims)),
+            InputPlan::Image { shape, axes: AxisOrder::ChannelsFirst } => (shape, Layout::channels_first(shape).reshape(&dims)?),
+            InputPlan::Image { shape, axes: AxisOrder::ChannelsLast } => (shape, Layout::channels_last(shape).reshape(&dims)?),
+        };
+        let mut stream =
+            Stream { base: Base::Input, shape, layout, function: vec![Piece::identity()], pooled: None, host: HostStep::None };
+        let range = Range::new(0, 0);
+        let placeholder = network::Format::unsigned(8).map(|format| super::codes(format, range));
+        self.tensors.extend(placeholder.map(|encoding| Tensor { shape, encoding }));
+        if let Some(grid) = self.options.input {
+            let scale = from_f32(grid.scale).filter(|scale| scale.is_positive());
+            let scale = scale.ok_or_else(|| Fault::quantizer(format!("input scale {}", grid.scale), "it must be positive and finite"))?;
+            let range = grid.format.code_range();
+            self.tensors[0].encoding = super::codes(grid.format, range);
+            let quantizer = network::graph::InputQuantizer {
+                scale: grid.scale,
+                zero_point: grid.zero_point as f32,
+                rounding: network::rounding::Rounding::HalfEven,
+                code_min: range.min(),
+                code_max: range.max(),
+            };
+            self.input_format = Some((grid.format, Some(quantizer)));
+            stream.base = Base::Tensor(TensorId(0));
+            let bipolar = grid.format.kind() == network::format::Kind::Bipolar;
+            let offset = if bipolar { integer(0) } else { -&scale * integer(grid.zero_point) };
+            stream.function = vec![Piece::affine(scale, offset)];
+        }
+        Ok(stream)
+    }
+
+    /// A stream that is the tensor of codes that a layer can read, with affine functions.
+    pub(super) fn settle(&mut self, mut stream: Stream, reader: &str) -> Checked<(TensorId, Stream)> {
+        let id = match &stream.base {
+            Base::Tensor(id) if stream.pooled.is_none() => *id,
+            Base::Input => {
+                return Err(Fault::new(
+                    network::Code::ModelQuantizer,
+                    format!("`{reader}` reads the network's input, which no quantizer has made codes"),
+                    "put a Quant on the input, or state the input's format and scale",
+                ));
+            }
+            Base::Tensor(_) => {
+                return Err(Fault::operator(
+                    format!("`{reader}` reads pooled values whose sign was changed"),
+                    "put a Quant after the MaxPool",
+                ));
+            }
+            Base::Sums(pending) => {
+                return Err(Fault::quantizer(
+                    format!("`{reader}` reads the sums of `{}`; no quantizer stands between", pending.origin),
+                    "put a Quant (or MultiThreshold) after every layer but the last",
+                ));
+            }
+        };
+        if stream.function.iter().all(Piece::is_affine) {
+            return Ok((id, stream));
+        }
+        let id = self.clamp_codes(id, &mut stream, reader)?;
+        Ok((id, stream))
+    }
+}
