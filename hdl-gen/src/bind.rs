@@ -19,7 +19,9 @@ use network::shape::Shape;
 use network::{Format, Network};
 
 /// Most codes that the threshold unit searches among: its table has one entry fewer.
-pub const MAX_THRESHOLD_CODES: i64 = 1 << 10;
+pub const MAX_THRESHOLD_CODES: i64 = 1 << 8;
+/// Widest sum that the threshold unit compares, in bits.
+pub const MAX_THRESHOLD_SUM_BITS: u32 = 29;
 /// Most lanes of PE times SIMD that one layer may have.
 pub const MAX_LANES: u64 = 1 << 16;
 
@@ -276,7 +278,7 @@ fn requantize_unit(
     sum_bits: u32,
 ) -> Result<RequantizeUnit, Diagnostics> {
     let codes = requantization.codes.max() - requantization.codes.min() + 1;
-    let fits_thresholds = codes <= MAX_THRESHOLD_CODES;
+    let fits_thresholds = requantization.output.bits() <= MAX_THRESHOLD_CODES.ilog2() && sum_bits <= MAX_THRESHOLD_SUM_BITS;
     let shift = match &requantization.form {
         Form::Shift(shift) => Some(shift),
         Form::Thresholds(_) => None,
@@ -285,7 +287,10 @@ fn requantize_unit(
         let reason = match at.value {
             RequantizeUnit::Rescale if shift.is_none() => Some("no multiply and shift equals this layer's rule".to_owned()),
             RequantizeUnit::Thresholds if !fits_thresholds => {
-                Some(format!("{codes} codes are more than the {MAX_THRESHOLD_CODES} that a search handles"))
+                Some(format!(
+                    "a search handles {MAX_THRESHOLD_CODES} codes and sums of {MAX_THRESHOLD_SUM_BITS} bits, not {} codes and {sum_bits} bits",
+                    requantization.output
+                ))
             }
             RequantizeUnit::Rescale | RequantizeUnit::Thresholds => None,
         };

@@ -15,11 +15,13 @@ mod compress;
 mod finish;
 mod group;
 mod netlist;
+mod product_counter;
 
 pub use carry_adder::carry_adder;
 pub use compress::{make_nets, stage};
 pub use finish::{Accumulator, Finished, finish};
 pub use netlist::{Netlist, SignalId};
+pub use product_counter::ProductTable;
 
 /// What the generated logic is mapped to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,6 +92,9 @@ pub struct Row {
     pub column: u32,
     /// One bit per column.
     pub bits: Vec<Bit>,
+    /// The row's number leaves room for one more, and its inputs together for one more LUT input: a bit of its lowest
+    /// column can be counted into it.
+    pub takes_bit: bool,
 }
 
 /// The bits whose weighted sum modulo 2^width is wanted, at one pipeline stage.
@@ -102,12 +107,21 @@ pub struct Heap {
     /// Partial products of three to five inputs, as rows.
     rows: Vec<Row>,
     target: Target,
+    /// Least number of bits per LUT that a carry chain must remove to be worth building.
+    threshold: f64,
 }
 
 impl Heap {
     /// An empty heap of `width` columns.
     pub fn new(width: u32, target: Target) -> Self {
-        Heap { direct: vec![Vec::new(); width as usize], small: vec![Vec::new(); width as usize], rows: Vec::new(), target }
+        Heap { direct: vec![Vec::new(); width as usize], small: vec![Vec::new(); width as usize], rows: Vec::new(), target, threshold: target.threshold() }
+    }
+
+    /// The same heap with another least number of bits that a carry chain removes per LUT, in percent.
+    #[must_use]
+    pub fn with_threshold(mut self, percent: u32) -> Self {
+        self.threshold = f64::from(percent) / 100.0;
+        self
     }
 
     /// Number of columns.
@@ -126,6 +140,7 @@ impl Heap {
     /// Adds a row of partial products.
     pub fn push_row(&mut self, mut row: Row) {
         let left = self.width().saturating_sub(row.column) as usize;
+        row.takes_bit &= row.bits.len() <= left;
         row.bits.truncate(left);
         if row.bits.iter().all(|bit| bit.inputs <= 2) {
             for (column, bit) in (row.column..).zip(row.bits) {

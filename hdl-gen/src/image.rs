@@ -28,19 +28,28 @@ impl Image {
 
     /// Adds a word with its low field.
     pub fn push_with_low_bits(&mut self, low: i64, codes: impl IntoIterator<Item = i64>) {
+        self.push_fields(low, codes.into_iter().map(i128::from));
+    }
+
+    /// Adds a word whose lanes have up to 127 bits.
+    pub fn push_wide(&mut self, codes: impl IntoIterator<Item = i128>) {
+        self.push_fields(0, codes.into_iter());
+    }
+
+    fn push_fields(&mut self, low: i64, codes: impl Iterator<Item = i128>) {
         let word_bits = self.low_bits as usize + self.lanes * self.lane_bits as usize;
         let mut nibbles = vec![0u8; word_bits.div_ceil(4).max(1)];
         let mut at = 0;
-        let mut set = |value: i64, bits: u32| {
+        let mut set = |value: i128, bits: u32| {
             for bit in 0..bits {
-                if value >> bit.min(63) & 1 == 1 {
+                if value >> bit.min(127) & 1 == 1 {
                     nibbles[at / 4] |= 1 << (at % 4);
                 }
                 at += 1;
             }
         };
-        set(low, self.low_bits);
-        for code in codes.into_iter().take(self.lanes) {
+        set(i128::from(low), self.low_bits);
+        for code in codes.take(self.lanes) {
             set(code, self.lane_bits);
         }
         for nibble in nibbles.iter().rev() {

@@ -29,6 +29,7 @@ library! {
     "include" / "hwgen_stream_check",
     "include" / "hwgen_frame_check",
     "mem" / "hwgen_ram",
+    "mem" / "hwgen_table",
     "mem" / "hwgen_rom",
     "stream" / "hwgen_counter",
     "stream" / "hwgen_delay",

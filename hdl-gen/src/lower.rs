@@ -58,6 +58,7 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
         tensor: EdgeTensor::Input,
         order: EdgeOrder::Raster,
         gain: 1,
+        scale: vec![1],
         offset: vec![0],
     };
     let mut lowering = Lowering {
@@ -154,6 +155,7 @@ impl<'a> Lowering<'a> {
             tensor: EdgeTensor::Output(self.bound.network().layers()[index].name.clone()),
             order: EdgeOrder::Raster,
             gain,
+            scale: vec![1],
             offset,
         }
     }

@@ -16,6 +16,7 @@ const CORNERS: &[(&str, &[&str])] = &[
     ("hwgen_frame_check", &["WORDS_PER_FRAME=2", "WORDS_PER_FRAME=1000"]),
     ("hwgen_ram", &["DEPTH=1", "DEPTH=2 STYLE=\"block\"", "DATA_BITS=1 DEPTH=1000 STYLE=\"distributed\""]),
     ("hwgen_rom", &["DEPTH=1", "DEPTH=2 STYLE=\"block\"", "DATA_BITS=1 DEPTH=1000 STYLE=\"distributed\" IMAGE=\"lint.mem\""]),
+    ("hwgen_table", &["DEPTH=1", "DEPTH=2", "DATA_BITS=1 DEPTH=1000 IMAGE=\"lint.mem\""]),
     ("hwgen_counter", &["LIMIT=1", "LIMIT=2", "LIMIT=3", "LIMIT=1000000"]),
     ("hwgen_delay", &["CYCLES=0", "CYCLES=0 RESET=0", "BITS=9 CYCLES=1 RESET=0", "BITS=40 CYCLES=33"]),
     ("hwgen_fifo", &["DEPTH=1", "DEPTH=2", "DEPTH=3 MEMORY=\"auto\"", "DATA_BITS=1 DEPTH=4", "DATA_BITS=200 DEPTH=33"]),
@@ -83,14 +84,14 @@ const CORNERS: &[(&str, &[&str])] = &[
     ),
     (
         "hwgen_threshold_stage",
-        &["CODE_BITS=1", "VALUE_BITS=20 GROUPS=3 STAGE=3", "GROUPS=100 STAGE=0 IMAGE=\"lint.mem\"", "CODE_BITS=8 STAGE=7 GROUPS=5 STYLE=\"block\" IMAGE=\"lint.mem\""],
+        &["CODE_BITS=1", "VALUE_BITS=20 GROUPS=3 STAGE=3", "GROUPS=100 STAGE=0 IMAGE=\"lint.mem\"", "CODE_BITS=8 STAGE=7 GROUPS=5 IMAGE=\"lint.mem\""],
     ),
     (
         "hwgen_threshold",
         &[
             "ACCUMULATOR_BITS=1 THRESHOLD_BITS=2 CODE_BITS=1 FALLING=1",
             "ACCUMULATOR_BITS=17 THRESHOLD_BITS=17 CODE_BITS=2 GROUPS=7 SIGNED=0",
-            "ACCUMULATOR_BITS=20 THRESHOLD_BITS=21 CODE_BITS=8 GROUPS=100 FALLING=1 STYLE=\"auto\" IMAGE=\"lint.mem\"",
+            "ACCUMULATOR_BITS=20 THRESHOLD_BITS=21 CODE_BITS=8 GROUPS=100 FALLING=1 IMAGE=\"lint.mem\"",
         ],
     ),
     ("hwgen_zone_axis", &["PLACES=1 BEFORE=0 AFTER=0", "PLACES=3 BEFORE=3 AFTER=0", "PLACES=28 BEFORE=0 AFTER=2"]),

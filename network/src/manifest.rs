@@ -3,6 +3,7 @@
 //! Written by the generator, read by the simulator and by a user's scripts; the simulator knows nothing else of a
 //! design. Paths are relative to the folder of the manifest and use `/`.
 
+use crate::requantization::per_channel;
 use serde::{Deserialize, Serialize};
 
 /// The version this build writes and reads.
@@ -101,10 +102,31 @@ pub struct EdgeContent {
     pub tensor: EdgeTensor,
     /// In which order the elements travel.
     pub order: EdgeOrder,
-    /// Raw element on the wires = (integer - offset) / gain; both are 1 and 0 for codes.
+    /// Raw element on the wires = (scale * integer - offset) / gain; scale and gain are 1 and offset 0 for codes.
     pub gain: i64,
+    /// One scale per channel, or a single one for all channels.
+    #[serde(default = "unit_scale", skip_serializing_if = "is_unit_scale")]
+    pub scale: Vec<i64>,
     /// One offset per channel, or a single one for all channels.
     pub offset: Vec<i64>,
+}
+
+fn unit_scale() -> Vec<i64> {
+    vec![1]
+}
+
+fn is_unit_scale(scale: &[i64]) -> bool {
+    scale == [1]
+}
+
+impl EdgeContent {
+    /// The raw element that stands for an integer of a channel, or `None` where the integer is on no raw element.
+    pub fn raw(&self, channel: usize, integer: i64) -> Option<i64> {
+        let scale = per_channel(&self.scale, channel)?;
+        let offset = per_channel(&self.offset, channel)?;
+        let scaled = integer.checked_mul(scale)?.checked_sub(offset)?;
+        (self.gain > 0 && scaled % self.gain == 0).then(|| scaled / self.gain)
+    }
 }
 
 /// Integers of the network that a stream carries.

@@ -82,7 +82,7 @@ pub struct Window {
 impl Window {
     /// Taps of one position and channel.
     pub fn taps(&self) -> u64 {
-        self.kernel[0] * self.kernel[1]
+        self.kernel[0].saturating_mul(self.kernel[1])
     }
 
     /// Rows and columns that one position spans, dilation included.

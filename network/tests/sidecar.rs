@@ -244,5 +244,8 @@ fn writer_uses_the_smallest_type_and_a_fixed_order() {
                     \"b\":{\"dtype\":\"I8\",\"shape\":[1,2],\"data_offsets\":[10,12]},\
                     \"d\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[12,13]}}";
     let padded = format!("{expected:width$}", width = expected.len().next_multiple_of(8));
-    assert_eq!(writer.finish().unwrap(), file(&padded, &[0xff, 0x7f, 0xff, 0xff, 128, 0, 0x7f, 0xff, 0x7f, 0xff, 127, 128, 9]));
+    assert_eq!(
+        writer.finish().unwrap(),
+        file(&padded, &[0xff, 0x7f, 0xff, 0xff, 128, 0, 0x7f, 0xff, 0x7f, 0xff, 127, 128, 9])
+    );
 }

@@ -4,3 +4,4 @@ mod damaged;
 mod evaluator;
 mod frames;
 mod models;
+mod recorded;

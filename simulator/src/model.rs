@@ -154,7 +154,7 @@ impl Parts {
 }
 
 fn verilator_arguments(trace: Option<TraceFormat>, more: &[&str]) -> Vec<OsString> {
-    let fixed = ["--cc", "-Wall", "--assert", "--output-split-cfuncs", "200", "--x-assign", "unique", "--x-initial", "unique", "--output-split", SPLIT];
+    let fixed = ["--cc", "-Wall", "--assert", "-fno-gate", "--output-split-cfuncs", "200", "--x-assign", "unique", "--x-initial", "unique", "--output-split", SPLIT];
     let trace: &[&str] = match trace {
         None => &[],
         Some(TraceFormat::Vcd) => &["--trace"],

@@ -183,6 +183,7 @@ fn output_port(manifest: &Manifest, network: &Network) -> Edge {
             tensor: EdgeTensor::Output(last_layer.clone()),
             order: EdgeOrder::Raster,
             gain: 1,
+            scale: vec![1],
             offset: vec![0],
         },
         |edge| edge.content.clone(),

@@ -20,7 +20,6 @@
 // GROUPS            1 or more: channels this lane serves in turn.
 // FALLING           1: some channel is falling.
 // IMAGE             file name of the image; empty: all zero.
-// STYLE             "distributed", "block" or "auto".
 `default_nettype none
 module hwgen_threshold #(
     parameter ACCUMULATOR_BITS = 8,
@@ -29,8 +28,7 @@ module hwgen_threshold #(
     parameter CODE_BITS        = 4,
     parameter GROUPS           = 1,
     parameter FALLING          = 0,
-    parameter IMAGE            = "",
-    parameter STYLE            = "distributed"
+    parameter IMAGE            = ""
 ) (
     input  wire                                         clk_i,
     input  wire [ACCUMULATOR_BITS-1:0]                  accumulator_i,
@@ -58,16 +56,15 @@ module hwgen_threshold #(
             wire [THRESHOLD_BITS-1:0]       word;
             wire                            unused_ok = &{1'b0, place, word};
 
-            (* rom_style = STYLE, ram_style = STYLE *) reg [THRESHOLD_BITS-1:0] memory [0:(GROUPS<<CODE_BITS)-1];
+            hwgen_table #(
+                .DATA_BITS(THRESHOLD_BITS),
+                .DEPTH    (GROUPS << CODE_BITS),
+                .IMAGE    (IMAGE)
+            ) u_direction (
+                .address_i(place[ADDRESS_BITS-1:0]),
+                .data_o   (word)
+            );
 
-            if (IMAGE != "") begin : gen_image
-                initial $readmemh(IMAGE, memory);
-            end else begin : gen_zero
-                integer i;
-                initial for (i = 0; i < (GROUPS << CODE_BITS); i = i + 1) memory[i] = {THRESHOLD_BITS{1'b0}};
-            end
-
-            assign word        = memory[place[ADDRESS_BITS-1:0]];
             assign first_value = accumulator_i ^ TURN ^ {ACCUMULATOR_BITS{word[0]}};
         end else begin : gen_rising
             assign first_value = accumulator_i ^ TURN;
@@ -107,8 +104,7 @@ module hwgen_threshold #(
                 .CODE_BITS (CODE_BITS),
                 .STAGE     (s),
                 .GROUPS    (GROUPS),
-                .IMAGE     (IMAGE),
-                .STYLE     (STYLE)
+                .IMAGE     (IMAGE)
             ) u_stage (
                 .clk_i        (clk_i),
                 .value_i      (values[THRESHOLD_BITS*s +: THRESHOLD_BITS]),

@@ -13,15 +13,14 @@
 // CODE_BITS   1 .. 8.
 // STAGE       0 .. CODE_BITS-1: finds bit CODE_BITS-1-STAGE.
 // GROUPS      1 or more.
-// IMAGE, STYLE  as in hwgen_threshold.
+// IMAGE       as in hwgen_threshold.
 `default_nettype none
 module hwgen_threshold_stage #(
     parameter VALUE_BITS = 8,
     parameter CODE_BITS  = 4,
     parameter STAGE      = 0,
     parameter GROUPS     = 1,
-    parameter IMAGE      = "",
-    parameter STYLE      = "distributed"
+    parameter IMAGE      = ""
 ) (
     input  wire                                         clk_i,
     input  wire [VALUE_BITS-1:0]                        value_i,
@@ -41,43 +40,57 @@ module hwgen_threshold_stage #(
 
     localparam [31:0] THIS_BIT = 1 << BIT;
 
-    (* rom_style = STYLE, ram_style = STYLE *) reg [VALUE_BITS-1:0] memory [0:(GROUPS<<CODE_BITS)-1];
-
-    generate
-        if (IMAGE != "") begin : gen_image
-            initial $readmemh(IMAGE, memory);
-        end else begin : gen_zero
-            integer word;
-            initial for (word = 0; word < (GROUPS << CODE_BITS); word = word + 1) memory[word] = {VALUE_BITS{1'b0}};
-        end
-    endgenerate
-
     wire [VALUE_BITS-1:0] threshold;
 
     generate
         if (!READ_EARLY) begin : gen_direct
             wire [FULL_BITS-1:0] place = {group_i, code_i | THIS_BIT[CODE_BITS-1:0]};
             wire unused_ok = &{1'b0, place, early_group_i, early_code_i};
-            assign threshold = memory[place[ADDRESS_BITS-1:0]];
-        end else if (STAGE == 0) begin : gen_early
-            wire [FULL_BITS-1:0] place = {early_group_i, THIS_BIT[CODE_BITS-1:0]};
-            wire unused_ok = &{1'b0, place, early_code_i};
-            reg [VALUE_BITS-1:0] threshold_q;
-            always @(posedge clk_i) threshold_q <= memory[place[ADDRESS_BITS-1:0]];
-            assign threshold = threshold_q;
-        end else begin : gen_early_pair
-            localparam [31:0] BIT_BEFORE = THIS_BIT << 1;
-            wire [FULL_BITS-1:0] place_0 = {early_group_i, early_code_i | THIS_BIT[CODE_BITS-1:0]};
-            wire [FULL_BITS-1:0] place_1 = {early_group_i, early_code_i | THIS_BIT[CODE_BITS-1:0]
-                                                                        | BIT_BEFORE[CODE_BITS-1:0]};
-            wire unused_ok = &{1'b0, place_0, place_1};
-            reg [VALUE_BITS-1:0] threshold_0_q;
-            reg [VALUE_BITS-1:0] threshold_1_q;
-            always @(posedge clk_i) begin
-                threshold_0_q <= memory[place_0[ADDRESS_BITS-1:0]];
-                threshold_1_q <= memory[place_1[ADDRESS_BITS-1:0]];
+
+            hwgen_table #(
+                .DATA_BITS(VALUE_BITS),
+                .DEPTH    (GROUPS << CODE_BITS),
+                .IMAGE    (IMAGE)
+            ) u_table (
+                .address_i(place[ADDRESS_BITS-1:0]),
+                .data_o   (threshold)
+            );
+        end else begin : gen_early
+            // The bit before is STAGE's only unknown a cycle early: one table for
+            // each of its values, but for stage 0, which has none before.
+            localparam [31:0] BIT_BEFORE = STAGE == 0 ? 0 : THIS_BIT << 1;
+            localparam        CHOICES    = STAGE == 0 ? 1 : 2;
+            reg [VALUE_BITS*CHOICES-1:0] thresholds_q;
+
+            genvar choice;
+            for (choice = 0; choice < CHOICES; choice = choice + 1) begin : gen_choice
+                wire [FULL_BITS-1:0]  place;
+                wire [VALUE_BITS-1:0] word;
+                wire                  unused_ok = &{1'b0, place};
+
+                if (choice == 0) begin : gen_zero
+                    assign place = {early_group_i, early_code_i | THIS_BIT[CODE_BITS-1:0]};
+                end else begin : gen_one
+                    assign place = {early_group_i, early_code_i | THIS_BIT[CODE_BITS-1:0] | BIT_BEFORE[CODE_BITS-1:0]};
+                end
+
+                hwgen_table #(
+                    .DATA_BITS(VALUE_BITS),
+                    .DEPTH    (GROUPS << CODE_BITS),
+                    .IMAGE    (IMAGE)
+                ) u_table (
+                    .address_i(place[ADDRESS_BITS-1:0]),
+                    .data_o   (word)
+                );
+
+                always @(posedge clk_i) thresholds_q[VALUE_BITS*choice +: VALUE_BITS] <= word;
             end
-            assign threshold = code_i[BIT+1] ? threshold_1_q : threshold_0_q;
+
+            if (STAGE == 0) begin : gen_only
+                assign threshold = thresholds_q;
+            end else begin : gen_choose
+                assign threshold = code_i[BIT+1] ? thresholds_q[VALUE_BITS +: VALUE_BITS] : thresholds_q[0 +: VALUE_BITS];
+            end
         end
     endgenerate
 
@@ -102,15 +115,6 @@ module hwgen_threshold_stage #(
         group_q <= group_i;
         code_q  <= reached ? code_i | THIS_BIT[CODE_BITS-1:0] : code_i;
     end
-
-`ifndef SYNTHESIS
-    initial begin
-        if (STYLE == "") begin
-            $fdisplay(32'h8000_0002, "hwgen assertion: %m: STYLE is empty");
-            $finish;
-        end
-    end
-`endif
 
     assign value_o = value_q;
     assign group_o = group_q;

@@ -3,7 +3,7 @@
 use super::operand::{DatapathError, Multiplier, Operand, within};
 use super::product::{Lanes, Operands, Order};
 use super::recode::{DotProductForm, bits_for};
-use crate::heap::{Accumulator, Bit, Finished, Heap, Netlist, SignalId, carry_adder};
+use crate::heap::{Accumulator, Bit, Finished, Heap, Netlist, SignalId};
 use super::dsp;
 use crate::verilog::{BinaryOp, Expr, Item, Module, ModuleText, Port, Statement};
 
@@ -61,6 +61,7 @@ impl DotProduct {
         for order in orders {
             if let Some(built) = build(&spec, result_bits, start, &order) {
                 let weight = built.netlist.cost.weight();
+                if std::env::var("HWD").is_ok() { eprintln!("{order:?} cost {:?} latency {}", built.netlist.cost, built.finished.latency); }
                 if best.as_ref().is_none_or(|(least, _)| weight < *least) {
                     best = Some((weight, built));
                 }
@@ -82,7 +83,7 @@ impl DotProduct {
         Ok(product)
     }
 
-    /// The module, and the adder that it instantiates; the adder is the same text for every module.
+    /// The module, and the shared ones that it instantiates, which are the same text wherever they are used.
     pub fn modules(&self) -> &[ModuleText] {
         &self.modules
     }
@@ -146,7 +147,7 @@ impl DotProduct {
         }
         let result = Port::output("result_o", self.result_bits);
         ports.push(if self.result_is_signed() { result.signed() } else { result });
-        let uses_carry_adder = built.netlist.uses_carry_adder;
+        let submodules = built.netlist.submodules();
         let reversed: Vec<Option<Bit>> = built.finished.result.iter().rev().copied().collect();
         let value = built.netlist.vector(&reversed);
         let items = built.netlist.into_items(&ports, "result_o", value);
@@ -159,9 +160,7 @@ impl DotProduct {
             items,
         };
         let mut modules = vec![module.print()];
-        if uses_carry_adder {
-            modules.push(carry_adder());
-        }
+        modules.extend(submodules);
         modules
     }
 

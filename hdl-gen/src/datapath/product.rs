@@ -5,10 +5,12 @@
 //! and the rest waits as operands (a lane's operands are no wider than its product) and joins the sums of the stages
 //! after that.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::operand::Operand;
 use super::recode::Digit;
-use super::row::{Place, row};
-use crate::heap::{Bit, Heap, Netlist, Row, SignalId, Target, make_nets, stage};
+use super::row::{Place, row, rows_as_nets, small_products, takes_bit};
+use crate::heap::{Bit, Heap, Netlist, ProductTable, Row, SignalId, Target, make_nets, stage};
 
 /// What the lanes multiply.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,9 @@ pub(super) struct Lanes<'a> {
     pub target: Target,
 }
 
+/// Thresholds that are tried.
+const THRESHOLDS_PERCENT: [u32; 3] = [100, 130, 145];
+
 /// When each row joins the heap. Rows are taken lane by lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Order {
@@ -31,6 +36,8 @@ pub(super) struct Order {
     starts: usize,
     /// Rows that join in each stage, the starts included in the first.
     joins: Vec<usize>,
+    /// Least number of bits that a carry chain removes per LUT, in percent; 0 leaves it to the target.
+    threshold_percent: u32,
 }
 
 /// One row of partial products: its lane and digit.
@@ -44,36 +51,47 @@ impl Lanes<'_> {
     /// Worthwhile orders: how many stages take in rows, and how many rows start.
     pub fn orders(&self) -> Vec<Order> {
         let rows = self.count as usize * self.digits.len();
-        let mut list = vec![Order { starts: 0, joins: vec![rows] }];
+        let all = Order { starts: 0, joins: vec![rows], threshold_percent: 0 };
         if self.target != Target::Lut6 {
-            return list;
+            return vec![all];
         }
+        let mut shapes = vec![(0, all.joins)];
         for stages in 1..=4 {
             let found = (1..=rows).find_map(|starts| {
                 let joins = self.fill(rows, starts, stages);
-                (joins.iter().sum::<usize>() == rows).then_some(Order { starts, joins })
+                (joins.iter().sum::<usize>() == rows).then_some((starts, joins))
             });
-            if let Some(order) = found {
-                if !list.contains(&order) {
-                    list.push(order);
+            if let Some(shape) = found {
+                if !shapes.contains(&shape) {
+                    shapes.push(shape);
                 }
             }
         }
-        list
+        let orders = shapes.into_iter().flat_map(|(starts, joins)| {
+            THRESHOLDS_PERCENT.map(|threshold_percent| Order { starts, joins: joins.clone(), threshold_percent })
+        });
+        orders.collect()
     }
 
-    /// Whether a row is of two-input partial products, and its columns.
-    fn kind(&self, row: usize) -> (bool, f64) {
-        let digit = self.digits.get(row % self.digits.len().max(1));
-        digit.map_or((false, 1.0), |digit| (digit.column_inputs() <= 2, f64::from(digit.row_bits(self.multiplicand))))
+    /// Whether a row is of two-input partial products, its columns, and the direct bits that it wants.
+    fn kind(&self, row: usize) -> (bool, f64, f64) {
+        let Some(digit) = self.digits.get(row % self.digits.len().max(1)) else { return (false, 1.0, 1.0) };
+        let bits = f64::from(digit.row_bits(self.multiplicand));
+        if digit.column_inputs() <= 2 {
+            (true, bits, 1.5 * bits)
+        } else if takes_bit(digit, self.multiplicand) {
+            (false, bits, bits + 1.0)
+        } else {
+            (false, bits, bits)
+        }
     }
 
     /// Rows that can join in each stage where every partial product is to find a direct bit.
     fn fill(&self, rows: usize, starts: usize, stages: usize) -> Vec<usize> {
         let starts = starts.min(rows);
         let started = |index: usize| match self.kind(index) {
-            (true, bits) => bits * 2.0 / 3.0,
-            (false, bits) => bits,
+            (true, bits, _) => bits * 2.0 / 3.0,
+            (false, bits, _) => bits,
         };
         let mut next: f64 = (0..starts).map(started).sum();
         let mut at = starts;
@@ -83,8 +101,7 @@ impl Lanes<'_> {
             let mut available = next;
             next = 0.0;
             while at < rows {
-                let (small, bits) = self.kind(at);
-                let need = if small { bits * 1.5 } else { bits };
+                let (_, bits, need) = self.kind(at);
                 if available + 0.01 < need {
                     break;
                 }
@@ -119,16 +136,16 @@ impl Operands<'_> {
         let mut pending = units.as_slice();
         let mut moving = Moving { operands: self, multiplicand_from: 0, recoded_from: 0 };
         let mut time = 0;
+        if order.threshold_percent > 0 {
+            heap = heap.with_threshold(order.threshold_percent);
+        }
         for (index, &joining) in order.joins.iter().enumerate() {
             let (now, later) = pending.split_at(joining.min(pending.len()));
             pending = later;
             let starts = if index == 0 { order.starts.min(now.len()) } else { 0 };
             let (first, rest) = now.split_at(starts);
-            for unit in first {
-                heap.push_row(moving.row(netlist, time, *unit));
-            }
             if !first.is_empty() {
-                make_nets(netlist, time, &mut heap);
+                moving.start(netlist, &mut heap, first);
             }
             for unit in rest {
                 heap.push_row(moving.row(netlist, time, *unit));
@@ -157,7 +174,59 @@ struct Moving<'a> {
 }
 
 impl Moving<'_> {
-    fn row(&self, netlist: &mut Netlist, time: u32, unit: Unit) -> Row {
+    /// Makes nets of the rows that start, in the stage of time 0: small products by counters of three, other rows bit by
+    /// bit.
+    fn start(&self, netlist: &mut Netlist, heap: &mut Heap, units: &[Unit]) {
+        let mut small: BTreeMap<(ProductTable, u32), Vec<(Bit, Bit)>> = BTreeMap::new();
+        let mut wide: BTreeMap<usize, Vec<(Place, Place)>> = BTreeMap::new();
+        for unit in units {
+            let (digit, operand, x, recoded) = self.places(*unit);
+            match small_products(digit, operand, x, recoded) {
+                Some(products) => {
+                    for product in products.into_iter().filter(|product| product.column < heap.width()) {
+                        small.entry((product.table, product.column)).or_default().push((product.x, product.w));
+                    }
+                }
+                None if digit.inputs.is_empty() => heap.push_row(row(netlist, 0, digit, operand, x, recoded)),
+                None => wide.entry(unit.digit).or_default().push((x, recoded)),
+            }
+        }
+        make_nets(netlist, 0, heap);
+        for (index, places) in wide {
+            let lanes = &self.operands.lanes;
+            for row in rows_as_nets(netlist, &lanes.digits[index], lanes.multiplicand, &places) {
+                netlist.cost.lut += u32::try_from(row.bits.len()).unwrap_or(0);
+                heap.push_row(row);
+            }
+        }
+        let tables: BTreeSet<ProductTable> = small.keys().map(|key| key.0).collect();
+        for table in tables {
+            let mut triples = Vec::new();
+            let mut columns = Vec::new();
+            for ((_, column), products) in small.range((table, 0)..=(table, u32::MAX)) {
+                let count = products.len() / 3;
+                for index in 0..count {
+                    triples.push([products[index], products[count + index], products[2 * count + index]]);
+                    columns.push(*column);
+                }
+                for (x, w) in &products[3 * count..] {
+                    let value = table.apply(netlist.bit(*x), netlist.bit(*w));
+                    let wire = netlist.wire(0, "product", 1, value);
+                    heap.push(*column, Bit { inputs: 2, ..Bit::direct(wire, 0) });
+                }
+            }
+            if triples.is_empty() {
+                continue;
+            }
+            let (sums, carries) = netlist.product_counter(0, table, &triples);
+            for (index, column) in (0..).zip(columns) {
+                heap.push(column, Bit::direct(sums, index));
+                heap.push(column + 1, Bit::direct(carries, index));
+            }
+        }
+    }
+
+    fn places(&self, unit: Unit) -> (&Digit, Operand, Place, Place) {
         let lanes = &self.operands.lanes;
         let x = Place {
             signal: self.operands.multiplicand,
@@ -169,7 +238,12 @@ impl Moving<'_> {
             low: unit.lane * lanes.recoded_bits,
             from: self.recoded_from,
         };
-        row(netlist, time, &lanes.digits[unit.digit], lanes.multiplicand, x, recoded)
+        (&lanes.digits[unit.digit], lanes.multiplicand, x, recoded)
+    }
+
+    fn row(&self, netlist: &mut Netlist, time: u32, unit: Unit) -> Row {
+        let (digit, operand, x, recoded) = self.places(unit);
+        row(netlist, time, digit, operand, x, recoded)
     }
 
     /// Registers what the pending rows need.

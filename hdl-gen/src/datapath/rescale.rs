@@ -3,7 +3,7 @@
 use super::operand::{DatapathError, Multiplier, Operand, within};
 use super::product::{Lanes, Operands, Order};
 use super::recode::{Digit, booth_digits};
-use crate::heap::{Bit, Finished, Heap, Net, Netlist, SignalId, Target, carry_adder, finish};
+use crate::heap::{Bit, Finished, Heap, Net, Netlist, SignalId, Target, finish};
 use crate::verilog::{BinaryOp, Expr, Item, Module, ModuleText, Port, UnaryOp};
 
 /// How the shift rounds.
@@ -120,7 +120,7 @@ impl Rescale {
         Ok(rescale)
     }
 
-    /// The module, and the adder that it instantiates.
+    /// The module, and the shared ones that it instantiates, which are the same text wherever they are used.
     pub fn modules(&self) -> &[ModuleText] {
         &self.modules
     }
@@ -162,7 +162,7 @@ impl Rescale {
             ports.push(signed(Port::input("offset_i", bits), bits, true));
         }
         ports.push(signed(Port::output("code_o", self.code_bits), self.code_bits, spec.code_range.0 < 0));
-        let uses_carry_adder = netlist.uses_carry_adder;
+        let submodules = netlist.submodules();
         let items = netlist.into_items(&ports, "code_o", code);
         let module = Module {
             name: spec.module_name.clone(),
@@ -173,9 +173,7 @@ impl Rescale {
             items,
         };
         let mut modules = vec![module.print()];
-        if uses_carry_adder {
-            modules.push(carry_adder());
-        }
+        modules.extend(submodules);
         modules
     }
 

@@ -2,8 +2,10 @@
 
 use super::operand::Operand;
 use super::recode::Digit;
-use crate::heap::{Bit, Netlist, Row, SignalId};
-use crate::verilog::{Arm, BinaryOp, Expr, Function, Statement};
+use crate::heap::{Bit, Netlist, ProductTable, Row, SignalId};
+use crate::verilog::{
+    Arm, BinaryOp, Connection, Expr, Function, Item, Module, ModuleText, Parameter, Port, Statement, Width,
+};
 
 /// Where a lane's operands are: a signal and the index of the lane's lowest bit in it.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +48,128 @@ pub(super) fn row(netlist: &mut Netlist, time: u32, digit: &Digit, activation: O
     };
     let wire = netlist.wire(time, "row", bits, value);
     let inputs = digit.column_inputs();
-    Row { column: digit.position, bits: (0..bits).map(|index| Bit { inputs, ..Bit::direct(wire, index) }).collect() }
+    let bits = (0..bits).map(|index| Bit { inputs, ..Bit::direct(wire, index) }).collect();
+    Row { column: digit.position, bits, takes_bit: takes_bit(digit, activation) }
+}
+
+/// The rows of one digit for several lanes as nets, in a module that is mapped on its own.
+pub(super) fn rows_as_nets(netlist: &mut Netlist, digit: &Digit, operand: Operand, places: &[(Place, Place)]) -> Vec<Row> {
+    let bits = digit.row_bits(operand);
+    let signed = matches!(operand, Operand::Signed { .. });
+    let function = multiple(digit, operand.bits(), bits, signed);
+    let count = u32::try_from(places.len()).unwrap_or(0);
+    let digits: Vec<Option<Bit>> = places
+        .iter()
+        .rev()
+        .flat_map(|(_, weight)| digit.inputs.iter().rev().map(|&input| weight.bit(input)))
+        .collect();
+    let values: Vec<Option<Bit>> =
+        places.iter().rev().flat_map(|(x, _)| (0..operand.bits()).rev().map(|index| x.bit(index))).collect();
+    let ports = vec![
+        Connection::new("digit_i", netlist.vector(&digits)),
+        Connection::new("value_i", netlist.vector(&values)),
+    ];
+    let parameters = vec![Connection::new("COUNT", Expr::Integer(i64::from(count)))];
+    let module = multiples(digit, function);
+    let signal = netlist.instance(0, "rows", module, parameters, ports, ("row_o", bits * count));
+    (0..count)
+        .map(|lane| Row {
+            column: digit.position,
+            bits: (0..bits).map(|index| Bit::direct(signal, lane * bits + index)).collect(),
+            takes_bit: false,
+        })
+        .collect()
+}
+
+/// The module of [`rows_as_nets`].
+fn multiples(digit: &Digit, function: Function) -> ModuleText {
+    let [(_, digit_bits), (_, value_bits)] = [function.inputs.first(), function.inputs.get(1)].map(|input| input.cloned().unwrap_or_default());
+    let part = |name: &str, bits: u32| Expr::IndexedPart {
+        name: name.to_owned(),
+        low: Box::new(Expr::Integer(i64::from(bits)).binary(BinaryOp::Multiply, Expr::name("i"))),
+        bits,
+    };
+    let port = |mut port: Port, bits: u32| {
+        let all = Expr::Integer(i64::from(bits)).binary(BinaryOp::Multiply, Expr::name("COUNT"));
+        port.width = Width::Top(all.binary(BinaryOp::Subtract, Expr::Integer(1)));
+        port
+    };
+    let call = Expr::Call(function.name.clone(), vec![part("digit_i", digit_bits), part("value_i", value_bits)]);
+    let values: Vec<String> = digit.values.iter().map(ToString::to_string).collect();
+    Module {
+        name: format!("hwgen_{}", function.name),
+        header: vec![
+            "Rows of partial products, COUNT side by side.".to_owned(),
+            format!("row_o = d * value_i plus a constant of d, d = {} for digit_i = 0, 1, ...;", values.join(", ")),
+            "combinational; COUNT from 1. Mapped on its own, so that adders find its outputs as nets.".to_owned(),
+        ],
+        keep_hierarchy: true,
+        parameters: vec![Parameter { name: "COUNT".to_owned(), value: Expr::Integer(1) }],
+        ports: vec![
+            port(Port::input("digit_i", 1), digit_bits),
+            port(Port::input("value_i", 1), value_bits),
+            port(Port::output("row_o", 1), function.bits),
+        ],
+        items: vec![
+            Item::Repeat {
+                variable: "i".to_owned(),
+                count: Expr::name("COUNT"),
+                label: "gen_row".to_owned(),
+                items: vec![Item::Assign(part("row_o", function.bits), call)],
+            },
+            Item::Blank,
+            Item::Function(function),
+        ],
+    }
+    .print()
+}
+
+/// Whether a row can count one more bit of its lowest column: see [`Row::takes_bit`].
+pub(super) fn takes_bit(digit: &Digit, operand: Operand) -> bool {
+    let inputs = u32::try_from(digit.inputs.len()).unwrap_or(0) + operand.bits();
+    let largest = digit.values.iter().map(|value| value.unsigned_abs()).max().unwrap_or(0) * ((1 << operand.bits()) - 1);
+    let unsigned = !matches!(operand, Operand::Signed { .. });
+    digit.column_inputs() > 2 && inputs <= 4 && unsigned && !digit.complements_row && largest + 1 < 1 << digit.row_bits(operand)
+}
+
+/// A partial product of two inputs, not yet a net.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SmallProduct {
+    pub column: u32,
+    pub table: ProductTable,
+    pub x: Bit,
+    pub w: Bit,
+}
+
+/// The partial products of a digit that looks at one bit and whose values are -1, 0 and 1; none for other digits.
+pub(super) fn small_products(digit: &Digit, operand: Operand, x: Place, weight: Place) -> Option<Vec<SmallProduct>> {
+    let ([input], [low, high]) = (digit.inputs.as_slice(), digit.values.as_slice()) else { return None };
+    if low.abs() > 1 || high.abs() > 1 || digit.complements_row {
+        return None;
+    }
+    let bits = operand.bits();
+    let signed = matches!(operand, Operand::Signed { .. });
+    (0..bits)
+        .map(|index| {
+            let inverted = signed && index + 1 == bits;
+            let value = |factor: i64, x: bool| match factor {
+                0 => inverted,
+                1 => x != inverted,
+                _ => x == inverted,
+            };
+            let table = [(*low, false), (*low, true), (*high, false), (*high, true)]
+                .into_iter()
+                .enumerate()
+                .map(|(row, (factor, x))| u8::from(value(factor, x)) << row)
+                .sum();
+            Some(SmallProduct {
+                column: digit.position + index,
+                table: ProductTable(table),
+                x: x.bit(index)?,
+                w: weight.bit(*input)?,
+            })
+        })
+        .collect()
 }
 
 /// The multiple of an operand that a digit selects, as a case over the digit's bits.

@@ -149,8 +149,7 @@ fn add_words(
         .iter()
         .enumerate()
         .map(|(index, integer)| {
-            let offset = content.offset.get(index % channels).copied().unwrap_or(0);
-            (integer - offset) / content.gain
+            content.raw(index % channels, *integer).unwrap_or(0)
         })
         .collect();
     for lanes in raw.chunks(word.lanes as usize) {

@@ -22,7 +22,7 @@ type Next = Vec<(u32, Bit)>;
 /// Performs one stage at `time` and gives the heap of the next one. `direct` bits are compressed on their own too, not
 /// only where they help partial products.
 pub fn stage(netlist: &mut Netlist, time: u32, heap: Heap, direct: bool) -> Heap {
-    let threshold = heap.target.threshold();
+    let threshold = heap.threshold;
     stage_with(netlist, time, heap, StageOptions { direct, threshold })
 }
 
@@ -48,7 +48,7 @@ pub(super) fn stage_with(netlist: &mut Netlist, time: u32, mut heap: Heap, optio
     if chains == 0 && options.direct && options.threshold <= 0.0 {
         add_two_rows(netlist, time, &mut heap, &mut next);
     }
-    let mut result = Heap::new(heap.width(), heap.target);
+    let mut result = Heap { threshold: heap.threshold, ..Heap::new(heap.width(), heap.target) };
     for (column, bits) in (0..).zip(heap.direct) {
         next.extend(bits.into_iter().map(|bit| (column, bit)));
     }
@@ -112,6 +112,11 @@ fn absorb_row(netlist: &mut Netlist, time: u32, heap: &mut Heap, row: Row, next:
         let mut direct: Vec<Option<Bit>> = (start..end).map(|at| heap.direct[row.column as usize + at].pop()).collect();
         let carry = heap.direct[column].pop();
         let mut other: Vec<Option<Bit>> = row.bits[start..end].iter().map(|bit| Some(*bit)).collect();
+        if row.takes_bit && start == 0 && end == row.bits.len() {
+            if let Some(bit) = heap.direct[column].pop() {
+                other = group::incremented(netlist, time, &other, bit);
+            }
+        }
         let base = row.column + u32::try_from(start).unwrap_or(0);
         finish_chain(netlist, time, heap, base, &mut direct, &mut other, carry, next);
         start = end;

@@ -59,7 +59,7 @@ pub fn finish(
         }
         let before = heap.direct_bits() + heap.soft_bits();
         let shape: Vec<usize> = heap.direct.iter().map(Vec::len).collect();
-        let heap_threshold = heap.target.threshold();
+        let heap_threshold = heap.threshold;
         let mut next = stage_with(netlist, time, heap, StageOptions { direct: true, threshold: heap_threshold });
         time += 1;
         advance_control(netlist, time - 1, &mut control);

@@ -93,6 +93,31 @@ pub(super) fn digits(netlist: &mut Netlist, time: u32, columns: &[Vec<Bit>], dig
     result
 }
 
+/// A number plus a bit of its lowest weight, as a function of the module; both have as many digits.
+pub(super) fn incremented(netlist: &mut Netlist, time: u32, number: &[Option<Bit>], bit: Bit) -> Vec<Option<Bit>> {
+    let bits = u32::try_from(number.len()).unwrap_or(0);
+    let name = format!("increment_{bits}");
+    let digit = |index: u32| Expr::part("number", bits, index, index);
+    let mut digits = Vec::new();
+    let mut carry = Expr::name("bit_in");
+    for index in 0..bits {
+        digits.push(digit(index).binary(BinaryOp::Xor, carry.clone()));
+        carry = digit(index).binary(BinaryOp::And, carry);
+    }
+    digits.reverse();
+    netlist.function(Function {
+        name: name.clone(),
+        bits,
+        inputs: vec![("number".to_owned(), bits), ("bit_in".to_owned(), 1)],
+        variables: vec![],
+        body: vec![Statement::Blocking(Expr::name(name.as_str()), Expr::concat(digits))],
+    });
+    let reversed: Vec<Option<Bit>> = number.iter().rev().copied().collect();
+    let call = Expr::Call(name, vec![netlist.vector(&reversed), netlist.bit(bit)]);
+    let wire = netlist.wire(time, "digits", bits, call);
+    (0..bits).map(|index| Some(Bit::direct(wire, index))).collect()
+}
+
 /// Digits that the largest sum of `counts[i]` bits of weight 2^i has.
 fn digits_of(counts: &[usize]) -> usize {
     let largest: usize = counts.iter().enumerate().map(|(index, count)| count << index).sum();

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Bit, Net};
-use crate::verilog::{BinaryOp, Connection, Direction, Expr, Function, Instance, Item, Port, Statement, Width};
+use super::{Bit, Net, ProductTable};
+use crate::verilog::{
+    BinaryOp, Connection, Direction, Expr, Function, Instance, Item, ModuleText, Port, Statement, Width,
+};
 
 /// A signal of a [`Netlist`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,9 +36,9 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The figure that the search minimises: LUTs, and a register as a seventh of one.
+    /// The figure that the search minimises: LUTs, and a register as an eighth of one.
     pub fn weight(self) -> u32 {
-        self.lut * 7 + self.ff
+        self.lut * 8 + self.ff
     }
 }
 
@@ -47,8 +49,8 @@ pub struct Netlist {
     stages: Vec<Stage>,
     functions: BTreeMap<String, Function>,
     names: BTreeMap<String, u32>,
-    /// Whether the carry adder module is instantiated.
-    pub uses_carry_adder: bool,
+    uses_carry_adder: bool,
+    submodules: BTreeMap<String, ModuleText>,
     /// Running cost.
     pub cost: Cost,
 }
@@ -197,6 +199,65 @@ impl Netlist {
         self.port(&name, bits)
     }
 
+    /// Counts triples of partial products, all of one kind, in a module that is mapped on its own. Each product is an
+    /// operand bit and a digit bit. Gives the signals of the sums and of the carries, a bit for each triple.
+    pub fn product_counter(&mut self, time: u32, table: ProductTable, triples: &[[(Bit, Bit); 3]]) -> (SignalId, SignalId) {
+        let count = u32::try_from(triples.len()).unwrap_or(0);
+        let name = self.fresh(&format!("s{}_count", time + 1));
+        let part = |pick: fn(&(Bit, Bit)) -> Bit| -> Vec<Option<Bit>> {
+            (0..3).rev().flat_map(|third| triples.iter().rev().map(move |triple| Some(pick(&triple[third])))).collect()
+        };
+        let (sum, carry) = (format!("{name}_sum"), format!("{name}_carry"));
+        let instance = Instance {
+            module: table.counter_name(),
+            name: format!("u_{name}"),
+            parameters: vec![Connection::new("COUNT", Expr::Integer(i64::from(count)))],
+            ports: vec![
+                Connection::new("x_i", self.vector(&part(|product| product.0))),
+                Connection::new("w_i", self.vector(&part(|product| product.1))),
+                Connection::new("sum_o", Expr::name(sum.as_str())),
+                Connection::new("carry_o", Expr::name(carry.as_str())),
+            ],
+        };
+        let stage = self.stage(time);
+        stage.items.push(Item::open_wire(&sum, count));
+        stage.items.push(Item::open_wire(&carry, count));
+        stage.items.push(Item::Instance(instance));
+        self.submodule(table.counter());
+        self.cost.lut += 2 * count;
+        (self.port(&sum, count), self.port(&carry, count))
+    }
+
+    /// The modules that the netlist instantiates.
+    pub fn submodules(&self) -> Vec<ModuleText> {
+        let adder = self.uses_carry_adder.then(super::carry_adder);
+        adder.into_iter().chain(self.submodules.values().cloned()).collect()
+    }
+
+    fn submodule(&mut self, module: ModuleText) {
+        self.submodules.entry(module.name.clone()).or_insert(module);
+    }
+
+    /// An instance of a submodule with one output, as a new signal of `bits` bits named after `stem`.
+    pub fn instance(
+        &mut self,
+        time: u32,
+        stem: &str,
+        module: ModuleText,
+        parameters: Vec<Connection>,
+        mut ports: Vec<Connection>,
+        (output, bits): (&str, u32),
+    ) -> SignalId {
+        let name = self.fresh(&format!("s{}_{stem}", time + 1));
+        ports.push(Connection::new(output, Expr::name(name.as_str())));
+        let instance = Instance { module: module.name.clone(), name: format!("u_{name}"), parameters, ports };
+        let stage = self.stage(time);
+        stage.items.push(Item::open_wire(&name, bits));
+        stage.items.push(Item::Instance(instance));
+        self.submodule(module);
+        self.port(&name, bits)
+    }
+
     /// Registers bits at the end of a stage and gives each one's registered form, in the order given. Signals that are
     /// registered whole keep their name; the other bits share one vector.
     pub fn advance(&mut self, time: u32, bits: &[Bit]) -> Vec<Bit> {
@@ -313,6 +374,7 @@ impl UsedBits {
                 self.expr(clock);
                 body.iter().for_each(|statement| self.statement(statement));
             }
+            Item::Repeat { items, .. } => items.iter().for_each(|item| self.item(item)),
             Item::Net { value: None, .. } | Item::Comment(_) | Item::Blank | Item::Localparam(_) | Item::Function(_) => {}
         }
     }
@@ -343,6 +405,10 @@ impl UsedBits {
             Expr::Index(name, index) => {
                 self.whole.insert(name.clone());
                 self.expr(index);
+            }
+            Expr::IndexedPart { name, low, .. } => {
+                self.whole.insert(name.clone());
+                self.expr(low);
             }
             Expr::Const { .. } | Expr::Integer(_) => {}
             Expr::Concat(parts) | Expr::Call(_, parts) => parts.iter().for_each(|part| self.expr(part)),

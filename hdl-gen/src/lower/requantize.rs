@@ -2,14 +2,16 @@
 
 use super::wiring::{delay, lane, wire};
 use super::{Fault, Lowering};
-use crate::requantize::RawMap;
+use crate::datapath::ShiftRounding;
+use crate::requantize::{RawMap, rescale as raw_rescale};
 use crate::verilog::{Expr, Item};
 use network::graph::{Multiplier, RequantizeUnit};
 use network::manifest::Word;
-use network::requantization::{Form, Requantization};
+use network::requantization::{Form, Requantization, Shift};
+use self::rescale::Rescaling;
 
-mod layer;
-mod rescale;
+pub(super) mod layer;
+pub(super) mod rescale;
 mod thresholds;
 
 /// Raw sums as they leave a pipeline, one word for each group of channels.
@@ -22,8 +24,6 @@ pub(super) struct Results<'a> {
     pub last: &'a str,
     /// Net of the group of channels that the word holds.
     pub step: &'a str,
-    /// Its bits.
-    pub step_bits: u32,
     /// Groups of channels.
     pub steps: u64,
     /// Channels side by side.
@@ -77,14 +77,36 @@ impl Lowering<'_> {
         let word = Word { lanes: results.lanes, lane_bits: format.bits(), signed: format.code_is_signed() };
         items.push(Item::Blank);
         items.push(wire("code", word.bits()));
-        let latency_cycles = match (unit.unit, &requantization.form) {
+        let latency = match (unit.unit, &requantization.form) {
             (RequantizeUnit::Rescale, Form::Shift(shift)) => {
-                self.rescale_lanes(index, name, requantization, shift, results, unit.multiplier, items)?
+                let rescaling = self.rescaling(index, requantization, shift, results, unit.multiplier);
+                self.rescale_lanes(&layer.name, name, &rescaling, results, items)?
             }
             (RequantizeUnit::Rescale, Form::Thresholds(_)) | (RequantizeUnit::Thresholds, _) => {
                 self.threshold_lanes(index, name, requantization, results, items)
             }
         };
+        Ok(self.pushed_codes(word, latency, results, items))
+    }
+
+    /// Adds a given multiply and add behind the sums.
+    fn rescaled_results(
+        &mut self,
+        layer: &str,
+        name: &str,
+        rescaling: &Rescaling,
+        results: &Results<'_>,
+        items: &mut Vec<Item>,
+    ) -> Result<Pushed, Fault> {
+        let word = Word { lanes: results.lanes, lane_bits: rescaling.code_bits, signed: rescaling.codes.is_signed() };
+        items.push(Item::Blank);
+        items.push(wire("code", word.bits()));
+        let latency = self.rescale_lanes(layer, name, rescaling, results, items)?;
+        Ok(self.pushed_codes(word, latency, results, items))
+    }
+
+    /// The net `code` with valid and last beside it, as late as the unit that makes it.
+    fn pushed_codes(&mut self, word: Word, latency_cycles: u32, results: &Results<'_>, items: &mut Vec<Item>) -> Pushed {
         items.extend([
             wire("code_valid", 1),
             wire("code_last", 1),
@@ -92,13 +114,42 @@ impl Lowering<'_> {
             delay("code_last", 1, latency_cycles, true, Expr::name(results.last), "code_last"),
         ]);
         self.uses(&["hwgen_delay"]);
-        Ok(Pushed {
+        Pushed {
             valid: "code_valid".to_owned(),
             last: "code_last".to_owned(),
             data: "code".to_owned(),
             word,
             latency_cycles,
-        })
+        }
+    }
+
+    /// The rescale unit's constants for a shift form.
+    fn rescaling(
+        &self,
+        index: usize,
+        requantization: &Requantization,
+        shift: &Shift,
+        results: &Results<'_>,
+        multiplier: Multiplier,
+    ) -> Rescaling {
+        let (shift_bits, constants) = raw_rescale(shift, results.maps.len(), results.maps);
+        let ranges = constants.iter().enumerate().map(|(channel, constant)| {
+            let raw = results.maps[channel].raw_range(self.channel_sums(index, channel));
+            let value = |raw: i64| raw * constant.multiplier + constant.offset;
+            network::Range::new(value(raw.min()), value(raw.max()))
+        });
+        Rescaling {
+            values: ranges.reduce(network::Range::union).unwrap_or(network::Range::new(0, 0)),
+            constants,
+            shift: shift_bits,
+            rounding: if shift.half_even { ShiftRounding::HalfEven } else { ShiftRounding::Floor },
+            codes: requantization.codes,
+            multiplier: match multiplier {
+                Multiplier::Lut => crate::datapath::Multiplier::Lut,
+                Multiplier::Dsp => crate::datapath::Multiplier::Dsp,
+            },
+            code_bits: requantization.output.bits(),
+        }
     }
 
     /// Exact sums of one channel of the layer at `index`.

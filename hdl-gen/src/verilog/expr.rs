@@ -68,6 +68,15 @@ pub enum Expr {
     },
     /// `name[index]` with any index: a bit of a vector or a word of a memory.
     Index(String, Box<Expr>),
+    /// `name[low +: bits]`, with any lowest index.
+    IndexedPart {
+        /// The vector's name.
+        name: String,
+        /// Lowest bit taken.
+        low: Box<Expr>,
+        /// Bits taken.
+        bits: u32,
+    },
     /// An unsigned constant of `bits` bits, printed in binary up to 8 bits and in hexadecimal above.
     Const {
         /// Width in bits.

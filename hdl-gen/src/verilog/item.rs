@@ -144,6 +144,17 @@ pub enum Item {
     Clocked(Expr, Vec<Statement>),
     /// An instance.
     Instance(Instance),
+    /// A generate loop from 0 over a fresh `genvar`, with the label of its block.
+    Repeat {
+        /// The loop variable.
+        variable: String,
+        /// Number of times.
+        count: Expr,
+        /// Label of the block, `gen_...`.
+        label: String,
+        /// What is repeated.
+        items: Vec<Item>,
+    },
 }
 
 /// A Verilog module, one per file.

@@ -168,6 +168,21 @@ fn print_item(out: &mut String, item: &Item) {
             out.push_str("  end\n");
         }
         Item::Instance(instance) => print_instance(out, instance),
+        Item::Repeat { variable, count, label, items } => {
+            let _ = writeln!(out, "  genvar {variable};");
+            out.push_str("  generate\n");
+            let _ = writeln!(
+                out,
+                "    for ({variable} = 0; {variable} < {}; {variable} = {variable} + 1) begin : {label}",
+                Operand(count)
+            );
+            let mut inner = String::new();
+            print_items(&mut inner, items);
+            for line in inner.lines() {
+                let _ = writeln!(out, "    {line}");
+            }
+            out.push_str("    end\n  endgenerate\n");
+        }
     }
 }
 
@@ -287,6 +302,7 @@ impl std::fmt::Display for Expr {
             Expr::Bit(name, index) => write!(f, "{name}[{index}]"),
             Expr::Slice { name, high, low } => write!(f, "{name}[{high}:{low}]"),
             Expr::Index(name, index) => write!(f, "{name}[{index}]"),
+            Expr::IndexedPart { name, low, bits } => write!(f, "{name}[{low} +: {bits}]"),
             Expr::Const { bits, value } if *bits <= 8 => {
                 write!(f, "{bits}'b{value:0digits$b}", digits = *bits as usize)
             }
@@ -330,6 +346,7 @@ impl std::fmt::Display for Operand<'_> {
             | Expr::Bit(..)
             | Expr::Slice { .. }
             | Expr::Index(..)
+            | Expr::IndexedPart { .. }
             | Expr::Const { .. }
             | Expr::Integer(_)
             | Expr::Concat(_)

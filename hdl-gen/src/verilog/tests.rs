@@ -25,6 +25,37 @@ fn expressions_keep_the_tree() {
 }
 
 #[test]
+fn a_generate_loop_prints_its_block() {
+    let part = |name: &str| Expr::IndexedPart {
+        name: name.into(),
+        low: Box::new(Expr::Integer(2).binary(BinaryOp::Multiply, Expr::name("i"))),
+        bits: 2,
+    };
+    let module = Module {
+        name: "hwgen_loop".into(),
+        header: vec![],
+        keep_hierarchy: false,
+        parameters: vec![],
+        ports: vec![Port::input("a_i", 8), Port::output("b_o", 8)],
+        items: vec![Item::Repeat {
+            variable: "i".into(),
+            count: Expr::Integer(4),
+            label: "gen_part".into(),
+            items: vec![Item::Assign(part("b_o"), part("a_i").inverted())],
+        }],
+    };
+    let text = module.print().text;
+    let expected = "  genvar i;
+  generate
+    for (i = 0; i < 4; i = i + 1) begin : gen_part
+      assign b_o[2 * i +: 2] = ~a_i[2 * i +: 2];
+    end
+  endgenerate
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn a_module_prints_aligned() {
     let module = Module {
         name: "hwgen_example".into(),

@@ -2,13 +2,26 @@
 
 use crate::place::{Folder, PLAN};
 
-/// The plan with one text replaced is refused by `check` and by `emit`, at `place`.
+/// The plan with one text replaced is refused by `check` and by `emit`; the place is where `at` stands for the last time.
 #[track_caller]
-fn refused(from: &str, to: &str, code: &str, place: &str) {
+fn refused(from: &str, to: &str, code: &str, at: &str) {
     assert_eq!(PLAN.matches(from).count(), 1, "`{from}` must stand once in the plan");
+    let text = PLAN.replace(from, to);
+    let before = &text[..text.rfind(at).unwrap()];
+    let line = before.matches('\n').count() + 1;
+    let column = before.len() - before.rfind('\n').map_or(0, |end| end + 1) + 1;
+    let folder = Folder::with_plan(&text);
+    for command in ["check plan.yaml", "emit plan.yaml -o out"] {
+        folder.refuses(command, 2, code, &format!("plan.yaml:{line}:{column}"));
+    }
+}
+
+/// The same for a fault that belongs to a whole layer or document.
+#[track_caller]
+fn refused_somewhere(from: &str, to: &str, code: &str, part: &str) {
     let folder = Folder::with_plan(&PLAN.replace(from, to));
-    folder.refuses("check plan.yaml", 2, code, place);
-    folder.refuses("emit plan.yaml -o out", 2, code, place);
+    folder.refuses("check plan.yaml", 2, code, part);
+    folder.refuses("emit plan.yaml -o out", 2, code, part);
 }
 
 #[test]
@@ -23,47 +36,47 @@ fn the_plan_itself_is_good() {
 
 #[test]
 fn unknown_keys() {
-    refused("hwgen: 1", "hwgen: 1\nname2: x", "E0102", "plan.yaml:2:1");
-    refused("weight: s4 }", "weight: s4, wieght: s4 }", "E0102", "plan.yaml:7:58");
-    refused("weight: s4 }", "weight: s4, hw: { kind: mac, pee: 2 } }", "E0102", "plan.yaml:7:75");
+    refused("name: tiny", "name2: tiny", "E0102", "name2");
+    refused("weight: s4 }", "weight: s4, wieght: s4 }", "E0102", "wieght");
+    refused("weight: s4 }", "weight: s4, hw: { kind: mac, pee: 2 } }", "E0102", "pee");
 }
 
 #[test]
 fn duplicate_keys_and_layers() {
-    refused("name: tiny", "name: tiny\nname: tiny", "E0103", "plan.yaml:3");
-    refused("name: fc", "name: conv1", "E0107", "plan.yaml:7");
+    refused("name: tiny", "name: tiny\nformat: u4\nname: tiny", "E0103", "name: tiny");
+    refused("name: fc", "name: conv1", "E0107", "conv1");
 }
 
 #[test]
 fn missing_keys() {
-    refused(", weight: s4 }", " }", "E0104", "layer fc");
-    refused("name: tiny\n", "", "E0104", "name");
+    refused_somewhere(", weight: s4 }", " }", "E0104", "layer fc");
+    refused_somewhere("name: tiny\n", "", "E0104", "`name`");
 }
 
 #[test]
 fn foldings_that_do_not_divide() {
-    refused("weight: s4 }", "weight: s4, hw: { pe: 3 } }", "E0601", "plan.yaml:7:68");
-    refused("weight: s4 }", "weight: s4, hw: { simd: 7 } }", "E0601", "divisor");
-    refused("weight: s4 }", "weight: s4, hw: { pe: 0 } }", "E0106", "plan.yaml:7");
-    refused("weight: s4 }", "weight: s4, hw: { kind: xnor } }", "E0602", "layer fc");
+    refused("weight: s4 }", "weight: s4, hw: { pe: 3 } }", "E0601", "3 }");
+    refused("weight: s4 }", "weight: s4, hw: { pe: 2, simd: 7 } }", "E0601", "7 }");
+    refused("weight: s4 }", "weight: s4, hw: { pe: 0 } }", "E0106", "0 }");
+    refused("weight: s4 }", "weight: s4, hw: { kind: xnor } }", "E0602", "xnor");
 }
 
 #[test]
 fn widths_out_of_range() {
-    refused("format: u4", "format: u17", "E0106", "plan.yaml:4");
-    refused("weight: s4", "weight: s0", "E0106", "plan.yaml:7");
-    refused("output: u3", "output: bipolar9", "E0106", "plan.yaml:6");
-    refused("weight: s4", "weight: -4", "E010", "plan.yaml:7");
+    refused("format: u4", "format: u17", "E0106", "u17");
+    refused("weight: s4", "weight: s0", "E0106", "s0");
+    refused("output: u3", "output: bipolar9", "E0106", "bipolar9");
+    refused("weight: s4", "weight: -4", "E0105", "-4");
 }
 
 #[test]
 fn numbers_and_shapes_out_of_range() {
-    refused("kernel: [3, 3]", "kernel: [0, 3]", "E0106", "plan.yaml:6");
-    refused("kernel: [3, 3]", "kernel: [9, 9]", "E0201", "layer conv1");
-    refused("outputs: 10", "outputs: 1e30", "E010", "plan.yaml:7");
-    refused("outputs: 10", "outputs: 99999999999999999999999", "E010", "plan.yaml:7");
-    refused("shape: [4, 4, 2]", "shape: [4294967295, 4294967295, 4294967295]", "E010", "plan.yaml:4");
-    refused("hwgen: 1", "hwgen: 2", "E0108", "plan.yaml:1");
+    refused("kernel: [3, 3]", "kernel: [0, 3]", "E0106", "0, 3");
+    refused_somewhere("kernel: [3, 3]", "kernel: [9, 9]", "E0201", "layer conv1");
+    refused("outputs: 10", "outputs: 1e30", "E0106", "1e30");
+    refused("outputs: 10", "outputs: 99999999999999999999999", "E0106", "99999999999999999999999");
+    refused_somewhere("shape: [4, 4, 2]", "shape: [4294967295, 4294967295, 4294967295]", "E0106", "plan.yaml:4");
+    refused("hwgen: 1", "hwgen: 2", "E0108", "2\nname");
 }
 
 #[test]
@@ -86,7 +99,7 @@ fn texts_that_are_no_plan() {
         .chain((1..40).map(|i| format!("a{i}: &a{i} [*a{}, *a{}]\n", i - 1, i - 1)))
         .collect();
     folder.write("plan.yaml", bomb.as_bytes());
-    folder.refuses("check plan.yaml", 2, "E010", "plan.yaml");
+    folder.refuses("check plan.yaml", 2, "E0101", "plan.yaml");
 }
 
 #[test]
@@ -95,7 +108,6 @@ fn all_faults_are_reported_at_once_with_their_lines() {
     let done = Folder::with_plan(&text).run("check plan.yaml");
     assert!(done.stderr.contains("plan.yaml:4:") && done.stderr.contains("plan.yaml:7:"), "{}", done.stderr);
     assert!(done.stderr.contains("7 |   - { name: conv1, op: dense"), "no snippet: {}", done.stderr);
-    assert!(done.stderr.lines().any(|line| line.trim_end().ends_with("|                                           ^") || line.trim_start().starts_with("| ")), "{}", done.stderr);
 }
 
 #[test]

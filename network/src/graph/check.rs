@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 
 type Checked<T> = Result<T, Diagnostic>;
 
+/// Largest kernel, stride or dilation along one axis.
+const MAX_WINDOW_SIDE: u64 = 1 << 16;
+
 /// Derives all tensors of `parts` or reports every fault; after a faulty layer the layers that read it are skipped.
 pub(super) fn check(parts: NetworkParts) -> Result<Network, Diagnostics> {
     let mut faults = Diagnostics::default();
@@ -138,13 +141,17 @@ fn output_shape(layer: &Layer, input: &Tensor) -> Checked<Shape> {
         ))
     };
     let windowed = |window: &Window, channels: u64| {
-        let too_large = [0, 1].into_iter().any(|axis| {
-            window.padding_before[axis].max(window.padding_after[axis]) >= window.span()[axis]
-        });
-        if window.kernel.contains(&0) || window.stride.contains(&0) || window.dilation.contains(&0) || too_large {
+        let sides = [window.kernel, window.stride, window.dilation].concat();
+        let illegal = sides.iter().any(|side| !(1..=MAX_WINDOW_SIDE).contains(side));
+        let padded_away = || {
+            [0, 1].into_iter().any(|axis| {
+                window.padding_before[axis].max(window.padding_after[axis]) >= window.span()[axis]
+            })
+        };
+        if illegal || padded_away() {
             return Err(wrong(
                 format!("kernel {:?}, stride {:?}, dilation {:?} or padding makes no sense", window.kernel, window.stride, window.dilation),
-                "every number is at least 1 and padding is smaller than the window",
+                "every number is 1 to 65536 and padding is smaller than the window",
             ));
         }
         window.positions(from).and_then(|[rows, columns]| Shape::new(rows, columns, channels)).ok_or_else(|| {
@@ -161,9 +168,10 @@ fn output_shape(layer: &Layer, input: &Tensor) -> Checked<Shape> {
                 .ok_or_else(|| wrong("no outputs".to_owned(), "give at least one output"))
         }
         Op::Conv2d { weights, window, .. } => {
-            let length = window.taps().checked_mul(from.channels).unwrap_or(u64::MAX);
+            let length = window.taps().saturating_mul(from.channels);
+            let shape = windowed(window, weights.outputs as u64)?;
             length_must_be(weights, length)?;
-            windowed(window, weights.outputs as u64)
+            Ok(shape)
         }
         Op::MaxPool { window } => windowed(window, from.channels),
         Op::Identity => Ok(from),

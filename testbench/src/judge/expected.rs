@@ -1,6 +1,6 @@
 //! What the words of an edge should be, from the golden trace.
 //!
-//! raw element = (integer - offset of its channel) / gain, which must divide exactly and fit the lane; raw elements travel
+//! raw element = (scale * integer - offset of its channel) / gain, which must divide exactly and fit the lane; raw elements travel
 //! in the edge's order and are packed with element 0 lowest, each word padded to whole bytes.
 
 use super::verdict::{ElementPlace, Mismatch};
@@ -48,8 +48,15 @@ impl EdgeStream {
         if !(1..=64).contains(&word.lane_bits) || word.lanes == 0 || edge.words_per_frame == 0 {
             return Err(format!("{} lanes of {} bits in {} words", word.lanes, word.lane_bits, edge.words_per_frame));
         }
-        if content.gain == 0 || ![1, shape.channels as usize].contains(&content.offset.len()) {
-            return Err(format!("gain {}, {} offsets for {} channels", content.gain, content.offset.len(), shape.channels));
+        let counts = [content.offset.len(), content.scale.len()];
+        if content.gain == 0 || counts.iter().any(|count| ![1, shape.channels as usize].contains(count)) {
+            return Err(format!(
+                "gain {}, {} offsets and {} scales for {} channels",
+                content.gain,
+                content.offset.len(),
+                content.scale.len(),
+                shape.channels
+            ));
         }
         let stream = EdgeStream { word, words_per_frame: edge.words_per_frame, content, source, shape };
         let elements = stream.elements().ok_or("its window does not fit its tensor")?;
@@ -102,7 +109,7 @@ impl EdgeStream {
             Some(index) => {
                 let integer = integers.get(index).copied().unwrap_or(0);
                 let channel = index as u64 % self.shape.channels;
-                let scaled = integer - self.offset(channel);
+                let scaled = integer * self.scale(channel) - self.offset(channel);
                 let raw = scaled / self.content.gain;
                 if scaled % self.content.gain != 0 || !self.fits(raw) {
                     impossible.get_or_insert_with(|| {
@@ -248,6 +255,12 @@ impl EdgeStream {
         let offsets = &self.content.offset;
         let at = if offsets.len() == 1 { 0 } else { channel as usize };
         offsets.get(at).copied().unwrap_or(0)
+    }
+
+    fn scale(&self, channel: u64) -> i64 {
+        let scales = &self.content.scale;
+        let at = if scales.len() == 1 { 0 } else { channel as usize };
+        scales.get(at).copied().unwrap_or(1)
     }
 
     fn padding_code(&self) -> i64 {

@@ -59,7 +59,7 @@ fn traces() -> Vec<Trace> {
 }
 
 fn content(tensor: EdgeTensor, order: EdgeOrder, gain: i64, offset: i64) -> EdgeContent {
-    EdgeContent { tensor, order, gain, offset: vec![offset] }
+    EdgeContent { tensor, order, gain, scale: vec![1], offset: vec![offset] }
 }
 
 fn windows(channel_groups: u64, padding_code: i64) -> EdgeOrder {

@@ -1,5 +1,6 @@
 //! A layer that only requantizes: its values are the sums.
 
+use super::rescale::Rescaling;
 use super::{Results, UnitChoice};
 use crate::design::Stage;
 use crate::lower::chain::number;
@@ -11,6 +12,16 @@ use crate::timing::{Matrix, Twin};
 use crate::verilog::{Expr, Item, Module};
 use network::format::Kind;
 use network::graph::{Encoding, Multiplier, RequantizeUnit};
+use network::manifest::EdgeContent;
+use network::requantization::per_channel;
+
+/// What a module of its own does with each word.
+pub(in crate::lower) enum ElementUnit {
+    /// The layer's requantization.
+    Requantize(UnitChoice),
+    /// A given multiply and add.
+    Rescale(Rescaling),
+}
 
 impl Lowering<'_> {
     pub(in crate::lower) fn requantize(
@@ -20,26 +31,42 @@ impl Lowering<'_> {
         unit: RequantizeUnit,
         multiplier: Multiplier,
     ) -> Result<(), Fault> {
+        let layer = &self.bound.network().layers()[index];
+        let name = self.names.layer(&layer.name);
+        self.chain.adapt(&name, &layer.name, lanes)?;
+        let content = self.output_content(index, 1, vec![0]);
+        self.element_stage(index, &name, content, ElementUnit::Requantize(UnitChoice { unit, multiplier }))
+    }
+
+    /// What the raw elements of the current stream mean as values, for each channel.
+    pub(in crate::lower) fn arriving_maps(&self, index: usize) -> Vec<RawMap> {
+        let network = self.bound.network();
+        let input = network.layer_input(&network.layers()[index]);
+        let map = |channel: usize| match input.encoding {
+            Encoding::Codes { format, .. } if format.kind() == Kind::Bipolar => RawMap { gain: 2, offset: format.value(0) },
+            Encoding::Codes { .. } => RawMap::IDENTITY,
+            Encoding::Sums { .. } => {
+                let offset = per_channel(&self.chain.content.offset, channel).unwrap_or(0);
+                RawMap { gain: self.chain.content.gain, offset }
+            }
+        };
+        (0..input.shape.channels as usize).map(map).collect()
+    }
+
+    /// A module that takes words of the current stream and sends each on with its channels converted.
+    pub(in crate::lower) fn element_stage(
+        &mut self,
+        index: usize,
+        name: &str,
+        content: EdgeContent,
+        unit: ElementUnit,
+    ) -> Result<(), Fault> {
         let network = self.bound.network();
         let layer = &network.layers()[index];
         let input = network.layer_input(layer);
-        let name = self.names.layer(&layer.name);
-        self.chain.adapt(&name, &layer.name, lanes)?;
         let arriving = self.chain.word;
-        let channels = input.shape.channels as usize;
-        let maps: Vec<RawMap> = (0..channels)
-            .map(|channel| match input.encoding {
-                Encoding::Codes { format, .. } if format.kind() == Kind::Bipolar => {
-                    RawMap { gain: 2, offset: format.value(0) }
-                }
-                Encoding::Codes { .. } => RawMap::IDENTITY,
-                Encoding::Sums { .. } => {
-                    let offsets = &self.chain.content.offset;
-                    let offset = network::requantization::per_channel(offsets, channel).unwrap_or(0);
-                    RawMap { gain: self.chain.content.gain, offset }
-                }
-            })
-            .collect();
+        let lanes = u64::from(arriving.lanes);
+        let maps = self.arriving_maps(index);
         let groups = input.shape.channels / lanes;
         let group_bits = address_bits(groups);
         let words_per_frame = input.shape.positions() * groups;
@@ -98,14 +125,16 @@ impl Lowering<'_> {
             valid: "sum_valid",
             last: "sum_last",
             step: "sum_step",
-            step_bits: group_bits,
             steps: groups,
             lanes: arriving.lanes,
             sum_bits: arriving.lane_bits,
             signed: arriving.signed,
             maps: &maps,
         };
-        let output = self.requantize_results(index, &name, &results, Some(UnitChoice { unit, multiplier }), &mut items)?;
+        let output = match unit {
+            ElementUnit::Requantize(choice) => self.requantize_results(index, name, &results, Some(choice), &mut items)?,
+            ElementUnit::Rescale(rescaling) => self.rescaled_results(&layer.name, name, &rescaling, &results, &mut items)?,
+        };
         let latency = 1 + output.latency_cycles;
         let depth = fifo_words(latency, 1);
         items.push(Item::Blank);
@@ -113,7 +142,7 @@ impl Lowering<'_> {
         self.uses(&["hwgen_credit_fifo"]);
         let module = format!("{}_{name}", self.names.top());
         let header = vec![
-            format!("Layer {}: requantization of {} lanes.", layer.name, lanes),
+            format!("Layer {}: multiply-add or thresholds on {lanes} lanes.", layer.name),
             format!("Streams: {groups} words a position on both sides. Timing: one word a cycle, pushed {latency} cycles after it is taken."),
         ];
         let printed = Module {
@@ -126,9 +155,8 @@ impl Lowering<'_> {
         }
         .print();
         self.add_modules(vec![printed]);
-        let content = self.output_content(index, 1, vec![0]);
         self.chain.push(Stage {
-            name,
+            name: name.to_owned(),
             module,
             parameters: Vec::new(),
             layer: layer.name.clone(),

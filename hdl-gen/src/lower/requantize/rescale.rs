@@ -1,28 +1,140 @@
-//! Requantization by multiply, add and shift, one unit for each lane.
+//! Requantization by multiply, add and shift: one unit for each lane, constants from one memory.
 
-use super::Results;
-use crate::datapath::DatapathError;
+use super::{Results, lane_sum};
+use crate::datapath::{Multiplier, Rescale, RescaleFactor, RescaleSpec, ShiftRounding};
+use crate::heap::Target;
+use crate::image::Image;
+use crate::lower::chain::{memory_style, number, string};
+use crate::lower::wiring::{delay, instance, lane, wire};
 use crate::lower::{Fault, Lowering};
-use crate::verilog::Item;
-use network::graph::Multiplier;
-use network::requantization::{Requantization, Shift};
+use crate::requantize::ChannelRescale;
+use crate::verilog::{Expr, Item};
+use network::Range;
+use network::graph::Memory;
+
+/// What the units compute: code = clamp((raw * multiplier + offset) >> shift).
+pub(in crate::lower) struct Rescaling {
+    /// Multiplier and offset of each channel, over raw sums.
+    pub constants: Vec<ChannelRescale>,
+    /// Range of (raw * multiplier + offset) over all channels.
+    pub values: Range,
+    pub shift: u32,
+    pub rounding: ShiftRounding,
+    /// Clamp.
+    pub codes: Range,
+    pub multiplier: Multiplier,
+    /// Bits of a lane of the result, at least those of the clamp's range.
+    pub code_bits: u32,
+}
 
 impl Lowering<'_> {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn rescale_lanes(
+    /// Adds the units and their constants behind the sums, into the net `code`; returns their latency in cycles.
+    pub(in crate::lower) fn rescale_lanes(
         &mut self,
-        _index: usize,
-        _name: &str,
-        _requantization: &Requantization,
-        _shift: &Shift,
-        _results: &Results<'_>,
-        _multiplier: Multiplier,
-        _items: &mut Vec<Item>,
+        layer: &str,
+        name: &str,
+        rescaling: &Rescaling,
+        results: &Results<'_>,
+        items: &mut Vec<Item>,
     ) -> Result<u32, Fault> {
-        Err(DatapathError::Unreduced.into())
+        let all_one = rescaling.constants.iter().all(|constant| constant.multiplier == 1);
+        let multipliers = extent(rescaling.constants.iter().map(|constant| constant.multiplier));
+        let offsets = extent(rescaling.constants.iter().map(|constant| constant.offset));
+        let multiplier_bits = if all_one { 0 } else { multipliers.bits() };
+        let offset_bits = Range::new(offsets.min(), offsets.max().max(0)).union(Range::new(-1, 0)).bits();
+        let unit = Rescale::new(RescaleSpec {
+            module_name: format!("{}_{name}_rescale", self.names.top()),
+            accumulator_bits: results.sum_bits,
+            accumulator_signed: results.signed,
+            factor: if all_one {
+                RescaleFactor::One
+            } else {
+                RescaleFactor::Port { bits: multiplier_bits, signed: multipliers.is_signed() }
+            },
+            offset_bits: Some(offset_bits),
+            value_range: (rescaling.values.min(), rescaling.values.max()),
+            shift: rescaling.shift,
+            rounding: rescaling.rounding,
+            code_range: (rescaling.codes.min(), rescaling.codes.max()),
+            multiplier: rescaling.multiplier,
+            target: Target::Lut6,
+        })?;
+        let lane_bits = multiplier_bits + offset_bits;
+        let path = format!("mem/{name}_rescale.mem");
+        self.memories.insert(path.clone(), image(layer, rescaling, results, multiplier_bits, offset_bits));
+        items.extend([
+            wire("constants", results.lanes * lane_bits),
+            wire("late_sum", results.lanes * results.sum_bits),
+            instance(
+                "hwgen_rom",
+                "constants",
+                vec![
+                    ("DATA_BITS", number(results.lanes * lane_bits)),
+                    ("DEPTH", number(results.steps)),
+                    ("IMAGE", string(&path)),
+                    ("STYLE", memory_style(Memory::Lut)),
+                ],
+                false,
+                vec![("address_i", Expr::name(results.step)), ("data_o", Expr::name("constants"))],
+            ),
+            delay("late_sum", results.lanes * results.sum_bits, 1, false, Expr::name(results.sums), "late_sum"),
+        ]);
+        let late = Results { sums: "late_sum", ..*results };
+        let constants_bits = results.lanes * lane_bits;
+        for index in 0..results.lanes {
+            let low = index * lane_bits;
+            let mut ports = vec![("accumulator_i", lane_sum(&late, index))];
+            if !all_one {
+                let high = low + multiplier_bits - 1;
+                ports.push(("multiplier_i", Expr::part("constants", constants_bits, high, low)));
+            }
+            let (from, to) = (low + multiplier_bits, low + lane_bits - 1);
+            ports.push(("offset_i", Expr::part("constants", constants_bits, to, from)));
+            let narrow = unit.code_bits();
+            if narrow == rescaling.code_bits {
+                ports.push(("code_o", lane("code", results.lanes, index, rescaling.code_bits)));
+            } else {
+                // The clamp leaves fewer bits than the format has.
+                let net = format!("narrow_code_{index}");
+                items.push(wire(&net, narrow));
+                ports.push(("code_o", Expr::name(net.as_str())));
+                let fill = if rescaling.codes.is_signed() {
+                    Expr::part(&net, narrow, narrow - 1, narrow - 1)
+                } else {
+                    Expr::zero(1)
+                };
+                let fill = Expr::Repeat(rescaling.code_bits - narrow, Box::new(fill));
+                items.push(Item::Assign(
+                    lane("code", results.lanes, index, rescaling.code_bits),
+                    Expr::concat(vec![fill, Expr::name(net.as_str())]),
+                ));
+            }
+            items.push(instance(&unit.spec().module_name, &format!("rescale_{index}"), Vec::new(), false, ports));
+        }
+        self.add_modules(unit.modules().to_vec());
+        self.uses(&["hwgen_rom", "hwgen_delay"]);
+        Ok(1 + unit.latency_cycles())
     }
+}
 
-    pub(in crate::lower) fn common_grid(&mut self, _index: usize, _name: &str) -> Result<(), Fault> {
-        Ok(())
+/// One word for each group of channels: for each lane its multiplier, then its offset above.
+fn image(layer: &str, rescaling: &Rescaling, results: &Results<'_>, multiplier_bits: u32, offset_bits: u32) -> String {
+    let lanes = results.lanes as usize;
+    let title = format!(
+        "layer {layer}, rescale constants: {} groups; a word holds {lanes} x (multiplier {multiplier_bits} bits, offset {offset_bits} bits above)",
+        results.steps
+    );
+    let lane_bits = multiplier_bits + offset_bits;
+    let mut image = Image::new(&title, lanes, lane_bits);
+    for channels in rescaling.constants.chunks(lanes) {
+        image.push_wide(channels.iter().map(|constant| {
+            let mask = (1i128 << multiplier_bits) - 1;
+            (i128::from(constant.offset) << multiplier_bits) | (i128::from(constant.multiplier) & mask)
+        }));
     }
+    image.into_text()
+}
+
+fn extent(values: impl Iterator<Item = i64>) -> Range {
+    values.map(|value| Range::new(value, value)).reduce(Range::union).unwrap_or(Range::new(0, 0))
 }
