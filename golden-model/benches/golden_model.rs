@@ -125,7 +125,9 @@ fn images(criterion: &mut Criterion) {
 
 fn xnor(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("xnor");
-    for (m, k, length, outputs) in [(1, 1, 4096, 64), (2, 2, 72, 16), (2, 2, 1152, 64), (3, 3, 576, 64), (8, 8, 576, 64)] {
+    for (m, k, length, outputs) in
+        [(1, 1, 4096, 64), (2, 2, 72, 16), (2, 2, 1152, 64), (3, 3, 576, 64), (8, 8, 576, 64)]
+    {
         let random = &mut Random(2);
         let activations = random.codes(Range::new(0, (1 << m) - 1), length);
         let rows: Vec<Vec<i32>> = (0..outputs).map(|_| random.codes(Range::new(0, (1 << k) - 1), length)).collect();

@@ -2,13 +2,13 @@
 //!
 //! Slow on purpose. It shares no code with the kernels, computes in 128 bits and is the reference in their tests.
 
-use crate::trace::{EvaluateError, LayerTrace, MAX_TENSOR_ELEMENTS, Trace};
+use crate::trace::{EvaluateError, LayerTrace, MAX_ELEMENTS, Trace};
+use network::Network;
 use network::format::{Format, Kind};
 use network::graph::{Encoding, Tensor};
 use network::op::{Op, Weights};
 use network::requantization::{Form, Requantization, per_channel};
 use network::shape::{Shape, Window};
-use network::Network;
 
 /// Evaluates one frame of codes in hardware order.
 pub fn evaluate(network: &Network, input: &[i32]) -> Result<Trace, EvaluateError> {
@@ -25,7 +25,7 @@ pub fn evaluate(network: &Network, input: &[i32]) -> Result<Trace, EvaluateError
     let mut trace = Trace { input: input.iter().map(|&code| i64::from(code)).collect(), layers: Vec::new() };
     for (index, layer) in network.layers().iter().enumerate() {
         let shape = network.layer_output(index).shape;
-        if shape.elements() > MAX_TENSOR_ELEMENTS {
+        if shape.elements() > MAX_ELEMENTS {
             return Err(EvaluateError::TooLarge { layer: layer.name.clone(), elements: shape.elements() });
         }
         let from = network.layer_input(layer);
@@ -49,10 +49,9 @@ pub fn evaluate(network: &Network, input: &[i32]) -> Result<Trace, EvaluateError
 /// The value that an integer of a tensor means; of bipolar codes the sum of 2^(m-1) c_m over planes c_m in {-1,+1}.
 pub fn value(encoding: Encoding, integer: i64) -> i128 {
     match encoding {
-        Encoding::Codes { format, .. } if format.kind() == Kind::Bipolar => planes(format, integer)
-            .enumerate()
-            .map(|(plane, sign)| (1i128 << plane) * i128::from(sign))
-            .sum(),
+        Encoding::Codes { format, .. } if format.kind() == Kind::Bipolar => {
+            planes(format, integer).enumerate().map(|(plane, sign)| (1i128 << plane) * i128::from(sign)).sum()
+        }
         Encoding::Codes { .. } | Encoding::Sums { .. } => i128::from(integer),
     }
 }

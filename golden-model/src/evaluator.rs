@@ -3,7 +3,7 @@
 use crate::explain::Flip;
 use crate::kernel::Instructions;
 use crate::layer::{Integers, PreparedLayer, Space};
-use crate::trace::{EvaluateError, LayerTrace, MAX_TENSOR_ELEMENTS, Trace};
+use crate::trace::{EvaluateError, LayerTrace, MAX_ELEMENTS, Trace};
 use network::Network;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -44,13 +44,10 @@ impl Evaluator {
 
     /// The same for stated instructions; the integers never depend on them.
     pub fn with_instructions(network: &Network, instructions: Instructions) -> Self {
-        let input = network.tensors().first().map_or(0, |input| input.shape.elements());
-        let layers = if input > MAX_TENSOR_ELEMENTS {
-            Err(EvaluateError::TooLarge { layer: "input".to_owned(), elements: input })
-        } else {
+        let layers = check_memory(network).and_then(|()| {
             let layers = network.layers().iter().enumerate();
             layers.map(|(index, layer)| PreparedLayer::new(network, index, layer, instructions)).collect()
-        };
+        });
         Evaluator { network: network.clone(), instructions, layers, identity: Arc::new(()) }
     }
 
@@ -170,15 +167,27 @@ impl Evaluator {
     }
 }
 
+fn check_memory(network: &Network) -> Result<(), EvaluateError> {
+    let mut elements = 0u64;
+    for (index, tensor) in network.tensors().iter().enumerate() {
+        elements = elements.saturating_add(tensor.shape.elements());
+        if elements > MAX_ELEMENTS {
+            let layer = index.checked_sub(1).and_then(|index| network.layers().get(index));
+            let layer = layer.map_or("input".to_owned(), |layer| layer.name.clone());
+            return Err(EvaluateError::TooLarge { layer, elements });
+        }
+    }
+    Ok(())
+}
+
 impl Scratch {
     fn prepare(&mut self, evaluator: &Evaluator, layers: &[PreparedLayer]) {
         if self.identity.as_ref().is_some_and(|identity| Arc::ptr_eq(identity, &evaluator.identity)) {
             return;
         }
         let tensors = evaluator.network.tensors().iter();
-        self.tensors = tensors
-            .map(|tensor| Integers::new(tensor.encoding.integers(), tensor.shape.elements() as usize))
-            .collect();
+        self.tensors =
+            tensors.map(|tensor| Integers::new(tensor.encoding.integers(), tensor.shape.elements() as usize)).collect();
         self.spaces = layers.iter().map(PreparedLayer::space).collect();
         self.identity = Some(evaluator.identity.clone());
     }

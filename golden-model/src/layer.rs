@@ -5,7 +5,7 @@ use crate::kernel::Instructions;
 use crate::max_pool::MaxPool;
 use crate::product::{Product, Staging};
 use crate::requantize::Requantizer;
-use crate::trace::{EvaluateError, MAX_TENSOR_ELEMENTS};
+use crate::trace::EvaluateError;
 use network::graph::{Encoding, Layer};
 use network::op::Op;
 use network::{Network, Range};
@@ -80,9 +80,6 @@ impl PreparedLayer {
     ) -> Result<Self, EvaluateError> {
         let (input, output) = (network.layer_input(layer), network.layer_output(index));
         let too_large = |elements| EvaluateError::TooLarge { layer: layer.name.clone(), elements };
-        if output.shape.elements() > MAX_TENSOR_ELEMENTS {
-            return Err(too_large(output.shape.elements()));
-        }
         let channels = output.shape.channels as usize;
         let sums = network.sums(index).map_or(Range::new(0, 0), |sums| sums.all);
         let requantizer = layer.requantization.as_ref().map(|r| Requantizer::new(r, channels, sums));

@@ -3,9 +3,9 @@
 
 mod geometry;
 
+use crate::kernel::instructions::{Level, for_each_instruction_set};
 use crate::kernel::packed::{Narrow, Packed, SLACK};
 use crate::kernel::xnor::{PackedPlanes, PlaneImage, WindowPlanes};
-use crate::kernel::instructions::{Level, for_each_instruction_set};
 use crate::kernel::{Instructions, wide};
 use crate::layer::{Integers, fits_32_bits};
 use crate::requantize::Requantizer;
@@ -46,7 +46,7 @@ pub(crate) enum Staging {
     Bytes(Vec<u8>),
     Words(Vec<i16>),
     Wide { image: Vec<i32>, sums: Vec<i64> },
-    Planes { image: PlaneImage, window: Vec<u64>, valid: Vec<u64>, sums: Vec<i64>, row: Vec<i64> },
+    Planes { image: PlaneImage, window: Vec<u64>, valid: Vec<u64>, all: Vec<u64>, row: Vec<i64> },
 }
 
 impl Product {
@@ -82,17 +82,18 @@ impl Product {
         match &self.kernel {
             Kernel::Bytes(_, linear) => Staging::Bytes(vec![linear.padding as u8; elements + SLACK]),
             Kernel::Words(_, linear) => Staging::Words(vec![linear.padding as i16; elements + SLACK]),
-            Kernel::Wide(_, linear) => Staging::Wide { image: vec![linear.padding; elements + SLACK], sums: Vec::new() },
+            Kernel::Wide(_, linear) => {
+                Staging::Wide { image: vec![linear.padding; elements + SLACK], sums: Vec::new() }
+            }
             Kernel::Planes { weights, planes, .. } => {
                 let mut image = PlaneImage::new(elements, *planes);
                 for run in self.geometry.runs() {
                     image.mark_valid(run.to, run.count);
                 }
                 let words = weights.words();
-                let mut valid = vec![0; words];
-                image.window_valid(0, self.geometry.segments(), &mut valid);
                 let window = vec![0; words * *planes as usize];
-                Staging::Planes { image, window, valid, sums: vec![0; self.outputs], row: Vec::new() }
+                let row = vec![0; self.geometry.columns() * self.outputs];
+                Staging::Planes { image, window, valid: vec![0; words], all: weights.all_valid(), row }
             }
         }
     }
@@ -108,9 +109,9 @@ impl Product {
     ) {
         self.stage(instructions, input, staging);
         let columns = self.geometry.columns();
-        for row in 0..self.geometry.rows() {
-            let elements = row * columns * self.outputs..(row + 1) * columns * self.outputs;
-            let positions = self.geometry.positions(row);
+        for output_row in 0..self.geometry.rows() {
+            let elements = output_row * columns * self.outputs..(output_row + 1) * columns * self.outputs;
+            let positions = self.geometry.positions(output_row);
             match (&self.kernel, &mut *staging, &mut *output) {
                 (Kernel::Bytes(packed, _), Staging::Bytes(image), Integers::Narrow(output)) => {
                     let sums = &mut output[elements];
@@ -130,20 +131,21 @@ impl Product {
                 }
                 (
                     Kernel::Planes { weights, half_range, .. },
-                    Staging::Planes { image, window, valid, sums, row },
+                    Staging::Planes { image, window, valid, all, row },
                     output,
                 ) => {
                     let segments = self.geometry.segments();
-                    row.clear();
-                    for position in 0..positions.count {
+                    for (position, sums) in row.chunks_exact_mut(self.outputs).enumerate() {
                         let base = positions.base + position * positions.step;
                         image.window(base, segments, window);
-                        if self.geometry.is_padded() {
+                        let valid = if self.geometry.is_inside(output_row, position) {
+                            &*all
+                        } else {
                             image.window_valid(base, segments, valid);
-                        }
+                            &*valid
+                        };
                         let window = WindowPlanes { planes: window, valid, half_range: *half_range };
                         weights.sums(instructions, window, sums);
-                        row.extend_from_slice(sums);
                     }
                     self.finish_wide(instructions, row, output, elements.start, &mut keep);
                 }

@@ -44,7 +44,8 @@ impl Requantizer {
     pub(crate) fn new(requantization: &Requantization, channels: usize, sums: Range) -> Self {
         let tile = channels * TILE.div_ceil(channels);
         let narrow = |value: i64| i32::try_from(value).ok();
-        let fits = narrow(sums.min()).is_some_and(|v| v > i32::MIN + 1) && narrow(sums.max()).is_some_and(|v| v < i32::MAX);
+        let fits =
+            narrow(sums.min()).is_some_and(|v| v > i32::MIN + 1) && narrow(sums.max()).is_some_and(|v| v < i32::MAX);
         let fast = if !fits {
             Fast::None
         } else {
@@ -206,7 +207,8 @@ impl Search {
         let buckets = span >> bucket_bits;
         // A falling channel is searched with the comparison turned: thresholds below the sum are not reached.
         let below = |sum: i64| thresholds.partition_point(|&t| if falling { t < sum } else { t <= sum }) as u32;
-        let mut reached: Vec<u32> = (0..=buckets).map(|bucket| below(sums.min() + ((bucket << bucket_bits) as i64))).collect();
+        let mut reached: Vec<u32> =
+            (0..=buckets).map(|bucket| below(sums.min() + ((bucket << bucket_bits) as i64))).collect();
         reached.push(below(sums.max()));
         Search { thresholds: thresholds.to_vec(), falling, least: sums.min(), bucket_bits, reached }
     }

@@ -35,8 +35,8 @@ impl Trace {
     }
 }
 
-/// Most elements of one tensor (or of its padded copy) that the golden model evaluates.
-pub const MAX_TENSOR_ELEMENTS: u64 = 1 << 28;
+/// Most elements of all tensors together, and of one padded copy: a bound on memory, some gigabytes for a trace.
+pub const MAX_ELEMENTS: u64 = 1 << 27;
 
 /// Why a frame was not evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,12 +59,12 @@ pub enum EvaluateError {
         /// Legal codes.
         range: Range,
     },
-    /// A tensor that would need too much memory.
-    #[error("layer `{layer}` needs a tensor of {elements} elements; at most {MAX_TENSOR_ELEMENTS} are evaluated")]
+    /// Tensors that would need too much memory.
+    #[error("up to layer `{layer}` tensors have {elements} elements; at most {MAX_ELEMENTS} are evaluated")]
     TooLarge {
         /// Name of the layer, or `input`.
         layer: String,
-        /// Elements, padding included.
+        /// Elements of all tensors up to here, or of this layer's padded input.
         elements: u64,
     },
     /// A flip that names no element, or a code that the layer cannot send.

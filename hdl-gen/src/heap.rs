@@ -16,6 +16,7 @@ mod finish;
 mod group;
 mod netlist;
 mod product_counter;
+mod used_bits;
 
 pub use carry_adder::carry_adder;
 pub use compress::{make_nets, stage};
@@ -114,7 +115,13 @@ pub struct Heap {
 impl Heap {
     /// An empty heap of `width` columns.
     pub fn new(width: u32, target: Target) -> Self {
-        Heap { direct: vec![Vec::new(); width as usize], small: vec![Vec::new(); width as usize], rows: Vec::new(), target, threshold: target.threshold() }
+        Heap {
+            direct: vec![Vec::new(); width as usize],
+            small: vec![Vec::new(); width as usize],
+            rows: Vec::new(),
+            target,
+            threshold: target.threshold(),
+        }
     }
 
     /// The same heap with another least number of bits that a carry chain removes per LUT, in percent.

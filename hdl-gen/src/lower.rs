@@ -17,6 +17,7 @@ use crate::bind::{Bound, BoundLayer};
 use crate::datapath::DatapathError;
 use crate::design::{Design, port};
 use crate::library;
+use crate::threshold::ThresholdError;
 use crate::timing::TimingError;
 use crate::verilog::ModuleText;
 use chain::Chain;
@@ -36,6 +37,14 @@ pub enum LowerError {
         layer: String,
         /// What is out of range.
         source: TimingError,
+    },
+    /// Thresholds do not fit their unit.
+    #[error("layer {layer}: {source}")]
+    Threshold {
+        /// The layer.
+        layer: String,
+        /// What does not fit.
+        source: ThresholdError,
     },
     /// A datapath cannot be generated.
     #[error("layer {layer}: {source}")]
@@ -93,6 +102,13 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
 enum Fault {
     Timing(TimingError),
     Datapath(DatapathError),
+    Threshold(ThresholdError),
+}
+
+impl From<ThresholdError> for Fault {
+    fn from(fault: ThresholdError) -> Self {
+        Fault::Threshold(fault)
+    }
 }
 
 impl From<TimingError> for Fault {
@@ -113,6 +129,7 @@ impl Fault {
         match self {
             Fault::Timing(source) => LowerError::Timing { layer, source },
             Fault::Datapath(source) => LowerError::Datapath { layer, source },
+            Fault::Threshold(source) => LowerError::Threshold { layer, source },
         }
     }
 }

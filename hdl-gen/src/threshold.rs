@@ -121,10 +121,8 @@ impl ThresholdUnit {
             falling: channels.iter().any(|channel| channel.falling),
             channels: Vec::new(),
         };
-        let channels: Vec<(bool, Vec<Option<u64>>)> = channels
-            .iter()
-            .map(|channel| (channel.falling, unit.ordered(channel, least, most)))
-            .collect();
+        let channels: Vec<(bool, Vec<Option<u64>>)> =
+            channels.iter().map(|channel| (channel.falling, unit.ordered(channel, least, most))).collect();
         // All ones stand for "never": they need a bit of their own where an
         // accumulator can be all ones too.
         let ones = (1u64 << accumulator_bits) - 1;

@@ -13,6 +13,7 @@
 
 mod credit;
 mod graph;
+mod line_window;
 mod matrix;
 mod pool;
 mod simulate;
@@ -21,6 +22,7 @@ mod stream;
 mod window;
 
 pub use graph::{Graph, GraphBuilder, GraphError, ModuleId};
+pub use line_window::LineWindow;
 pub use matrix::Matrix;
 pub use pool::{MaxPool, Reduction};
 pub use simulate::{Report, Run, RunError, Wait, WaitReason};
@@ -43,6 +45,8 @@ pub enum Twin {
     Matrix(Matrix),
     /// `hwgen_sliding_window`.
     SlidingWindow(SlidingWindow),
+    /// `hwgen_line_window`.
+    LineWindow(LineWindow),
     /// `hwgen_max_pool`.
     MaxPool(MaxPool),
     /// `hwgen_max_reduce`, `hwgen_argmax`.
@@ -63,6 +67,7 @@ impl Twin {
             | Twin::WidthAdapter(_)
             | Twin::Matrix(_)
             | Twin::SlidingWindow(_)
+            | Twin::LineWindow(_)
             | Twin::MaxPool(_)
             | Twin::Reduction(_) => 1,
         }
@@ -77,6 +82,7 @@ impl Twin {
             Twin::Fork(twin) => twin.valid(),
             Twin::Matrix(twin) => u32::from(twin.valid()),
             Twin::SlidingWindow(twin) => u32::from(twin.valid()),
+            Twin::LineWindow(twin) => u32::from(twin.valid()),
             Twin::MaxPool(twin) => u32::from(twin.valid()),
             Twin::Reduction(twin) => u32::from(twin.valid()),
         }
@@ -92,6 +98,7 @@ impl Twin {
             Twin::Fork(twin) => u32::from(twin.ready()),
             Twin::Matrix(twin) => u32::from(twin.ready()),
             Twin::SlidingWindow(twin) => u32::from(twin.ready()),
+            Twin::LineWindow(twin) => u32::from(twin.ready()),
             Twin::MaxPool(twin) => u32::from(twin.ready()),
             Twin::Reduction(twin) => u32::from(twin.ready()),
         }
@@ -108,6 +115,7 @@ impl Twin {
             Twin::Fork(twin) => twin.step(took, m_moved),
             Twin::Matrix(twin) => twin.step(took, gave),
             Twin::SlidingWindow(twin) => twin.step(s_valid & 1 != 0, took, gave),
+            Twin::LineWindow(twin) => twin.step(s_valid & 1 != 0, took, gave),
             Twin::MaxPool(twin) => twin.step(took, gave),
             Twin::Reduction(twin) => twin.step(took, gave),
         }
@@ -122,6 +130,7 @@ impl Twin {
             Twin::Fork(twin) => twin.occupancy(),
             Twin::Matrix(twin) => twin.occupancy(),
             Twin::SlidingWindow(twin) => twin.occupancy(),
+            Twin::LineWindow(twin) => twin.occupancy(),
             Twin::MaxPool(twin) => twin.occupancy(),
             Twin::Reduction(twin) => twin.occupancy(),
         }
@@ -132,11 +141,8 @@ impl Twin {
         match self {
             Twin::Matrix(twin) => twin.quiet_cycles(),
             Twin::SlidingWindow(twin) => twin.quiet_cycles(),
-            Twin::Fifo(_)
-            | Twin::WidthAdapter(_)
-            | Twin::Fork(_)
-            | Twin::MaxPool(_)
-            | Twin::Reduction(_) => 16,
+            Twin::LineWindow(twin) => twin.quiet_cycles(),
+            Twin::Fifo(_) | Twin::WidthAdapter(_) | Twin::Fork(_) | Twin::MaxPool(_) | Twin::Reduction(_) => 16,
         }
     }
 }

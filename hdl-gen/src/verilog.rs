@@ -10,7 +10,9 @@ mod item;
 mod print;
 
 pub use expr::{BinaryOp, Expr, UnaryOp};
-pub use item::{Arm, Connection, Direction, Function, Instance, Item, Module, NetKind, Parameter, Port, Statement, Width};
+pub use item::{
+    Arm, Connection, Direction, Function, Instance, Item, Module, NetKind, Parameter, Port, Statement, Width,
+};
 
 /// The text of one Verilog module, to be written as `NAME.v`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

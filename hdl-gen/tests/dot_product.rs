@@ -1,6 +1,8 @@
 //! Generated dot products run in Icarus Verilog and must equal the sum of products by its definition, at the stated
 //! latency: all formats at few lanes, extremes of every operand, gaps, back-to-back dot products, initial values.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod bench;
 
 use bench::{Bench, Random};
@@ -125,7 +127,11 @@ fn add(bench: &mut Bench, index: usize, case: &Case, random: &mut Random) {
                     _ => code(case.activation, random),
                 })
                 .collect();
-            sum += weights.iter().zip(&activations).map(|(&w, &x)| value(case.weight, w) * value(case.activation, x)).sum::<i64>();
+            sum += weights
+                .iter()
+                .zip(&activations)
+                .map(|(&w, &x)| value(case.weight, w) * value(case.activation, x))
+                .sum::<i64>();
             let last = u64::from(step + 1 == case.steps);
             cycles.push(drive(&ports, case, Some((&activations, weights)), random, (1, last)));
         }
@@ -154,7 +160,10 @@ fn add(bench: &mut Bench, index: usize, case: &Case, random: &mut Random) {
             let (low, high) = product.output_range();
             assert!((low..=high).contains(&raw), "{label}: {raw} outside {low}..={high}");
             let low = if result_signed { -(1_i64 << (result_bits - 1)) } else { 0 };
-            assert!((low..low + (1_i64 << result_bits)).contains(&raw), "{label}: {raw} does not fit {result_bits} bits");
+            assert!(
+                (low..low + (1_i64 << result_bits)).contains(&raw),
+                "{label}: {raw} does not fit {result_bits} bits"
+            );
             (cycle + latency, raw as u64 & ((1 << result_bits) - 1))
         })
         .collect();
@@ -187,7 +196,11 @@ fn drive(
 
 fn cases(random: &mut Random) -> Vec<Case> {
     let mut list = Vec::new();
-    let formats: Vec<Operand> = [1, 2, 3, 4, 5, 8, 16].into_iter().flat_map(|bits| [unsigned(bits), signed(bits)]).chain([1, 2, 3, 8].map(bipolar)).collect();
+    let formats: Vec<Operand> = [1, 2, 3, 4, 5, 8, 16]
+        .into_iter()
+        .flat_map(|bits| [unsigned(bits), signed(bits)])
+        .chain([1, 2, 3, 8].map(bipolar))
+        .collect();
     for &activation in &formats {
         for &weight in &formats {
             let lanes = 1 + random.below(4) as u32;
@@ -197,7 +210,14 @@ fn cases(random: &mut Random) -> Vec<Case> {
         }
     }
     for lanes in [1, 2, 3, 5, 9, 16, 27, 64, 128, 200] {
-        for (activation, weight) in [(bipolar(1), bipolar(1)), (unsigned(2), signed(2)), (unsigned(4), signed(4)), (signed(8), signed(8)), (bipolar(2), bipolar(2)), (unsigned(8), bipolar(1))] {
+        for (activation, weight) in [
+            (bipolar(1), bipolar(1)),
+            (unsigned(2), signed(2)),
+            (unsigned(4), signed(4)),
+            (signed(8), signed(8)),
+            (bipolar(2), bipolar(2)),
+            (unsigned(8), bipolar(1)),
+        ] {
             if lanes * activation.bits() * weight.bits() > 1100 {
                 continue;
             }
@@ -208,17 +228,36 @@ fn cases(random: &mut Random) -> Vec<Case> {
     }
     for target in [Target::Lut4, Target::StandardCells] {
         for lanes in [1, 6, 40] {
-            for (activation, weight) in [(bipolar(1), bipolar(1)), (unsigned(3), signed(3)), (signed(5), unsigned(4)), (bipolar(2), bipolar(3))] {
+            for (activation, weight) in
+                [(bipolar(1), bipolar(1)), (unsigned(3), signed(3)), (signed(5), unsigned(4)), (bipolar(2), bipolar(3))]
+            {
                 for steps in [1, 2] {
-                    list.push(Case { target, ..case(lanes, activation, weight, steps, [None, Some(6)][random.below(2) as usize]) });
+                    list.push(Case {
+                        target,
+                        ..case(lanes, activation, weight, steps, [None, Some(6)][random.below(2) as usize])
+                    });
                 }
             }
         }
     }
     for lanes in [1, 3, 8] {
-        for (activation, weight) in [(unsigned(8), signed(8)), (unsigned(4), signed(4)), (bipolar(2), bipolar(3)), (signed(12), unsigned(5)), (unsigned(1), signed(1)), (unsigned(16), unsigned(16))] {
+        for (activation, weight) in [
+            (unsigned(8), signed(8)),
+            (unsigned(4), signed(4)),
+            (bipolar(2), bipolar(3)),
+            (signed(12), unsigned(5)),
+            (unsigned(1), signed(1)),
+            (unsigned(16), unsigned(16)),
+            (signed(1), signed(1)),
+            (unsigned(5), unsigned(5)),
+            (signed(6), signed(6)),
+            (signed(4), signed(7)),
+        ] {
             for steps in [1, 3] {
-                list.push(Case { multiplier: Multiplier::Dsp, ..case(lanes, activation, weight, steps, [None, Some(7)][random.below(2) as usize]) });
+                list.push(Case {
+                    multiplier: Multiplier::Dsp,
+                    ..case(lanes, activation, weight, steps, [None, Some(7)][random.below(2) as usize])
+                });
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Generated rescalers run in Icarus Verilog and must equal the exact integer rule at the stated latency.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod bench;
 
 use bench::{Bench, Random};
@@ -34,7 +36,14 @@ fn expected(value: i64, shift: u32, rounding: ShiftRounding, (low, high): (i64, 
     (quotient + i64::from(up)).clamp(low, high)
 }
 
-fn add(bench: &mut Bench, index: usize, accumulator: Wires, factor: Option<Wires>, spec: RescaleSpec, random: &mut Random) {
+fn add(
+    bench: &mut Bench,
+    index: usize,
+    accumulator: Wires,
+    factor: Option<Wires>,
+    spec: RescaleSpec,
+    random: &mut Random,
+) {
     let label = format!("{spec:?}");
     let rescale = Rescale::new(spec).unwrap();
     let spec = rescale.spec().clone();
@@ -52,9 +61,10 @@ fn add(bench: &mut Bench, index: usize, accumulator: Wires, factor: Option<Wires
         if cycle % 2 == 1 {
             x = x.clamp(-3, 3);
             m = m.clamp(-40, 40);
-            if spec.offset_bits.is_some() {
-                let (low, high) = range((spec.offset_bits.unwrap(), true));
-                let near = (number(spec.code_range, random) << spec.shift) + if spec.shift > 0 { 1 << (spec.shift - 1) } else { 0 };
+            if let Some(bits) = spec.offset_bits {
+                let (low, high) = range((bits, true));
+                let near = (number(spec.code_range, random) << spec.shift)
+                    + if spec.shift > 0 { 1 << (spec.shift - 1) } else { 0 };
                 b = (near - x * m).clamp(low, high);
             }
         }
@@ -82,7 +92,15 @@ fn rescalers_equal_the_rule() {
     let mut bench = Bench::new("rescale");
     let mut index = 0;
     let accumulators = [(1, false), (6, true), (9, false), (13, true), (21, true), (30, true)];
-    let factors = [None, Some((1, false)), Some((2, true)), Some((7, false)), Some((12, true)), Some((19, false)), Some((27, false))];
+    let factors = [
+        None,
+        Some((1, false)),
+        Some((2, true)),
+        Some((7, false)),
+        Some((12, true)),
+        Some((19, false)),
+        Some((27, false)),
+    ];
     let codes = [(0, 1), (0, 15), (-8, 7), (-127, 127), (0, 255), (3, 12), (-1, 1)];
     for accumulator in accumulators {
         for factor in factors {
@@ -97,15 +115,21 @@ fn rescalers_equal_the_rule() {
                     let product = (*corners.iter().min().unwrap(), *corners.iter().max().unwrap());
                     let product_bits = 64 - (product.1.max(-product.0) as u64).leading_zeros();
                     let shift = random.below(u64::from(product_bits) + 2) as u32;
-                    let offset_bits = if random.below(4) == 0 { None } else { Some(1 + random.below(u64::from(product_bits)) as u32) };
+                    let offset_bits = if random.below(4) == 0 {
+                        None
+                    } else {
+                        Some(1 + random.below(u64::from(product_bits)) as u32)
+                    };
                     let (offset_low, offset_high) = offset_bits.map_or((0, 0), |bits| range((bits, true)));
                     let code_range = codes[random.below(codes.len() as u64) as usize];
-                    let target = [Target::Lut6, Target::Lut6, Target::Lut4, Target::StandardCells][random.below(4) as usize];
+                    let target =
+                        [Target::Lut6, Target::Lut6, Target::Lut4, Target::StandardCells][random.below(4) as usize];
                     let spec = RescaleSpec {
                         module_name: format!("hwgen_rescale{index}"),
                         accumulator_bits: accumulator.0,
                         accumulator_signed: accumulator.1,
-                        factor: factor.map_or(RescaleFactor::One, |(bits, signed)| RescaleFactor::Port { bits, signed }),
+                        factor: factor
+                            .map_or(RescaleFactor::One, |(bits, signed)| RescaleFactor::Port { bits, signed }),
                         offset_bits,
                         value_range: (product.0 + offset_low, product.1 + offset_high),
                         shift,

@@ -1,6 +1,8 @@
 //! Loop control, weight ROM, delay and credit FIFO as one matrix layer: RTL
 //! against a matrix product and the twin.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot run has failed")]
+
 #[path = "rtl_bench/harness.rs"]
 mod harness;
 
@@ -34,13 +36,7 @@ fn device(case: &Case, weights: &[u64]) -> Device {
     }
     // The control's register, the accumulator's, the delay.
     let latency = 2 + case.delay as u32;
-    let twin = Matrix::new(
-        case.input_steps as u32,
-        case.output_steps as u32,
-        latency,
-        case.fifo_words as u32,
-    )
-    .unwrap();
+    let twin = Matrix::new(case.input_steps as u32, case.output_steps as u32, latency, case.fifo_words as u32).unwrap();
     Device {
         name: format!(
             "matrix SF {} NF {} delay {} fifo {} {}",

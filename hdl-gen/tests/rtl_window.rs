@@ -1,10 +1,12 @@
-//! Sliding window: RTL against the definition of a window and the twin.
+//! Sliding window, serial and parallel: RTL against the definition of a window and the twin.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot run has failed")]
 
 #[path = "rtl_bench/harness.rs"]
 mod harness;
 
 use harness::{Device, Random, check, pack};
-use hdl_gen::timing::{Graph, SlidingWindow, Twin, WindowShape};
+use hdl_gen::timing::{Graph, LineWindow, SlidingWindow, Twin, WindowShape};
 
 struct Case {
     lane_bits: usize,
@@ -74,8 +76,7 @@ fn device(index: usize, case: &Case) -> Device {
     let mut random = Random::new(index as u64);
     let pad_code = random.next() & ((1 << case.lane_bits) - 1);
     let frame_words = s.input_words_per_frame() as usize;
-    let words: Vec<Vec<u64>> =
-        (0..frames * frame_words).map(|_| random.lanes(case.lanes, case.lane_bits)).collect();
+    let words: Vec<Vec<u64>> = (0..frames * frame_words).map(|_| random.lanes(case.lanes, case.lane_bits)).collect();
     let expected: Vec<Vec<u64>> =
         words.chunks(frame_words).flat_map(|frame| definition(case, frame, pad_code)).collect();
     assert_eq!(expected.len() as u64, frames as u64 * s.output_words_per_frame());
@@ -123,6 +124,71 @@ fn device(index: usize, case: &Case) -> Device {
     }
 }
 
+/// The parallel window of a shape with one word a pixel.
+fn parallel(index: usize, shape: WindowShape) -> Device {
+    let case = Case {
+        lane_bits: 1 + index % 8,
+        lanes: 1 + index % 2,
+        shape,
+        channel_outer: false,
+        buffer_words: 0,
+        memory: "",
+    };
+    let frames = 3;
+    let s = &case.shape;
+    let mut random = Random::new(9000 + index as u64);
+    let pad_code = random.next() & ((1 << case.lane_bits) - 1);
+    let frame_words = s.input_words_per_frame() as usize;
+    let words: Vec<Vec<u64>> = (0..frames * frame_words).map(|_| random.lanes(case.lanes, case.lane_bits)).collect();
+    let taps = (s.kernel_rows * s.kernel_columns) as usize;
+    let expected: Vec<_> = words
+        .chunks(frame_words)
+        .flat_map(|frame| definition(&case, frame, pad_code))
+        .collect::<Vec<_>>()
+        .chunks(taps)
+        .map(|window| pack(&window.concat(), case.lane_bits))
+        .collect();
+    let in_bits = case.lane_bits * case.lanes;
+    Device {
+        name: format!("line window {index}: {s:?}"),
+        module: "hwgen_line_window",
+        parameters: [
+            ("LANE_BITS", case.lane_bits as u64),
+            ("LANES", case.lanes as u64),
+            ("ROWS", s.rows.into()),
+            ("COLUMNS", s.columns.into()),
+            ("PAD_TOP", s.pad_top.into()),
+            ("PAD_LEFT", s.pad_left.into()),
+            ("PAD_BOTTOM", s.pad_bottom.into()),
+            ("PAD_RIGHT", s.pad_right.into()),
+            ("PAD_CODE", pad_code),
+            ("KERNEL_ROWS", s.kernel_rows.into()),
+            ("KERNEL_COLUMNS", s.kernel_columns.into()),
+            ("STRIDE_ROWS", s.stride_rows.into()),
+            ("STRIDE_COLUMNS", s.stride_columns.into()),
+            ("DILATION_ROWS", s.dilation_rows.into()),
+            ("DILATION_COLUMNS", s.dilation_columns.into()),
+            ("OUT_ROWS", s.out_rows().into()),
+            ("OUT_COLUMNS", s.out_columns().into()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name, value.to_string()))
+        .chain([("MEMORY", format!("{:?}", ["distributed", "block", "auto"][index % 3]))])
+        .collect(),
+        in_bits,
+        out_bits: in_bits * taps,
+        frames,
+        input: words.iter().map(|lanes| pack(lanes, case.lane_bits)).collect(),
+        graph: Graph::chain(
+            vec![("dut".to_owned(), Twin::LineWindow(LineWindow::new(s).unwrap()))],
+            frame_words as u64,
+            (expected.len() / frames) as u64,
+        )
+        .unwrap(),
+        outputs: vec![expected],
+    }
+}
+
 #[test]
 fn window_equals_definition_and_twin() {
     let one = [1, 1];
@@ -156,11 +222,16 @@ fn window_equals_definition_and_twin() {
         shape([7, 7], [2, 2], one, [1, 12, 12], [3, 3, 3, 3]),
     ];
     let mut devices = Vec::new();
+    let mut parallels = Vec::new();
     for (number, shape) in shapes.into_iter().enumerate() {
+        // Wide windows apart: words of one build are all as wide as the widest.
+        if shape.kernel_rows * shape.kernel_columns <= 9 {
+            parallels.push(parallel(number, WindowShape { channel_words: 1, ..shape }));
+        }
         let least = shape.minimum_buffer_words().unwrap();
         let recommended = shape.recommended_buffer_words().unwrap();
         let sizes = [least, recommended, least + 1, recommended.next_power_of_two(), least + 7];
-        for (variant, channel_outer) in [(0, false), (1, true), (2 + number % 3, number % 2 == 0)] {
+        for (variant, channel_outer) in [(0, false), (1, true), (2 + number % 3, number.is_multiple_of(2))] {
             let index = devices.len();
             devices.push(device(
                 index,
@@ -175,5 +246,6 @@ fn window_equals_definition_and_twin() {
             ));
         }
     }
+    devices.extend(parallels);
     check("window", &devices, &[]);
 }

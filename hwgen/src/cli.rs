@@ -1,6 +1,7 @@
 //! What can be typed: commands, options, help with examples.
 
 use clap::{Args, Parser, Subcommand};
+use network::Format;
 use std::path::PathBuf;
 
 /// From a trained quantized network (QONNX) to readable Verilog that is proved equal to its integer golden model.
@@ -48,13 +49,25 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hwgen plan examples/mnist-cnn/mnist-cnn.qonnx.onnx -o plan.yaml
-  hwgen plan examples/mnist-cnn/mnist-cnn.qonnx.onnx -o plan.yaml --json")]
+  hwgen plan examples/mnist-mbn/mnist-mbn.qonnx.onnx -o mbn.yaml --name mbn --json")]
 pub struct PlanOptions {
     /// The model, a QONNX file.
     pub model: PathBuf,
     /// The plan to write; its arrays go beside it.
     #[arg(short, long, value_name = "PLAN")]
     pub output: PathBuf,
+    /// Name of the network and of its top module; else the model's file name.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Format of the input codes, for a model without a quantizer at its input.
+    #[arg(long, value_name = "FORMAT")]
+    pub input_format: Option<Format>,
+    /// Real step of one input code, for a model without a quantizer at its input.
+    #[arg(long, value_name = "S", value_parser = positive, default_value_t = 1.0, requires = "input_format")]
+    pub input_scale: f32,
+    /// Code of real zero, for a model without a quantizer at its input.
+    #[arg(long, value_name = "Z", default_value_t = 0, requires = "input_format", allow_negative_numbers = true)]
+    pub input_zero_point: i64,
 }
 
 /// Options of `check`.
@@ -169,6 +182,13 @@ fn finite(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
         _ => Err("not a finite number of at least 0".to_owned()),
+    }
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err("not a finite number above 0".to_owned()),
     }
 }
 

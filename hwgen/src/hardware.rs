@@ -2,19 +2,13 @@
 
 use crate::failure::{Outcome, cannot_evaluate};
 use crate::plan_file::LoadedPlan;
-use golden_model::Evaluator;
-use hdl_gen::{Artifact, BindOptions, Bound, Design, EmitOptions, LowerError, TestVector, bind, lower};
+use hdl_gen::{Artifact, BindOptions, Bound, Design, EmitOptions, LowerError, bind, lower};
 use network::manifest::{LayerRow, Timing};
-use network::random::Stream;
 use network::{Code, Diagnostic, Network, Place};
+use testbench::vectors::test_vectors;
 
 /// Clock that constraints ask for where the plan states none, in MHz.
 const DEFAULT_CLOCK_MHZ: f64 = 200.0;
-/// Frames that the emitted testbench sends.
-const TESTBENCH_FRAMES: usize = 3;
-/// Seed of the frames that the emitted testbench sends; a design's bytes depend on nothing but its plan.
-const TESTBENCH_SEED: u64 = 1;
-
 /// A network with its hardware.
 pub struct Hardware {
     /// Kinds and foldings.
@@ -43,31 +37,18 @@ impl Hardware {
 
     /// All files of the design.
     pub fn emit(&self, loaded: &LoadedPlan) -> Outcome<Artifact> {
-        let evaluator = Evaluator::new(&loaded.network);
-        let mut stream = Stream::for_layer(TESTBENCH_SEED, "input");
-        let mut vectors = Vec::with_capacity(TESTBENCH_FRAMES);
-        for _ in 0..TESTBENCH_FRAMES {
-            let frame = random_frame(&loaded.network, &mut stream);
-            let trace = evaluator.evaluate(&frame).map_err(|error| cannot_evaluate(&error))?;
-            vectors.push(TestVector { input: trace.input.clone(), output: trace.output().to_vec() });
-        }
+        let vectors = test_vectors(&loaded.network).map_err(|error| cannot_evaluate(&error))?;
         let clock_mhz = loaded.plan.target.clock_mhz.as_ref().map_or(DEFAULT_CLOCK_MHZ, |at| at.value);
         let options = EmitOptions { plan_sha256: loaded.sha256.clone(), clock_mhz, vectors };
         Ok(self.design.emit(&options).map_err(|error| internal(&error))?)
     }
 }
 
-/// One frame of codes in hardware order, each code of the input equally likely.
-pub fn random_frame(network: &Network, stream: &mut Stream) -> Vec<i32> {
-    let Some(input) = network.tensors().first() else { return Vec::new() };
-    let range = input.encoding.integers();
-    let count = (range.max() - range.min() + 1).unsigned_abs();
-    (0..input.shape.elements()).map(|_| (range.min() + (stream.next_word() % count) as i64) as i32).collect()
-}
-
 /// A layer that is too large to be emitted, at its place in the plan.
 fn cannot_lower(network: &Network, error: &LowerError) -> Diagnostic {
-    let (LowerError::Timing { layer: name, .. } | LowerError::Datapath { layer: name, .. }) = error;
+    let (LowerError::Timing { layer: name, .. }
+    | LowerError::Threshold { layer: name, .. }
+    | LowerError::Datapath { layer: name, .. }) = error;
     let layer = network.layers().iter().find(|layer| layer.name == *name);
     let place = layer.map_or_else(|| Place::layer(name), |layer| layer.place.clone());
     Diagnostic::new(Code::Hardware, place, error.to_string(), "fold the layer differently, or make it smaller")

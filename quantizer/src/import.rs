@@ -5,7 +5,7 @@ use crate::names::network_name;
 use crate::walk::{self, InputPlan};
 use crate::{model, onnx};
 use network::graph::NetworkParts;
-use network::{Diagnostics, Format};
+use network::{Diagnostics, Format, Network};
 
 /// What the user may say about a model that the model itself does not.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,7 +53,10 @@ pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> R
     })?;
     let model = Model::build(wire, file_name)?;
     let name = options.name.clone().unwrap_or_else(|| network_name(file_name));
-    walk_model(&model, file_name, &name, options)
+    let imported = walk_model(&model, file_name, &name, options)?;
+    // What is handed on is sure to build.
+    Network::build(imported.parts.clone()).map_err(|faults| faults.in_file(file_name))?;
+    Ok(imported)
 }
 
 /// Walks with a plain input first; a convolution or pool over the input says which rows and columns it has.

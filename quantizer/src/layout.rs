@@ -22,6 +22,9 @@ pub(crate) struct Layout {
     axes: Vec<Axis>,
 }
 
+/// Most channels that constants are resolved for.
+const MAX_CHANNELS: u64 = 1 << 22;
+
 fn axis(size: u64, stride: u64) -> Axis {
     if size == 1 { Vec::new() } else { vec![Digit { size, stride }] }
 }
@@ -136,7 +139,10 @@ impl Layout {
         }
         let refuse = || {
             Fault::shape(
-                format!("reshaping {:?} to {dims:?} cuts across axes that hardware holds in another order", self.dims()),
+                format!(
+                    "reshaping {:?} to {dims:?} cuts across axes that hardware holds in another order",
+                    self.dims()
+                ),
                 "reshape before the layers whose order it changes, or leave it out",
             )
         };
@@ -174,7 +180,12 @@ impl Layout {
     /// `channels` the index of the constant's element, or a single 0 for a scalar.
     ///
     /// `same` tells whether two elements of the constant are equal; a channel may meet several equal ones.
-    pub fn channel_indices(&self, dims: &[usize], channels: u64, same: impl Fn(usize, usize) -> bool) -> Checked<Vec<usize>> {
+    pub fn channel_indices(
+        &self,
+        dims: &[usize],
+        channels: u64,
+        same: impl Fn(usize, usize) -> bool,
+    ) -> Checked<Vec<usize>> {
         if dims.iter().all(|&dim| dim == 1) {
             return Ok(vec![0]);
         }
@@ -191,10 +202,12 @@ impl Layout {
         }
         let dims = &dims[extra..];
         let skipped = own.len() - dims.len();
+        if channels > MAX_CHANNELS {
+            return Err(refuse("so many channels cannot each have a constant"));
+        }
         // Offsets modulo the channels that the axes without a constant can add.
         let modulus = channels as usize;
-        let mut residues = vec![false; modulus];
-        residues[0] = true;
+        let mut residues = vec![0];
         let mut varied = Vec::new();
         for (index, digits) in self.axes.iter().enumerate() {
             let dim = if index < skipped { 1 } else { dims[index - skipped] };
@@ -206,15 +219,19 @@ impl Layout {
                 continue;
             }
             for digit in digits.iter().filter(|digit| digit.stride % channels != 0) {
-                let mut grown = vec![false; modulus];
+                let mut seen = vec![false; modulus];
+                let mut grown = Vec::new();
                 for step in 0..digit.size.min(channels) {
                     let shift = (step * (digit.stride % channels) % channels) as usize;
-                    (0..modulus).filter(|&r| residues[r]).for_each(|r| grown[(r + shift) % modulus] = true);
+                    for residue in residues.iter().map(|residue| (residue + shift) % modulus) {
+                        if !std::mem::replace(&mut seen[residue], true) {
+                            grown.push(residue);
+                        }
+                    }
                 }
                 residues = grown;
             }
         }
-        let residues: Vec<usize> = (0..modulus).filter(|&r| residues[r]).collect();
         let count: u64 = varied.iter().map(|digits| length(digits)).product();
         let mut found: Vec<Option<usize>> = vec![None; modulus];
         for element in 0..count {

@@ -49,7 +49,8 @@ pub(crate) struct Node {
 impl Model {
     /// Checks a decoded model; reports all faults.
     pub fn build(wire: onnx::Model, file: &str) -> Result<Model, Diagnostics> {
-        let syntax = |message: &str| Diagnostic::new(Code::ModelSyntax, Place::file(file), message, "export the model again");
+        let syntax =
+            |message: &str| Diagnostic::new(Code::ModelSyntax, Place::file(file), message, "export the model again");
         let Some(graph) = wire.graph else {
             return Err(syntax("the file holds no graph; it is no ONNX model").into());
         };
@@ -64,7 +65,10 @@ impl Model {
             let name = tensor.name.clone();
             match Array::decode(tensor) {
                 Ok(array) => drop(constants.insert(id, array)),
-                Err(fault) => faults.push(fault.at(file, &name)),
+                Err(fault) => {
+                    faults.push(fault.at(file, &name));
+                    constants.insert(id, Array::float(vec![0], vec![]));
+                }
             }
         }
         let nodes: Vec<Node> = graph.node.into_iter().map(|node| Node::new(node, &mut ids)).collect();
@@ -87,11 +91,12 @@ impl Model {
                 nodes
             }
             Err(fault) => {
-                faults.push(fault);
+                faults.extend(fault);
                 return Err(faults);
             }
         };
-        let made: std::collections::BTreeSet<ValueId> = nodes.iter().flat_map(|node| node.outputs.iter().copied()).collect();
+        let made: std::collections::BTreeSet<ValueId> =
+            nodes.iter().flat_map(|node| node.outputs.iter().copied()).collect();
         let declared: BTreeMap<ValueId, onnx::ValueInfo> =
             graph.input.into_iter().map(|input| (ids.get(&input.name), input)).collect();
         let mut inputs = Vec::new();
@@ -140,8 +145,16 @@ impl Node {
         let some = |name: &String, ids: &mut Ids| (!name.is_empty()).then(|| ids.get(name));
         let inputs = node.input.iter().map(|name| some(name, ids)).collect();
         // An unnamed output gets a tensor that nothing can read.
-        let outputs = node.output.iter().map(|name| if name.is_empty() { ids.fresh() } else { ids.get(name) }).collect();
-        Node { name, op: node.op_type, domain: node.domain, inputs, outputs, attributes: Attributes::new(node.attribute) }
+        let outputs =
+            node.output.iter().map(|name| if name.is_empty() { ids.fresh() } else { ids.get(name) }).collect();
+        Node {
+            name,
+            op: node.op_type,
+            domain: node.domain,
+            inputs,
+            outputs,
+            attributes: Attributes::new(node.attribute),
+        }
     }
 }
 
@@ -170,7 +183,7 @@ impl Ids {
 }
 
 /// The nodes that lead to `output`, in an order of computation, and how many others there were.
-fn order(nodes: Vec<Node>, names: &[String], output: ValueId, file: &str) -> Result<(Vec<Node>, usize), Diagnostic> {
+fn order(nodes: Vec<Node>, names: &[String], output: ValueId, file: &str) -> Result<(Vec<Node>, usize), Diagnostics> {
     let mut producer: Vec<Option<usize>> = vec![None; names.len()];
     for (index, node) in nodes.iter().enumerate() {
         for &id in &node.outputs {
@@ -180,7 +193,8 @@ fn order(nodes: Vec<Node>, names: &[String], output: ValueId, file: &str) -> Res
                     Place::file(file).in_layer(&node.name),
                     format!("`{}` is made by two nodes", names[id]),
                     "give every tensor its own name",
-                ));
+                )
+                .into());
             }
         }
     }
@@ -190,7 +204,8 @@ fn order(nodes: Vec<Node>, names: &[String], output: ValueId, file: &str) -> Res
             Place::file(file),
             format!("no node makes the output `{}`", names[output]),
             "export the model again",
-        ));
+        )
+        .into());
     };
     // Depth-first without recursion: a node is entered, its producers follow, then it is placed.
     #[derive(Clone, Copy, PartialEq)]
@@ -223,7 +238,8 @@ fn order(nodes: Vec<Node>, names: &[String], output: ValueId, file: &str) -> Res
                     Place::file(file).in_layer(&nodes[index].name),
                     format!("`{}` depends on its own output", nodes[index].name),
                     "a network that can be built has no cycles",
-                ));
+                )
+                .into());
             }
         }
     }

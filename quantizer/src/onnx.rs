@@ -19,21 +19,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Checked<Model> {
 /// `ModelProto`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Model {
-    #[prost(int64, tag = "1")]
-    pub ir_version: i64,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<Graph>,
-    #[prost(message, repeated, tag = "8")]
-    pub opset_import: Vec<OperatorSet>,
-}
-
-/// `OperatorSetIdProto`.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct OperatorSet {
-    #[prost(string, tag = "1")]
-    pub domain: String,
-    #[prost(int64, tag = "2")]
-    pub version: i64,
 }
 
 /// `GraphProto`.

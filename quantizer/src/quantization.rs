@@ -23,7 +23,15 @@ pub(crate) enum Quantizer {
     /// BipolarQuant, and Quant with one signed bit: +1 where x / scale + zero point >= 0, else -1.
     Bipolar { scale: Array, zero_point: Array },
     /// Trunc: the integers of a finer quantizer lose their low bits.
-    Trunc { scale: Array, zero_point: Array, shift: u32, bits: u32, clamp: Option<(i64, i64)>, output_scale: Array, rounding: Rounding },
+    Trunc {
+        scale: Array,
+        zero_point: Array,
+        shift: u32,
+        bits: u32,
+        clamp: Option<(i64, i64)>,
+        output_scale: Array,
+        rounding: Rounding,
+    },
     /// MultiThreshold: out_scale * (number of thresholds reached) + out_bias.
     Thresholds { rows: Array, scale: f32, bias: f32, data_type: String, channel_axis: usize },
 }
@@ -38,11 +46,16 @@ pub(crate) fn is_quantizer(node: &Node) -> bool {
 pub(crate) fn parse(node: &Node, parameters: &[Option<&Constant>]) -> Checked<Quantizer> {
     let parameter = |index: usize, what: &str| {
         parameters.get(index).copied().flatten().map(|constant| constant.array.clone()).ok_or_else(|| {
-            Fault::quantizer(format!("`{}` has no constant {what}", node.op), "quantizer parameters must be constants of the model")
+            Fault::quantizer(
+                format!("`{}` has no constant {what}", node.op),
+                "quantizer parameters must be constants of the model",
+            )
         })
     };
     match node.op.as_str() {
-        "Quant" | "IntQuant" => uniform(node, parameter(0, "scale")?, parameter(1, "zero point")?, &parameter(2, "bit width")?),
+        "Quant" | "IntQuant" => {
+            uniform(node, parameter(0, "scale")?, parameter(1, "zero point")?, &parameter(2, "bit width")?)
+        }
         "BipolarQuant" => {
             let scale = parameter(0, "scale")?;
             check_scales(&scale)?;
@@ -112,11 +125,20 @@ fn trunc(node: &Node, parameter: &dyn Fn(usize, &str) -> Checked<Array>) -> Chec
     finite(&zero_point, "zero point")?;
     let input_bits = bits(&parameter(2, "input bit width")?)?;
     let rounding = rounding(node, "FLOOR")?;
-    let widens = || Fault::quantizer("a Trunc that adds bits", "its output must have at most as many bits as its input");
+    let widens =
+        || Fault::quantizer("a Trunc that adds bits", "its output must have at most as many bits as its input");
     if node.inputs.len() <= 5 {
         let bits = bits(&parameter(3, "output bit width")?)?;
         let shift = input_bits.checked_sub(bits).ok_or_else(widens)?;
-        return Ok(Quantizer::Trunc { output_scale: scale.clone(), scale, zero_point, shift, bits, clamp: None, rounding });
+        return Ok(Quantizer::Trunc {
+            output_scale: scale.clone(),
+            scale,
+            zero_point,
+            shift,
+            bits,
+            clamp: None,
+            rounding,
+        });
     }
     let output_scale = parameter(3, "output scale")?;
     check_scales(&output_scale)?;
@@ -142,7 +164,10 @@ fn thresholds(node: &Node, rows: Array) -> Checked<Quantizer> {
         ));
     };
     if count == 0 || count > 0xffff || (0..rows.len()).any(|index| rows.f32(index).is_nan()) {
-        return Err(Fault::quantizer(format!("{count} thresholds a channel, or NaN among them"), "1 to 65535 numbers can be built"));
+        return Err(Fault::quantizer(
+            format!("{count} thresholds a channel, or NaN among them"),
+            "1 to 65535 numbers can be built",
+        ));
     }
     let (scale, bias) = (node.attributes.float("out_scale", 1.0)?, node.attributes.float("out_bias", 0.0)?);
     if scale == 0.0 {

@@ -16,7 +16,7 @@ mod hull;
 mod line;
 mod threshold;
 
-pub(crate) use choose::solve;
+pub(crate) use choose::{collapse, solve};
 
 use crate::exact::Piece;
 use crate::quantization::Stairs;
@@ -111,10 +111,14 @@ mod tests {
 
     #[track_caller]
     fn check(channels: &[Channel]) -> Solved {
-        let solved = solve(channels);
+        let solved = solve(channels).unwrap();
         for (index, channel) in channels.iter().enumerate() {
             for sum in channel.sums.min()..=channel.sums.max() {
-                assert_eq!(evaluated(&solved, index, sum), expected(channel, sum), "channel {index}, sum {sum}, {solved:?}");
+                assert_eq!(
+                    evaluated(&solved, index, sum),
+                    expected(channel, sum),
+                    "channel {index}, sum {sum}, {solved:?}"
+                );
             }
         }
         solved
@@ -130,10 +134,21 @@ mod tests {
 
     #[track_caller]
     fn check_form(gain: (i64, i64), offset: (i64, i64), rounding: Rounding, codes: (i64, i64), expected: &str) {
-        let rule = channel(fraction(gain.0, gain.1), fraction(offset.0, offset.1), steps(rounding, codes.0, codes.1), (-500, 500));
+        let rule = channel(
+            fraction(gain.0, gain.1),
+            fraction(offset.0, offset.1),
+            steps(rounding, codes.0, codes.1),
+            (-500, 500),
+        );
         let Solved { form, .. } = check(&[rule]);
         let got = match &form {
-            Form::Shift(shift) => format!("{:?} {:?} {}{}", shift.multipliers, shift.offsets, shift.shift, if shift.half_even { " even" } else { "" }),
+            Form::Shift(shift) => format!(
+                "{:?} {:?} {}{}",
+                shift.multipliers,
+                shift.offsets,
+                shift.shift,
+                if shift.half_even { " even" } else { "" }
+            ),
             Form::Thresholds(thresholds) => format!("{} thresholds", thresholds.count),
         };
         assert_eq!(got, expected);
@@ -163,7 +178,8 @@ mod tests {
             (-20i64..20, 1i64..40, -1i64..=1).prop_map(|(a, b, c)| fraction(a, b) + fraction(c, 1 << 60)),
             // Long numerators and denominators, as batch norms have them.
             (-60i64..60, 1i64..200).prop_map(|(a, b)| {
-                fraction(a, b) * Exact::new(num_bigint::BigInt::from(3).pow(200), num_bigint::BigInt::from(3).pow(200) + 2)
+                fraction(a, b)
+                    * Exact::new(num_bigint::BigInt::from(3).pow(200), num_bigint::BigInt::from(3).pow(200) + 2)
             }),
         ]
     }
@@ -171,7 +187,13 @@ mod tests {
     fn stairs() -> impl Strategy<Value = Stairs> {
         let uniform = (0..MODES.len(), prop::option::weighted(0.2, 0u32..4), -20i64..20, 1i64..40, -2i64..3).prop_map(
             |(mode, truncation, low, span, code_shift)| {
-                Stairs::Steps(Steps { rounding: MODES[mode], truncation, low, high: low + span, code_shift: 2 * code_shift })
+                Stairs::Steps(Steps {
+                    rounding: MODES[mode],
+                    truncation,
+                    low,
+                    high: low + span,
+                    code_shift: 2 * code_shift,
+                })
             },
         );
         let table = (prop::collection::vec((-90i64..90, 1i64..5), 1..9), -5i64..5).prop_map(|(values, first)| {
@@ -188,11 +210,12 @@ mod tests {
         let one = (gains(), gains(), bound(), bound(), -300i64..300, 0i64..400);
         (stairs(), prop::collection::vec(one, 1..4)).prop_map(|(stairs, ones)| {
             let stairs = Rc::new(stairs);
-            let build = |(gain, offset, low, high, min, span): (Exact, Exact, Option<Exact>, Option<Exact>, i64, i64)| {
-                let mut piece = Piece::affine(gain, offset * integer(5));
-                piece.then_clamp(low.as_ref(), high.as_ref());
-                Channel { piece, stairs: Rc::clone(&stairs), sums: Range::new(min, min + span) }
-            };
+            let build =
+                |(gain, offset, low, high, min, span): (Exact, Exact, Option<Exact>, Option<Exact>, i64, i64)| {
+                    let mut piece = Piece::affine(gain, offset * integer(5));
+                    piece.then_clamp(low.as_ref(), high.as_ref());
+                    Channel { piece, stairs: Rc::clone(&stairs), sums: Range::new(min, min + span) }
+                };
             ones.into_iter().map(build).collect()
         })
     }
@@ -209,11 +232,15 @@ mod tests {
     /// Codes of 16 bits in many channels take no enumeration of their thresholds by big integers.
     #[test]
     fn wide_codes_are_exact() {
-        let long = |a: i64, b: i64| fraction(a, b) * Exact::new(num_bigint::BigInt::from(3).pow(200), num_bigint::BigInt::from(3).pow(200) + 2);
+        let long = |a: i64, b: i64| {
+            fraction(a, b) * Exact::new(num_bigint::BigInt::from(3).pow(200), num_bigint::BigInt::from(3).pow(200) + 2)
+        };
         let channels: Vec<Channel> = (1..5)
-            .map(|c| channel(long(c, 123), long(7 * c, 3), steps(Rounding::HalfEven, 0, 65535), (-1 << 20, (1 << 23) + c)))
+            .map(|c| {
+                channel(long(c, 123), long(7 * c, 3), steps(Rounding::HalfEven, 0, 65535), (-1 << 20, (1 << 23) + c))
+            })
             .collect();
-        let solved = solve(&channels);
+        let solved = solve(&channels).unwrap();
         assert!(matches!(solved.form, Form::Shift(_)));
         // Around every boundary of some codes, found by division.
         for (index, channel) in channels.iter().enumerate() {

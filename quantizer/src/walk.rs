@@ -8,6 +8,7 @@ mod finish;
 mod linear;
 mod pointwise;
 mod pool;
+mod refusal;
 mod requantize;
 mod shaping;
 mod stream;
@@ -17,7 +18,7 @@ pub(crate) use stream::InputPlan;
 use crate::constant::{Constant, evaluate};
 use crate::fault::{Checked, Fault};
 use crate::import::{ImportOptions, Imported};
-use crate::model::{Model, Node, ValueId};
+use crate::model::{Array, Model, Node, ValueId};
 use crate::names::Names;
 use crate::quantization;
 use network::graph::{Encoding, HardwareRequest, Input, InputQuantizer, Layer, Tensor, TensorId};
@@ -25,6 +26,8 @@ use network::op::Op;
 use network::requantization::Requantization;
 use network::shape::AxisOrder;
 use network::{Diagnostics, Format, Place, Shape};
+use refusal::{CONSTANT_OPERATORS, refusal, refused_operators};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use stream::Stream;
 
@@ -61,12 +64,20 @@ struct Walk<'a> {
     batch: u64,
     notes: Vec<String>,
     wanted: Option<(Shape, AxisOrder)>,
+    /// Elements that folding may still make.
+    foldable: usize,
 }
 
 /// Walks over the whole model.
-pub(crate) fn walk(model: &Model, file: &str, name: &str, options: &ImportOptions, plan: InputPlan) -> Result<Imported, Stopped> {
+pub(crate) fn walk(
+    model: &Model,
+    file: &str,
+    name: &str,
+    options: &ImportOptions,
+    plan: InputPlan,
+) -> Result<Imported, Stopped> {
     let stop = |faults, wanted| Stopped { faults, wanted };
-    let mut faults = unknown_operators(model, file);
+    let mut faults = refused_operators(model, file);
     let mut walk = Walk {
         model,
         options,
@@ -79,6 +90,7 @@ pub(crate) fn walk(model: &Model, file: &str, name: &str, options: &ImportOption
         batch: 1,
         notes: model.notes.clone(),
         wanted: None,
+        foldable: 16 * model.constants.values().map(Array::len).sum::<usize>() + FOLDABLE_ELEMENTS,
     };
     let input = match walk.input_stream(plan) {
         Ok(stream) => stream,
@@ -91,7 +103,13 @@ pub(crate) fn walk(model: &Model, file: &str, name: &str, options: &ImportOption
     for (&id, array) in &model.constants {
         walk.values[id] = Value::Constant(Rc::new(Constant::plain(array.clone())));
     }
-    for node in model.nodes.iter().filter(|node| is_known(node)) {
+    let read: BTreeSet<ValueId> = model.nodes.iter().flat_map(|node| node.inputs.iter().flatten().copied()).collect();
+    for node in model.nodes.iter().filter(|node| refusal(node).is_none()) {
+        if let Some(second) = node.outputs.iter().skip(1).find(|id| read.contains(id)).filter(|_| node.op != "TopK") {
+            let what = format!("the further output `{}` of `{}` is used", model.names[*second], node.op);
+            faults
+                .push(Fault::operator(what, "only the first output of an operator can be built").at(file, &node.name));
+        }
         match walk.node(node) {
             Ok(Some(value)) => {
                 if let Some(&output) = node.outputs.first() {
@@ -108,55 +126,35 @@ pub(crate) fn walk(model: &Model, file: &str, name: &str, options: &ImportOption
     walk.finish(name, plan).map_err(|(fault, wanted)| stop(fault.at(file, &model.names[model.output]).into(), wanted))
 }
 
-/// Operators that take streams.
-const OPERATORS: &[&str] = &[
-    "Conv", "MatMul", "Gemm", "MaxPool", "GlobalMaxPool", "BatchNormalization", "Relu", "Clip", "Add", "Sub", "Mul", "Div", "Neg",
-    "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast", "Shape", "ArgMax", "TopK",
-    "Softmax", "Sigmoid",
-];
-
-/// Operators that only constants go through.
-const CONSTANT_OPERATORS: &[&str] = &[
-    "Constant", "Pow", "Abs", "Sqrt", "Exp", "Reciprocal", "Floor", "Ceil", "Round", "Sign", "Concat", "Gather", "Slice",
-    "ConstantOfShape",
-];
-
-fn is_known(node: &Node) -> bool {
-    let standard = matches!(node.domain.as_str(), "" | "ai.onnx");
-    let op = node.op.as_str();
-    quantization::is_quantizer(node) || (standard && (OPERATORS.contains(&op) || CONSTANT_OPERATORS.contains(&op)))
-}
-
-/// One fault for each node whose operator nothing here knows.
-fn unknown_operators(model: &Model, file: &str) -> Diagnostics {
-    let mut faults = Diagnostics::default();
-    for node in model.nodes.iter().filter(|node| !is_known(node)) {
-        let operator = if node.domain.is_empty() { node.op.clone() } else { format!("{}.{}", node.domain, node.op) };
-        let help = match node.op.as_str() {
-            "AveragePool" | "GlobalAveragePool" | "ReduceMean" => "average pooling cannot be built yet; use max pooling or a strided convolution",
-            "QuantizeLinear" | "DequantizeLinear" => "QDQ models cannot be imported yet; export QONNX (brevitas, or qonnx's QCDQToQuant)",
-            "Concat" | "Split" | "Slice" | "Gather" => "only chains of layers can be built yet",
-            "LeakyRelu" | "PRelu" | "Elu" | "HardSwish" | "Tanh" | "HardSigmoid" | "Mish" | "Gelu" => "use Relu or Clip, or cut the model before it",
-            _ => "replace it by dense, convolution, max pooling, batch normalisation, Relu, Clip and quantizers, or cut the model before it",
-        };
-        faults.push(Fault::operator(format!("operator `{operator}` cannot be built"), help).at(file, &node.name));
-    }
-    faults
-}
+/// Elements that folding may make beyond sixteen times what the model stores.
+const FOLDABLE_ELEMENTS: usize = 1 << 24;
 
 impl Walk<'_> {
     /// The first output of a node; `None` where an input is not known because of an earlier fault.
     fn node(&mut self, node: &Node) -> Checked<Option<Value>> {
         let known = |value: &Value| !matches!(value, Value::Unknown);
+        let constants: Vec<Option<Rc<Constant>>> = node.inputs.iter().map(|id| self.constant(*id)).collect();
         if !node.inputs.iter().flatten().all(|&id| known(&self.values[id])) {
+            // Faults of a quantizer's own parameters are still found.
+            if quantization::is_quantizer(node) && constants.iter().skip(1).all(Option::is_some) {
+                let parameters: Vec<Option<&Constant>> = constants.iter().skip(1).map(Option::as_deref).collect();
+                quantization::parse(node, &parameters)?;
+            }
             return Ok(None);
         }
-        let constants: Vec<Option<Rc<Constant>>> = node.inputs.iter().map(|id| self.constant(*id)).collect();
-        let streams: Vec<usize> = (0..node.inputs.len()).filter(|&i| node.inputs[i].is_some() && constants[i].is_none()).collect();
+        let streams: Vec<usize> =
+            (0..node.inputs.len()).filter(|&i| node.inputs[i].is_some() && constants[i].is_none()).collect();
         let borrowed: Vec<Option<&Constant>> = constants.iter().map(Option::as_deref).collect();
         let &[index] = streams.as_slice() else {
             if streams.is_empty() {
-                return evaluate(node, &borrowed).map(|constant| Some(Value::Constant(Rc::new(constant))));
+                let constant = evaluate(node, &borrowed)?;
+                self.foldable = self.foldable.checked_sub(constant.array.len()).ok_or_else(|| {
+                    Fault::constant(
+                        "folding the model's constants takes too much memory",
+                        "fold constants before export (onnxsim)",
+                    )
+                })?;
+                return Ok(Some(Value::Constant(Rc::new(constant))));
             }
             return Err(Fault::operator(
                 format!("`{}` joins {} streams of data", node.op, streams.len()),
@@ -169,6 +167,7 @@ impl Walk<'_> {
         }
         let stream = self.take(id)?;
         let stream = self.stream_node(node, stream, index, &borrowed)?;
+        stream.check_precision()?;
         if node.op == "TopK" {
             if let Some(&indices) = node.outputs.get(1) {
                 self.values[indices] = Value::Stream(Box::new(stream));
@@ -179,20 +178,35 @@ impl Walk<'_> {
     }
 
     /// A node with one stream among its inputs.
-    fn stream_node(&mut self, node: &Node, stream: Stream, index: usize, constants: &[Option<&Constant>]) -> Checked<Stream> {
+    fn stream_node(
+        &mut self,
+        node: &Node,
+        stream: Stream,
+        index: usize,
+        constants: &[Option<&Constant>],
+    ) -> Checked<Stream> {
         if quantization::is_quantizer(node) {
             if index != 0 {
-                return Err(Fault::quantizer("a quantizer's parameter depends on the input", "quantizer parameters must be constants of the model"));
+                return Err(Fault::quantizer(
+                    "a quantizer's parameter depends on the input",
+                    "quantizer parameters must be constants of the model",
+                ));
             }
             let quantizer = quantization::parse(node, &constants[1..])?;
             return self.quantize(stream, &quantizer, node);
         }
         let op = node.op.as_str();
         if CONSTANT_OPERATORS.contains(&op) {
-            return Err(Fault::operator(format!("`{op}` can only be applied to constants"), "cut the model before it, or leave it out"));
+            return Err(Fault::operator(
+                format!("`{op}` can only be applied to constants"),
+                "cut the model before it, or leave it out",
+            ));
         }
         if index != 0 && !matches!(op, "Add" | "Sub" | "Mul" | "Div" | "MatMul") {
-            return Err(Fault::operator(format!("input {index} of `{op}` depends on the network's input"), "only its first input may"));
+            return Err(Fault::operator(
+                format!("input {index} of `{op}` depends on the network's input"),
+                "only its first input may",
+            ));
         }
         stream.check_host(op)?;
         match op {

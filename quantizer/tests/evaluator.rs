@@ -8,8 +8,6 @@ use network::shape::Window;
 
 /// What a frame gave.
 pub struct Outcome {
-    /// Integers of the last tensor, in the model's order.
-    pub integers: Vec<i64>,
     /// Real results, in the model's order.
     pub reals: Vec<f64>,
     /// Sums within 1e-6 (relative) of a code boundary.
@@ -30,13 +28,12 @@ pub fn evaluate(network: &Network, codes: &[i64]) -> Outcome {
     let last = network.output_tensor();
     let output = network.output();
     let hardware = tensors.last().unwrap();
-    let mut integers = vec![0; hardware.len()];
     let mut reals = vec![0.0; hardware.len()];
     for (place, index) in output.axes.model_indices(last.shape).enumerate() {
         let channel = place % last.shape.channels as usize;
-        integers[index as usize] = hardware[place];
-        let value = last.encoding.value(hardware[place]) as f64;
-        let real = per_channel(&output.scales, channel).unwrap() * value + per_channel(&output.offsets, channel).unwrap();
+        let value = hardware[place] as f64;
+        let real =
+            per_channel(&output.scales, channel).unwrap() * value + per_channel(&output.offsets, channel).unwrap();
         reals[index as usize] = match output.host {
             HostStep::None => real,
             HostStep::Relu => real.max(0.0),
@@ -48,7 +45,7 @@ pub fn evaluate(network: &Network, codes: &[i64]) -> Outcome {
         let total: f64 = reals.iter().map(|real| real.exp()).sum();
         reals.iter_mut().for_each(|real| *real = real.exp() / total);
     }
-    Outcome { integers, reals, near }
+    Outcome { reals, near }
 }
 
 fn run(layer: &Layer, from: &Tensor, input: &[i64], to: &Tensor, near: &mut usize) -> Vec<i64> {

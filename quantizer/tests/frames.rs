@@ -6,7 +6,8 @@ use std::path::Path;
 
 /// The elements of an array and the number of frames (its first axis).
 pub fn read<T: ReadableElement + Clone>(path: &Path, name: &str) -> Option<(Vec<T>, usize)> {
-    let mut npz = NpzReader::new(File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap();
+    let mut npz =
+        NpzReader::new(File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap();
     let array: ndarray::ArrayD<T> = npz.by_name(name).ok()?;
     let frames = array.shape().first().copied().unwrap_or(1);
     Some((array.iter().cloned().collect(), frames))
@@ -14,7 +15,8 @@ pub fn read<T: ReadableElement + Clone>(path: &Path, name: &str) -> Option<(Vec<
 
 /// Names of all arrays of a file, in order.
 pub fn names(path: &Path) -> Vec<String> {
-    let mut npz = NpzReader::new(File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap();
+    let mut npz =
+        NpzReader::new(File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap();
     let mut names = npz.names().unwrap();
     names.sort();
     names

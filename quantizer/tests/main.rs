@@ -1,7 +1,10 @@
 //! Import against recorded outputs of QONNX's reference executor and onnxruntime, and against damaged files.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod damaged;
 mod evaluator;
+mod faults;
 mod frames;
 mod models;
 mod recorded;

@@ -46,7 +46,8 @@ fn check(name: &str, divisor: f32, explained: usize) {
     let largest = expected.iter().fold(0f32, |most, value| most.max(value.abs()));
     let mut differ = 0;
     for frame in 0..frames {
-        let reals: Vec<f32> = images[frame * pixels..(frame + 1) * pixels].iter().map(|&x| f32::from(x) / divisor).collect();
+        let reals: Vec<f32> =
+            images[frame * pixels..(frame + 1) * pixels].iter().map(|&x| f32::from(x) / divisor).collect();
         let outcome = evaluate(&network, &codes_of(&network, &reals));
         let expected = &expected[frame * classes..(frame + 1) * classes];
         let error = outcome.reals.iter().zip(expected).map(|(a, b)| (a - f64::from(*b)).abs()).fold(0.0, f64::max);
@@ -108,7 +109,8 @@ fn layers_have_short_names_and_origins() {
 fn keyword_spotting_equals_the_executor() {
     let Some(path) = std::env::var_os("HWGEN_KWSMLP").map(PathBuf::from) else { return };
     let bytes = std::fs::read(path.join("kwsmlp_w3a3.onnx")).unwrap();
-    let imported = import(&bytes, "kwsmlp_w3a3.onnx", &ImportOptions::default()).unwrap_or_else(|faults| panic!("{faults}"));
+    let imported =
+        import(&bytes, "kwsmlp_w3a3.onnx", &ImportOptions::default()).unwrap_or_else(|faults| panic!("{faults}"));
     let network = Network::build(imported.parts).unwrap();
     println!("{}", table(&network).join("\n"));
     let npz = path.join("kwsmlp_w3a3.npz");

@@ -42,8 +42,10 @@ fn case(group: &Path, name: &str) -> Result<usize, String> {
 #[track_caller]
 fn check(group: &str, count: usize, explained: usize) {
     let path = path(group);
-    let cases: Vec<String> =
-        names(&path).into_iter().filter_map(|name| Some(name.strip_suffix(".npy").unwrap_or(&name).strip_suffix(".model")?.to_owned())).collect();
+    let cases: Vec<String> = names(&path)
+        .into_iter()
+        .filter_map(|name| Some(name.strip_suffix(".npy").unwrap_or(&name).strip_suffix(".model")?.to_owned()))
+        .collect();
     let mut wrong = Vec::new();
     let mut total = 0;
     for name in &cases {
@@ -114,5 +116,15 @@ fn pointwise() {
 
 #[test]
 fn constants() {
-    check("constants", 8, 0);
+    check("constants", 10, 0);
+}
+
+/// A Relu before plane codes leaves the upper half of them: the top plane is always +1.
+#[test]
+fn half_range_codes_keep_their_top_plane() {
+    let (model, _) = read::<u8>(&path("planes"), "half_range.model").unwrap();
+    let imported = import(&model, "half_range.onnx", &ImportOptions::default()).unwrap();
+    let requantization = imported.parts.layers[0].requantization.as_ref().unwrap();
+    assert_eq!(requantization.output.to_string(), "bipolar3");
+    assert_eq!((requantization.codes.min(), requantization.codes.max()), (4, 7));
 }

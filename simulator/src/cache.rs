@@ -88,13 +88,17 @@ impl CacheDir {
         }
         let workplace = self.make_folder("tmp")?;
         remove_stale(&workplace);
-        let folder = tempfile::Builder::new().prefix("build-").tempdir_in(&workplace).map_err(SimulatorError::io(&workplace))?;
+        let folder =
+            tempfile::Builder::new().prefix("build-").tempdir_in(&workplace).map_err(SimulatorError::io(&workplace))?;
         build(folder.path())?;
         cancel.check()?;
         write_stamp(folder.path())?;
         self.make_folder(kind)?;
         if entry.exists() && !is_sound(&entry) {
-            let aside = tempfile::Builder::new().prefix("old-").tempdir_in(&workplace).map_err(SimulatorError::io(&workplace))?;
+            let aside = tempfile::Builder::new()
+                .prefix("old-")
+                .tempdir_in(&workplace)
+                .map_err(SimulatorError::io(&workplace))?;
             fs::rename(&entry, aside.path().join("entry")).map_err(SimulatorError::io(&entry))?;
         }
         match fs::rename(folder.path(), &entry) {
@@ -156,7 +160,8 @@ fn write_stamp(folder: &Path) -> Result<(), SimulatorError> {
     }
     files.sort_by(|left, right| left.name.cmp(&right.name));
     let path = folder.join(STAMP);
-    let text = serde_json::to_vec(&Stamp { files }).map_err(|error| SimulatorError::Io { path: path.clone(), source: error.into() })?;
+    let text = serde_json::to_vec(&Stamp { files })
+        .map_err(|error| SimulatorError::Io { path: path.clone(), source: error.into() })?;
     fs::write(&path, text).map_err(SimulatorError::io(&path))
 }
 
@@ -191,7 +196,11 @@ pub(crate) fn sha256_hex(parts: &[&[u8]]) -> String {
 fn remove_stale(workplace: &Path) {
     let Ok(items) = fs::read_dir(workplace) else { return };
     for item in items.flatten() {
-        let age = item.metadata().and_then(|data| data.modified()).ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+        let age = item
+            .metadata()
+            .and_then(|data| data.modified())
+            .ok()
+            .and_then(|time| SystemTime::now().duration_since(time).ok());
         if age.is_some_and(|age| age > STALE_AGE) {
             let _ = fs::remove_dir_all(item.path());
         }

@@ -102,7 +102,10 @@ fn check_port(place: &str, port: &StreamPort) -> Result<(), String> {
     }
     match port.words_per_frame.checked_mul(tdata_bits / 8) {
         Some(1..=FRAME_BYTES_MOST) => Ok(()),
-        _ => Err(format!("{place}: {} words of {tdata_bits} bits are not 1..={FRAME_BYTES_MOST} bytes", port.words_per_frame)),
+        _ => Err(format!(
+            "{place}: {} words of {tdata_bits} bits are not 1..={FRAME_BYTES_MOST} bytes",
+            port.words_per_frame
+        )),
     }
 }
 
@@ -123,5 +126,9 @@ fn check_identifier(place: &str, name: &str) -> Result<(), String> {
 
 fn check_path(path: &str) -> Result<(), String> {
     let inside = !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-    if inside && !path.starts_with('-') { Ok(()) } else { Err(format!("{path:?} is not a path inside the folder of the manifest")) }
+    if inside && !path.starts_with('-') {
+        Ok(())
+    } else {
+        Err(format!("{path:?} is not a path inside the folder of the manifest"))
+    }
 }

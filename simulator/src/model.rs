@@ -11,10 +11,12 @@ use crate::process::{log_tail, run_tool};
 use crate::source::{self, Speed};
 use crate::{CacheDir, CacheUse, Cancel, DesignFolder, SimulatorError, Tools, runtime};
 
-/// Bytes of C++ that one translation unit gathers before the next one begins.
-const UNIT_BYTES: u64 = 400000;
-/// Verilator's limits on a file and on a function, in its own nodes: they bound the compiler's time and memory.
-const SPLIT: &str = "20000";
+/// Bytes of C++ that one translation unit gathers before the next one begins: least and most.
+const UNIT_BYTES: (u64, u64) = (200_000, 2_000_000);
+/// Verilator's limits on a file and on a function, in its own nodes. The compiler's time grows faster than a function: a
+/// heap of 300 kB in one function took 56 s, cut at 200 nodes 1.1 s.
+const FILE_NODES: &str = "20000";
+const FUNCTION_NODES: &str = "200";
 
 /// A built executable, ready to run any of its designs.
 #[derive(Clone, Debug)]
@@ -62,7 +64,11 @@ pub struct BuildOptions {
 
 impl Default for BuildOptions {
     fn default() -> Self {
-        Self { trace: None, jobs: std::thread::available_parallelism().map_or(2, usize::from).min(16), cancel: Cancel::new() }
+        Self {
+            trace: None,
+            jobs: std::thread::available_parallelism().map_or(2, usize::from).min(16),
+            cancel: Cancel::new(),
+        }
     }
 }
 
@@ -75,7 +81,12 @@ impl Model {
     /// # Errors
     /// A source cannot be read; Verilator finds anything to complain of, warnings included; the compiler fails; the cache
     /// cannot be written; the caller cancels.
-    pub fn build(tools: &Tools, designs: Vec<DesignFolder>, cache: &CacheDir, options: &BuildOptions) -> Result<Self, SimulatorError> {
+    pub fn build(
+        tools: &Tools,
+        designs: Vec<DesignFolder>,
+        cache: &CacheDir,
+        options: &BuildOptions,
+    ) -> Result<Self, SimulatorError> {
         if designs.is_empty() {
             return Err(SimulatorError::Request("there is no design to build".into()));
         }
@@ -84,9 +95,10 @@ impl Model {
         let mut use_of_runtime = CacheUse::Hit;
         let (entry, use_of_model) = cache.obtain("model", &key, &options.cancel, |folder| {
             let include = tools.verilator_include()?;
-            let (archive, used) = runtime::archive(tools, &include, options.trace, cache, options.jobs, &options.cancel)?;
+            let (runtime, used) =
+                runtime::obtain(tools, &include, options.trace, cache, options.jobs, &options.cancel)?;
             use_of_runtime = used;
-            Build { tools, include: &include, archive: &archive, designs: &designs, options, folder }.run(&parts)
+            Build { tools, include: &include, runtime: &runtime, designs: &designs, options, folder }.run(&parts)
         })?;
         Ok(Self { executable: entry.join("sim"), designs, trace: options.trace, use_of_model, use_of_runtime })
     }
@@ -126,13 +138,16 @@ impl Parts {
                 let path = design.folder().join(name);
                 Ok((name.clone(), fs::read(&path).map_err(SimulatorError::io(path))?))
             });
-            Ok(DesignParts { observation: source::observation(design.manifest()), sources: sources.collect::<Result<_, _>>()? })
+            Ok(DesignParts {
+                observation: source::observation(design.manifest()),
+                sources: sources.collect::<Result<_, _>>()?,
+            })
         };
         Ok(Self { glue: source::glue(&manifests), designs: designs.iter().map(read).collect::<Result<_, _>>()? })
     }
 
     fn key(&self, tools: &Tools, trace: Option<TraceFormat>) -> String {
-        let flags = [&runtime::compiler_flags(trace), runtime::FAST, runtime::SLOW, SPLIT, &UNIT_BYTES.to_string()].join("\n");
+        let flags = runtime::compiler_flags(trace);
         let arguments = verilator_arguments(trace, &[]).join(OsStr::new("\n"));
         let mut parts: Vec<&[u8]> = vec![
             tools.verilator_version.as_bytes(),
@@ -154,7 +169,19 @@ impl Parts {
 }
 
 fn verilator_arguments(trace: Option<TraceFormat>, more: &[&str]) -> Vec<OsString> {
-    let fixed = ["--cc", "-Wall", "--assert", "-fno-gate", "--output-split-cfuncs", "200", "--x-assign", "unique", "--x-initial", "unique", "--output-split", SPLIT];
+    let fixed = [
+        "--cc",
+        "-Wall",
+        "--assert",
+        "--x-assign",
+        "unique",
+        "--x-initial",
+        "unique",
+        "--output-split",
+        FILE_NODES,
+        "--output-split-cfuncs",
+        FUNCTION_NODES,
+    ];
     let trace: &[&str] = match trace {
         None => &[],
         Some(TraceFormat::Vcd) => &["--trace"],
@@ -166,7 +193,7 @@ fn verilator_arguments(trace: Option<TraceFormat>, more: &[&str]) -> Vec<OsStrin
 struct Build<'a> {
     tools: &'a Tools,
     include: &'a Path,
-    archive: &'a Path,
+    runtime: &'a Path,
     designs: &'a [DesignFolder],
     options: &'a BuildOptions,
     folder: &'a Path,
@@ -174,9 +201,6 @@ struct Build<'a> {
 
 impl Build<'_> {
     fn run(&self, parts: &Parts) -> Result<(), SimulatorError> {
-        for (name, text) in runtime::HARNESS {
-            self.write(name, text.as_bytes())?;
-        }
         self.write("glue.cpp", parts.glue.as_bytes())?;
         for (index, design) in parts.designs.iter().enumerate() {
             self.write(&format!("design{index}/edges.vlt"), design.observation.as_bytes())?;
@@ -237,11 +261,15 @@ impl Build<'_> {
         if run_tool(&self.tools.verilator, &arguments, &folder, &[], &log, &self.options.cancel)? {
             return Ok(());
         }
-        Err(SimulatorError::Refused { program: "verilator".into(), design: manifest.name.clone(), text: log_tail(&log, 8000) })
+        Err(SimulatorError::Refused {
+            program: "verilator".into(),
+            design: manifest.name.clone(),
+            text: log_tail(&log, 8000),
+        })
     }
 
     /// Gathers Verilator's files into translation units of a good size: the headers cost more than a small file.
-    fn write_units(&self) -> Result<Vec<(String, Speed)>, SimulatorError> {
+    fn write_units(&self) -> Result<Vec<String>, SimulatorError> {
         let mut files = Vec::new();
         for item in fs::read_dir(self.folder).map_err(SimulatorError::io(self.folder))? {
             let path = item.map_err(SimulatorError::io(self.folder))?.path();
@@ -253,21 +281,28 @@ impl Build<'_> {
             }
         }
         files.sort();
-        let mut units = vec![("glue".to_owned(), Speed::Slow)];
-        for (speed, stem) in [(Speed::Fast, "fast"), (Speed::Slow, "slow")] {
-            let (mut text, mut filled, mut count) = (String::new(), 0, 0);
-            let mut chosen = files.iter().filter(|(_, _, other)| *other == speed).peekable();
-            while let Some((name, bytes, _)) = chosen.next() {
-                text.push_str(&format!("#include \"{name}\"\n"));
-                filled += bytes;
-                if chosen.peek().is_none_or(|(_, more, _)| filled + more > UNIT_BYTES) {
-                    self.write(&format!("{stem}{count}.cpp"), text.as_bytes())?;
-                    units.push((format!("{stem}{count}"), speed));
-                    (text, filled, count) = (String::new(), 0, count + 1);
-                }
+        let all_bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        let unit_bytes = (all_bytes / (2 * self.options.jobs as u64).max(1)).clamp(UNIT_BYTES.0, UNIT_BYTES.1);
+        let mut units = Vec::new();
+        for speed in [Speed::Fast, Speed::Slow] {
+            let mut unit = source::Unit::new(speed, 0);
+            if speed == Speed::Slow {
+                unit.include("glue.cpp", 0);
             }
+            for (name, bytes, _) in files.iter().filter(|(_, _, other)| *other == speed) {
+                if unit.bytes > 0 && unit.bytes + bytes > unit_bytes {
+                    let number = unit.number + 1;
+                    units.push(std::mem::replace(&mut unit, source::Unit::new(speed, number)));
+                }
+                unit.include(name, *bytes);
+            }
+            units.push(unit);
         }
-        Ok(units)
+        units.sort_by_key(|unit| std::cmp::Reverse(unit.bytes));
+        units
+            .iter()
+            .map(|unit| self.write(&format!("{}.cpp", unit.stem()), unit.text.as_bytes()).map(|()| unit.stem()))
+            .collect()
     }
 
     fn make(&self) -> Result<(), SimulatorError> {
@@ -275,10 +310,8 @@ impl Build<'_> {
         let environment = [
             ("HWGEN_CXX", self.tools.cxx.as_os_str()),
             ("HWGEN_INCLUDE", self.include.as_os_str()),
-            ("HWGEN_RUNTIME", self.archive.as_os_str()),
+            ("HWGEN_RUNTIME", self.runtime.as_os_str()),
             ("HWGEN_FLAGS", OsStr::new(&flags)),
-            ("HWGEN_FAST", OsStr::new(runtime::FAST)),
-            ("HWGEN_SLOW", OsStr::new(runtime::SLOW)),
             ("HWGEN_LIBRARIES", OsStr::new(runtime::libraries(self.options.trace))),
         ];
         let arguments: [OsString; 2] = [format!("-j{}", self.options.jobs).into(), "sim".into()];
@@ -287,6 +320,10 @@ impl Build<'_> {
             return Ok(());
         }
         let names: Vec<&str> = self.designs.iter().map(|design| design.manifest().name.as_str()).collect();
-        Err(SimulatorError::Refused { program: "the compiler".into(), design: names.join(", "), text: log_tail(&log, 8000) })
+        Err(SimulatorError::Refused {
+            program: "the compiler".into(),
+            design: names.join(", "),
+            text: log_tail(&log, 8000),
+        })
     }
 }

@@ -140,7 +140,12 @@ impl<R: Read> Decoder<R> {
                     Record::Output { last }
                 }
                 4 => Record::FrameEnd { frame: self.u64()?, cycle: self.u64()? },
-                5 => Record::Violation { kind: violation_kind(self.u8()?)?, cycle: self.u64()?, place: self.u16()?, text: self.text()? },
+                5 => Record::Violation {
+                    kind: violation_kind(self.u8()?)?,
+                    cycle: self.u64()?,
+                    place: self.u16()?,
+                    text: self.text()?,
+                },
                 6 => Record::Progress { cycle: self.u64()?, frames: self.u64()? },
                 7 => Record::End(Box::new(self.summary()?)),
                 _ => return Err(broken("an unknown tag")),
@@ -167,8 +172,19 @@ impl<R: Read> Decoder<R> {
         if count > self.edge_bytes.len() {
             return Err(broken("too many edges"));
         }
-        let edges = (0..count).map(|_| Ok((self.u64()?, self.u8()? != 0, self.u8()? != 0))).collect::<io::Result<_>>()?;
-        Ok(Summary { reason, cycle, first_input_cycle, last_output_cycle, input_words, output_words, violations, ports, edges })
+        let edges =
+            (0..count).map(|_| Ok((self.u64()?, self.u8()? != 0, self.u8()? != 0))).collect::<io::Result<_>>()?;
+        Ok(Summary {
+            reason,
+            cycle,
+            first_input_cycle,
+            last_output_cycle,
+            input_words,
+            output_words,
+            violations,
+            ports,
+            edges,
+        })
     }
 
     fn text(&mut self) -> io::Result<String> {

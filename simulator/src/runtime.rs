@@ -1,4 +1,4 @@
-//! Verilator's run-time library and the fixed part of the harness, compiled once per flag set into an archive.
+//! Verilator's run-time library, the fixed part of the harness and a precompiled header, made once per flag set.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,9 +10,10 @@ use crate::process::{log_tail, run_tool};
 use crate::{CacheDir, CacheUse, Cancel, SimulatorError, Tools};
 
 /// The fixed C++ sources: name and text.
-pub(crate) const HARNESS: [(&str, &str); 3] = [
+pub(crate) const HARNESS: [(&str, &str); 4] = [
     ("harness.h", include_str!("harness/harness.h")),
     ("wire.h", include_str!("harness/wire.h")),
+    ("request.h", include_str!("harness/request.h")),
     ("harness.cpp", include_str!("harness/harness.cpp")),
 ];
 
@@ -24,16 +25,11 @@ pub(crate) fn compiler_flags(trace: Option<TraceFormat>) -> String {
         Some(TraceFormat::Fst) => (0, 1),
     };
     format!(
-        "-std=gnu++17 -w -faligned-new -fcf-protection=none -DVERILATOR=1 -DVM_COVERAGE=0 -DVM_SC=0 -DVM_TRACE={} -DVM_TRACE_VCD={vcd} \
+        "-O2 -std=gnu++17 -w -faligned-new -fcf-protection=none -DVERILATOR=1 -DVM_COVERAGE=0 -DVM_SC=0 -DVM_TRACE={} -DVM_TRACE_VCD={vcd} \
          -DVM_TRACE_FST={fst} -DVL_USER_FINISH -DVL_USER_STOP -DVL_USER_FATAL -DVL_USER_WARN",
         vcd | fst
     )
 }
-
-/// Flags of the code that runs in every cycle.
-pub(crate) const FAST: &str = "-O1";
-/// Flags of the code that runs once.
-pub(crate) const SLOW: &str = "-O0";
 
 /// Libraries to link after the archive.
 pub(crate) fn libraries(trace: Option<TraceFormat>) -> &'static str {
@@ -43,11 +39,11 @@ pub(crate) fn libraries(trace: Option<TraceFormat>) -> &'static str {
     }
 }
 
-/// The archive for one flag set, from the cache or built now.
+/// The folder with `runtime.a` and `prefix.h` (precompiled) for one flag set, from the cache or built now.
 ///
 /// # Errors
 /// When the compiler refuses Verilator's sources, or the cache cannot be written.
-pub(crate) fn archive(
+pub(crate) fn obtain(
     tools: &Tools,
     include: &Path,
     trace: Option<TraceFormat>,
@@ -62,17 +58,15 @@ pub(crate) fn archive(
         tools.cxx_version.as_bytes(),
         include.as_os_str().as_encoded_bytes(),
         flags.as_bytes(),
-        FAST.as_bytes(),
         texts.as_bytes(),
     ]);
-    let (entry, used) = cache.obtain("runtime", &key, cancel, |folder| {
+    cache.obtain("runtime", &key, cancel, |folder| {
         for (name, text) in HARNESS {
             let path = folder.join(name);
             fs::write(&path, text).map_err(SimulatorError::io(path))?;
         }
         build(tools, include, trace, &flags, folder, jobs, cancel)
-    })?;
-    Ok((entry.join("runtime.a"), used))
+    })
 }
 
 fn build(
@@ -89,20 +83,25 @@ fn build(
         Some(TraceFormat::Vcd) => Some("verilated_vcd_c"),
         Some(TraceFormat::Fst) => Some("verilated_fst_c"),
     };
-    let compile = format!("\t\"$$HWGEN_CXX\" {flags} {FAST} -I\"$$HWGEN_INCLUDE\" -I\"$$HWGEN_INCLUDE/vltstd\" -I. -c -o $@");
+    let compile = format!("\t\"$$HWGEN_CXX\" {flags} -I\"$$HWGEN_INCLUDE\" -I\"$$HWGEN_INCLUDE/vltstd\" -I. -c -o $@");
     let (mut objects, mut rules) = (" harness.o".to_owned(), format!("harness.o:\n{compile} harness.cpp\n"));
     for stem in ["verilated", "verilated_threads"].into_iter().chain(tracer) {
         objects.push_str(&format!(" {stem}.o"));
         rules.push_str(&format!("{stem}.o:\n{compile} \"$$HWGEN_INCLUDE/{stem}.cpp\"\n"));
     }
-    let makefile = format!("runtime.a:{objects}\n\tar rcs $@ $^\n{rules}");
+    let makefile = format!(
+        "all: prefix.h.gch runtime.a\nruntime.a:{objects}\n\tar rcs $@ $^\n{rules}\
+         prefix.h.gch: prefix.h\n{compile} -x c++-header $<\n"
+    );
+    let prefix = folder.join("prefix.h");
+    fs::write(&prefix, "#include \"harness.h\"\n").map_err(SimulatorError::io(prefix))?;
     let path = folder.join("Makefile");
     fs::write(&path, makefile).map_err(SimulatorError::io(path))?;
     let log = folder.join("log");
     let environment = [("HWGEN_CXX", tools.cxx.as_os_str()), ("HWGEN_INCLUDE", include.as_os_str())];
-    let arguments: [OsString; 2] = [format!("-j{jobs}").into(), "runtime.a".into()];
+    let arguments: [OsString; 2] = [format!("-j{jobs}").into(), "all".into()];
     if run_tool(&tools.make, &arguments, folder, &environment, &log, cancel)? {
-        return crate::cache::keep_only(folder, &["runtime.a"]);
+        return crate::cache::keep_only(folder, &["runtime.a", "harness.h", "prefix.h", "prefix.h.gch"]);
     }
     Err(SimulatorError::Refused {
         program: "the compiler".into(),

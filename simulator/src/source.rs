@@ -29,9 +29,9 @@ pub(crate) fn observation(manifest: &Manifest) -> String {
     format!("`verilator_config\n{body}")
 }
 
-/// `glue.cpp`: the table of designs that `harness.h` declares.
+/// `glue.cpp`: the table of designs that `harness.h` declares; the precompiled header includes that.
 pub(crate) fn glue(manifests: &[&Manifest]) -> String {
-    let mut text = String::from("#include \"harness.h\"\n");
+    let mut text = String::new();
     for index in 0..manifests.len() {
         let _ = writeln!(text, "#include \"{}.h\"", class_prefix(index));
     }
@@ -84,19 +84,51 @@ pub(crate) enum Speed {
     Slow,
 }
 
+/// A translation unit that gathers files of Verilator's.
+pub(crate) struct Unit {
+    speed: Speed,
+    /// Number among the units of its speed.
+    pub number: usize,
+    /// Size of what it includes.
+    pub bytes: u64,
+    /// Its text.
+    pub text: String,
+}
+
+impl Unit {
+    pub(crate) fn new(speed: Speed, number: usize) -> Self {
+        // One precompiled header serves one set of flags, so that what runs once is marked in the text.
+        let text = match speed {
+            Speed::Fast => String::new(),
+            Speed::Slow => "#pragma GCC optimize (\"O0\")\n".to_owned(),
+        };
+        Self { speed, number, bytes: 0, text }
+    }
+
+    pub(crate) fn include(&mut self, file: &str, bytes: u64) {
+        let _ = writeln!(self.text, "#include \"{file}\"");
+        self.bytes += bytes;
+    }
+
+    pub(crate) fn stem(&self) -> String {
+        match self.speed {
+            Speed::Fast => format!("fast{}", self.number),
+            Speed::Slow => format!("slow{}", self.number),
+        }
+    }
+}
+
 /// The Makefile of a build; the recipes take the compiler, the flags and the paths from the environment.
-pub(crate) fn makefile(units: &[(String, Speed)]) -> String {
+pub(crate) fn makefile(units: &[String]) -> String {
     let mut text = String::from("sim:");
-    for (stem, _) in units {
+    for stem in units {
         let _ = write!(text, " {stem}.o");
     }
-    text.push_str("\n\t\"$$HWGEN_CXX\" -o $@ $^ \"$$HWGEN_RUNTIME\" $$HWGEN_LIBRARIES\n");
-    for (stem, speed) in units {
-        let flags = match speed {
-            Speed::Fast => "$$HWGEN_FAST",
-            Speed::Slow => "$$HWGEN_SLOW",
-        };
-        let _ = writeln!(text, "{stem}.o: {stem}.cpp\n\t\"$$HWGEN_CXX\" $$HWGEN_FLAGS {flags} -I\"$$HWGEN_INCLUDE\" -I\"$$HWGEN_INCLUDE/vltstd\" -I. -c -o $@ $<");
+    text.push_str("\n\t\"$$HWGEN_CXX\" -o $@ $^ \"$$HWGEN_RUNTIME/runtime.a\" $$HWGEN_LIBRARIES\n");
+    let compile = "\"$$HWGEN_CXX\" $$HWGEN_FLAGS -include \"$$HWGEN_RUNTIME/prefix.h\" -I\"$$HWGEN_INCLUDE\" \
+                   -I\"$$HWGEN_INCLUDE/vltstd\" -I. -c";
+    for stem in units {
+        let _ = writeln!(text, "{stem}.o: {stem}.cpp\n\t{compile} -o $@ $<");
     }
     text
 }

@@ -37,7 +37,8 @@ mod tests {
     #[test]
     fn splitmix64_is_the_published_generator() {
         let gamma = 0x9E37_79B9_7F4A_7C15u64;
-        let outputs: Vec<u64> = (0..3u64).map(|step| splitmix64(1_234_567u64.wrapping_add(step.wrapping_mul(gamma)))).collect();
+        let outputs: Vec<u64> =
+            (0..3u64).map(|step| splitmix64(1_234_567u64.wrapping_add(step.wrapping_mul(gamma)))).collect();
         assert_eq!(outputs, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 

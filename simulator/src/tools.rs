@@ -68,11 +68,15 @@ impl Tools {
 }
 
 fn find_program(name: &OsString, folders: &OsString) -> Option<PathBuf> {
-    let is_program = |path: &Path| path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
+    let is_program =
+        |path: &Path| path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
     if Path::new(name).components().count() > 1 {
         return std::path::absolute(name).ok().filter(|path| is_program(path));
     }
-    std::env::split_paths(folders).filter(|folder| folder.is_absolute()).map(|folder| folder.join(name)).find(|path| is_program(path))
+    std::env::split_paths(folders)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(|path| is_program(path))
 }
 
 fn version_line(program: &Path) -> Result<String, SimulatorError> {
@@ -91,7 +95,11 @@ fn output(program: &Path, arguments: &[&str]) -> Result<String, SimulatorError> 
         .output()
         .map_err(|error| failed(format!("does not run: {error}")))?;
     if !output.status.success() {
-        return Err(failed(format!("{} fails: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim())));
+        return Err(failed(format!(
+            "{} fails: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        )));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

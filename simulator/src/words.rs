@@ -56,11 +56,11 @@ fn element_range(word: &Word) -> (i128, i128) {
 }
 
 fn put_bits(bytes: &mut [u8], from_bit: usize, bits: u32, value: u64) {
-    for bit in 0..bits as usize {
-        let at = from_bit + bit;
-        if let Some(byte) = bytes.get_mut(at / 8) {
-            *byte |= (((value >> bit.min(63)) & 1) as u8) << (at % 8);
-        }
+    let mask = if bits >= 64 { u64::MAX } else { (1 << bits) - 1 };
+    let window = u128::from(value & mask) << (from_bit % 8);
+    let end = from_bit + bits as usize;
+    for (position, byte) in bytes.iter_mut().enumerate().take(end.div_ceil(8)).skip(from_bit / 8).take(9) {
+        *byte |= (window >> ((position - from_bit / 8) * 8)) as u8;
     }
 }
 
@@ -97,12 +97,20 @@ mod tests {
         check(2, 4, true, &[-1, 1, 7, -8], &[0x1f, 0x87]);
         check(3, 3, false, &[7, 0, 5], &[0b0100_0111, 0b1]);
         check(1, 64, true, &[i64::MIN], &[0, 0, 0, 0, 0, 0, 0, 0x80]);
+        check(3, 63, true, &[i64::MIN / 2, -1, 0], &{
+            let mut bytes = [0xff; 24];
+            bytes[..8].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0xc0]);
+            bytes[15] = 0x3f;
+            bytes[16..].fill(0);
+            bytes
+        });
         check(2, 33, true, &[-1, 1], &[0xff, 0xff, 0xff, 0xff, 0b11, 0, 0, 0, 0]);
     }
 
     #[test]
     fn elements_that_do_not_fit_are_refused() {
-        let port = |signed| StreamPort { word: Word { lanes: 1, lane_bits: 4, signed }, tdata_bits: 8, words_per_frame: 1 };
+        let port =
+            |signed| StreamPort { word: Word { lanes: 1, lane_bits: 4, signed }, tdata_bits: 8, words_per_frame: 1 };
         assert!(pack_frame(&port(true), &[8]).is_err());
         assert!(pack_frame(&port(false), &[-1]).is_err());
         assert!(pack_frame(&port(false), &[1, 2]).is_err());

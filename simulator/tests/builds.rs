@@ -1,12 +1,14 @@
 //! Builds: the cache, what decides about a rebuild, refused designs, traces, and models that break off.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use simulator::{
-    BuildOptions, CacheDir, CacheUse, Cancel, DesignFolder, Model, RunRequest, SimReport, SimulatorError, Tools, Trace, TraceFormat,
-    TraceFrom,
+    BuildOptions, CacheDir, CacheUse, Cancel, DesignFolder, Model, RunRequest, SimReport, SimulatorError, Tools, Trace,
+    TraceFormat, TraceFrom,
 };
 use tempfile::TempDir;
 
@@ -54,7 +56,9 @@ impl Bench {
     }
 
     fn entries(&self) -> Vec<PathBuf> {
-        fs::read_dir(self.path("cache/model")).map(|items| items.map(|item| item.unwrap().path()).collect()).unwrap_or_default()
+        fs::read_dir(self.path("cache/model"))
+            .map(|items| items.map(|item| item.unwrap().path()).collect())
+            .unwrap_or_default()
     }
 }
 

@@ -2,13 +2,18 @@
 //!
 //! Expected cycles are worked out by hand from the designs, or by the queue model of a register slice in this file.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use simulator::{BuildOptions, CacheDir, DesignFolder, End, Event, Model, RunRequest, SimReport, Stalls, Tools, ViolationKind};
+use simulator::{
+    BuildOptions, CacheDir, DesignFolder, End, Event, Model, RunRequest, SimReport, Stalls, Tools, ViolationKind,
+};
 
-const DESIGNS: [&str; 7] = ["slice", "wide", "deadlock", "dropper", "wronglast", "asserting", "lookup"];
+const DESIGNS: [&str; 9] =
+    ["slice", "wide", "deadlock", "dropper", "wronglast", "asserting", "lookup", "restless", "stutter"];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/designs").join(name)
@@ -75,14 +80,20 @@ fn slice_takes_one_word_a_cycle_and_adds_one() {
 fn no_frames_is_a_run_of_nothing() {
     let (report, moved) = run(&request("slice"), Vec::new());
     assert!(report.is_clean());
-    assert_eq!((report.frames, report.cycles, report.first_input_cycle, report.initiation_interval), (0, 0, None, None));
+    assert_eq!(
+        (report.frames, report.cycles, report.first_input_cycle, report.initiation_interval),
+        (0, 0, None, None)
+    );
     assert_eq!(moved, [[], [], []] as [[(u64, Vec<u8>); 0]; 3]);
 }
 
 /// Cycles at which words enter and leave a register slice, from its definition and the definition of the stalls.
 fn slice_twin(words: usize, seed: u64, probability: f64) -> (Vec<u64>, Vec<u64>) {
     fn stalled(seed: u64, endpoint: u64, cycle: u64, probability: f64) -> bool {
-        let x = u128::from(seed) * 0x9E3779B97F4A7C15 + u128::from(endpoint) * 0xD1B54A32D192ED03 + u128::from(cycle) + 0x9E3779B97F4A7C15;
+        let x = u128::from(seed) * 0x9E3779B97F4A7C15
+            + u128::from(endpoint) * 0xD1B54A32D192ED03
+            + u128::from(cycle)
+            + 0x9E3779B97F4A7C15;
         let mut z = x as u64;
         z = ((u128::from(z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % (1 << 64)) as u64;
         z = ((u128::from(z ^ (z >> 27)) * 0x94D049BB133111EB) % (1 << 64)) as u64;
@@ -131,7 +142,8 @@ fn stalls_are_those_of_the_definition() {
 #[test]
 fn wide_words_and_edges_of_submodules_arrive_whole() {
     for probability in [0.0, 0.4] {
-        let frames: Vec<Vec<u8>> = (0..5u32).map(|frame| (0..51u32).map(|byte| (frame * 97 + byte * 31) as u8).collect()).collect();
+        let frames: Vec<Vec<u8>> =
+            (0..5u32).map(|frame| (0..51u32).map(|byte| (frame * 97 + byte * 31) as u8).collect()).collect();
         let words: Vec<Vec<u8>> = frames.concat().chunks(17).map(<[u8]>::to_vec).collect();
         let mut request = request("wide");
         request.stalls = Stalls { probability, seed: 5 };
@@ -141,10 +153,13 @@ fn wide_words_and_edges_of_submodules_arrive_whole() {
         assert_eq!(data(2), words);
         assert_eq!(data(3), words);
         let first: Vec<Vec<u8>> = (words.iter().enumerate())
-            .map(|(at, word)| [word.clone(), word.iter().map(|byte| !byte).collect(), vec![u8::from(at % 3 == 2)]].concat())
+            .map(|(at, word)| {
+                [word.clone(), word.iter().map(|byte| !byte).collect(), vec![u8::from(at % 3 == 2)]].concat()
+            })
             .collect();
         assert_eq!(data(0), first);
-        let second: Vec<Vec<u8>> = words.iter().enumerate().map(|(at, word)| [word.clone(), vec![u8::from(at % 3 == 2)]].concat()).collect();
+        let second: Vec<Vec<u8>> =
+            words.iter().enumerate().map(|(at, word)| [word.clone(), vec![u8::from(at % 3 == 2)]].concat()).collect();
         assert_eq!(data(1), second);
         if probability == 0.0 {
             assert_eq!(report.cycles, 15 + 2);
@@ -189,7 +204,8 @@ fn a_dropped_valid_is_seen_on_the_edge_and_on_the_port() {
     request.stalls = Stalls { probability: 0.5, seed: 1 };
     let (report, _) = run(&request, byte_frames(2, 4));
     assert_eq!(report.end, End::Hang);
-    let places: Vec<_> = report.violations.iter().filter(|violation| violation.kind == ViolationKind::ValidDropped).collect();
+    let places: Vec<_> =
+        report.violations.iter().filter(|violation| violation.kind == ViolationKind::ValidDropped).collect();
     assert!(places.iter().any(|violation| violation.edge.as_deref() == Some("output")), "{places:?}");
     assert!(places.iter().any(|violation| violation.edge.as_deref() == Some("m_axis")), "{places:?}");
     // The first word that the sink does not take is lost one cycle later.
@@ -204,7 +220,8 @@ fn a_dropped_valid_is_seen_on_the_edge_and_on_the_port() {
 fn a_wrong_tlast_is_seen_at_its_word() {
     let (report, _) = run(&request("wronglast"), byte_frames(1, 4));
     assert_eq!(report.end, End::Complete);
-    let seen: Vec<_> = report.violations.iter().map(|violation| (violation.kind, violation.cycle, violation.text.as_str())).collect();
+    let seen: Vec<_> =
+        report.violations.iter().map(|violation| (violation.kind, violation.cycle, violation.text.as_str())).collect();
     assert_eq!(
         seen,
         [
@@ -212,6 +229,45 @@ fn a_wrong_tlast_is_seen_at_its_word() {
             (ViolationKind::LastWrong, 4, "m_axis_tlast is low at word 3 of 4"),
         ]
     );
+}
+
+#[test]
+fn a_word_that_changes_while_it_waits_is_seen() {
+    assert!(run(&request("restless"), byte_frames(2, 4)).0.is_clean());
+    let mut request = request("restless");
+    request.stalls = Stalls { probability: 0.5, seed: 2 };
+    let (report, _) = run(&request, byte_frames(2, 4));
+    // The first word stands at the output one cycle after it was offered; it changes after the first stall there.
+    let offered = (0..).find(|cycle| !simulator::stall::is_stalled(2, simulator::stall::SOURCE, *cycle, 0.5)).unwrap();
+    let refused =
+        (offered + 1..).find(|cycle| simulator::stall::is_stalled(2, simulator::stall::SINK, *cycle, 0.5)).unwrap();
+    assert_eq!(refused, offered + 1, "choose a seed that stalls the first word");
+    let seen: Vec<_> =
+        report.violations.iter().take(3).map(|seen| (seen.kind, seen.cycle, seen.edge.as_deref())).collect();
+    let expected = [
+        (ViolationKind::DataChanged, refused + 1, Some("output")),
+        (ViolationKind::DataChanged, refused + 1, Some("m_axis")),
+        (ViolationKind::LastChanged, refused + 1, Some("m_axis")),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_word_too_many_is_seen() {
+    let (report, _) = run(&request("stutter"), byte_frames(1, 4));
+    assert_eq!(report.end, End::Complete);
+    let seen: Vec<_> = report
+        .violations
+        .iter()
+        .map(|seen| (seen.kind, seen.cycle, seen.edge.as_deref(), seen.text.as_str()))
+        .collect();
+    // Words at cycles 1 to 4; the fifth follows at once, with a tlast that marks no word of the second frame.
+    let expected = [
+        (ViolationKind::LastWrong, 5, Some("m_axis"), "m_axis_tlast is high at word 0 of 4"),
+        (ViolationKind::ExtraWord, 5, None, "a word moved after all frames had passed every edge"),
+        (ViolationKind::ExtraWord, 5 + 63, Some("output"), "5 words moved, not 4"),
+    ];
+    assert_eq!(seen, expected);
 }
 
 #[track_caller]

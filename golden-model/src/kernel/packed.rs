@@ -112,7 +112,8 @@ impl<W: Narrow> Packed<W> {
             && self.initial.len() == blocks * LANES
     }
 
-    /// The scalar form: `sums[position][output]` = initial + dot product, wrapping.
+    /// The scalar form: `sums[position][output]` = initial + dot product, wrapping. The image reaches to the end of the
+    /// last window and [`SLACK`] further; `sums` has a place for every output of every position.
     pub fn row_scalar<X: Narrow>(&self, image: &[X], positions: Positions, sums: &mut [i32]) {
         for (position, sums) in sums.chunks_exact_mut(self.outputs).take(positions.count).enumerate() {
             let base = positions.base + position * positions.step;

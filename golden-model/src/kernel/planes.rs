@@ -16,9 +16,7 @@ pub fn pack(codes: &[i32], planes: u32) -> Vec<Plane> {
 /// The codes of planes; what [`pack`] undoes.
 pub fn unpack(planes: &[Plane]) -> Vec<i32> {
     let length = planes.first().map_or(0, |plane| plane.len());
-    let code = |element: usize| {
-        planes.iter().enumerate().map(|(plane, bits)| i32::from(bits[element]) << plane).sum()
-    };
+    let code = |element: usize| planes.iter().enumerate().map(|(plane, bits)| i32::from(bits[element]) << plane).sum();
     (0..length).map(code).collect()
 }
 
@@ -27,7 +25,8 @@ pub fn unpack(planes: &[Plane]) -> Vec<i32> {
 ///
 /// An element that is not valid (a padded tap) contributes zero. All lengths are equal.
 pub fn product(activations: &[Plane], weights: &[Plane], valid: &BitSlice<u64, Lsb0>) -> i64 {
-    let branches = activations.iter().enumerate().flat_map(|(m, a)| weights.iter().enumerate().map(move |(k, w)| (m, a, k, w)));
+    let branches =
+        activations.iter().enumerate().flat_map(|(m, a)| weights.iter().enumerate().map(move |(k, w)| (m, a, k, w)));
     let matches: i64 = branches
         .map(|(m, activation, k, weight)| {
             let equal = !(activation.clone() ^ weight) & valid;

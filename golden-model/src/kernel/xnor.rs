@@ -5,8 +5,8 @@
 //! word, output. Bits beyond the length and padded taps are masked. Where every activation lies in the upper half of
 //! its codes the top plane is +1 throughout: its K branches are one constant for each output.
 
-use super::packed::{SLACK, Segment};
 use super::instructions::for_each_instruction_set;
+use super::packed::{SLACK, Segment};
 use super::{Instructions, planes};
 
 /// Outputs of a block.
@@ -15,7 +15,6 @@ pub const LANES: usize = 8;
 /// Weight planes in the layout of the kernel.
 #[derive(Clone, Debug)]
 pub struct PackedPlanes {
-    outputs: usize,
     length: usize,
     words: usize,
     planes: usize,
@@ -57,7 +56,12 @@ impl PackedPlanes {
                 }
             }
         }
-        Some(PackedPlanes { outputs: rows.len(), length, words, planes, weights, ones })
+        Some(PackedPlanes { length, words, planes, weights, ones })
+    }
+
+    /// What is valid in a window without padding: one bit for each element.
+    pub fn all_valid(&self) -> Vec<u64> {
+        (0..self.words).map(|word| low_bits(self.length - 64 * word)).collect()
     }
 
     /// Words of one plane of a window.
@@ -65,17 +69,7 @@ impl PackedPlanes {
         self.words
     }
 
-    /// Elements of a dot product.
-    pub fn length(&self) -> usize {
-        self.length
-    }
-
-    /// Outputs of one position.
-    pub fn outputs(&self) -> usize {
-        self.outputs
-    }
-
-    /// The exact sums of all outputs over one window.
+    /// The exact sums of all outputs over one window, whose planes and mask have [`PackedPlanes::words`] words each.
     pub fn sums(&self, instructions: Instructions, window: WindowPlanes<'_>, sums: &mut [i64]) {
         let planes = window.planes.len() / self.words;
         let valid_count: u64 = window.valid.iter().map(|word| u64::from(word.count_ones())).sum();
@@ -95,7 +89,7 @@ impl PackedPlanes {
             offset,
         };
         #[cfg(target_arch = "x86_64")]
-        if super::x86::matches(instructions, branches, sums) {
+        if super::x86::planes::matches(instructions, branches, sums) {
             return;
         }
         matches_scalar(instructions, branches, sums);
@@ -218,10 +212,10 @@ impl PlaneImage {
     }
 }
 
-/// Bit n of the word is the plane's bit of code n.
+/// Bit n of the word is the bit of code n in a plane, 0 to 7.
 pub fn plane_word(instructions: Instructions, codes: &[i32; 64], plane: u32) -> u64 {
     #[cfg(target_arch = "x86_64")]
-    if let Some(word) = super::x86::plane_word(instructions, codes, plane) {
+    if let Some(word) = super::x86::planes::plane_word(instructions, codes, plane) {
         return word;
     }
     let _ = instructions;
@@ -255,18 +249,30 @@ fn take(bits: &[u64], first: usize) -> u64 {
 }
 
 fn gather(bits: &[u64], base: usize, segments: &[Segment], target: &mut [u64]) {
-    target.fill(0);
-    let mut place = 0;
+    let mut words = target.iter_mut();
+    let (mut word, mut filled) = (0u64, 0);
     for segment in segments {
-        for start in (0..segment.length).step_by(64) {
-            let count = (segment.length - start).min(64);
-            let word = take(bits, base + segment.offset + start) & low_bits(count);
-            let (index, shift) = (place / 64, place % 64);
-            target[index] |= word << shift;
-            if shift + count > 64 {
-                target[index + 1] |= word >> (64 - shift);
+        let (mut first, mut left) = (base + segment.offset, segment.length);
+        while left > 0 {
+            let count = left.min(64);
+            let run = take(bits, first) & low_bits(count);
+            word |= run << filled;
+            if filled + count >= 64 {
+                if let Some(target) = words.next() {
+                    *target = word;
+                }
+                word = if filled == 0 { 0 } else { run >> (64 - filled) };
+                filled = filled + count - 64;
+            } else {
+                filled += count;
             }
-            place += count;
+            first += count;
+            left -= count;
         }
+    }
+    if filled > 0
+        && let Some(target) = words.next()
+    {
+        *target = word;
     }
 }

@@ -1,9 +1,10 @@
 //! Where windows lie in a padded image.
 
 use crate::kernel::packed::{Positions, Segment};
-use crate::trace::MAX_TENSOR_ELEMENTS;
+use crate::trace::MAX_ELEMENTS;
 use network::Shape;
 use network::shape::Window;
+use std::ops::Range;
 
 /// A padded image (rows, columns, channels, without gaps), the windows over it and how the input comes into it.
 pub(super) struct Geometry {
@@ -12,7 +13,8 @@ pub(super) struct Geometry {
     /// Elements from one window to the next below, and to the next on the right.
     steps: [usize; 2],
     image_elements: usize,
-    is_padded: bool,
+    /// Output rows and output columns whose windows see no padding.
+    inside: [Range<usize>; 2],
     segments: Vec<Segment>,
     runs: Vec<Run>,
 }
@@ -36,7 +38,7 @@ impl Geometry {
             positions: [1, 1],
             steps: [0, 0],
             image_elements: elements,
-            is_padded: false,
+            inside: [0..1, 0..1],
             segments: vec![Segment { offset: 0, length: elements }],
             runs: vec![Run { from: 0, to: 0, count: elements }],
         })
@@ -52,6 +54,12 @@ impl Geometry {
         let (image_rows, image_columns) = (needed(0, output.rows)?, needed(1, output.columns)?);
         let pitch = image_columns.checked_mul(input.channels).ok_or(u64::MAX)?;
         let image_elements = bounded(pitch.checked_mul(image_rows).ok_or(u64::MAX)?)?;
+        let inside = |axis: usize, length: u64, positions: u64| {
+            let (stride, before) = (window.stride[axis], window.padding_before[axis]);
+            let first = before.div_ceil(stride).min(positions);
+            let end = (length + before).checked_sub(span[axis]).map_or(0, |last| last / stride + 1).min(positions);
+            first as usize..end as usize
+        };
         let (pitch, channels) = (pitch as usize, input.channels as usize);
         let [before_rows, before_columns] = window.padding_before.map(|n| n as usize);
         let rows = input.rows.min(image_rows.saturating_sub(window.padding_before[0])) as usize;
@@ -74,7 +82,7 @@ impl Geometry {
             positions: [output.rows as usize, output.columns as usize],
             steps: [window.stride[0] as usize * pitch, window.stride[1] as usize * channels],
             image_elements,
-            is_padded: window.is_padded(),
+            inside: [inside(0, input.rows, output.rows), inside(1, input.columns, output.columns)],
             segments: merge(segments),
             runs: runs.filter(|run| run.count > 0).collect(),
         })
@@ -95,9 +103,9 @@ impl Geometry {
         self.image_elements
     }
 
-    /// Whether a window can reach into padding.
-    pub(super) fn is_padded(&self) -> bool {
-        self.is_padded
+    /// Whether the window of an output position sees no padding.
+    pub(super) fn is_inside(&self, row: usize, column: usize) -> bool {
+        self.inside[0].contains(&row) && self.inside[1].contains(&column)
     }
 
     /// Runs of a window, in the order of the weights.
@@ -129,5 +137,5 @@ fn merge(segments: impl Iterator<Item = Segment>) -> Vec<Segment> {
 }
 
 fn bounded(elements: u64) -> Result<usize, u64> {
-    if elements > MAX_TENSOR_ELEMENTS { Err(elements) } else { Ok(elements as usize) }
+    if elements > MAX_ELEMENTS { Err(elements) } else { Ok(elements as usize) }
 }

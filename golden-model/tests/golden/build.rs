@@ -62,7 +62,9 @@ impl Random {
             let most = (2 * step).min((1i64 << 59) / largest);
             Form::Shift(Shift {
                 multipliers: (0..channels).map(|_| self.between(-most, most)).collect(),
-                offsets: (0..channels).map(|_| self.between(-(codes.max() + 1) << shift, (codes.max() + 1) << shift)).collect(),
+                offsets: (0..channels)
+                    .map(|_| self.between(-(codes.max() + 1) << shift, (codes.max() + 1) << shift))
+                    .collect(),
                 shift,
                 half_even: kind == 1,
             })
@@ -74,7 +76,11 @@ impl Random {
                 row
             });
             let values = values.collect();
-            Form::Thresholds(Thresholds { values, count, falling: (0..channels).map(|_| self.next().is_multiple_of(2)).collect() })
+            Form::Thresholds(Thresholds {
+                values,
+                count,
+                falling: (0..channels).map(|_| self.next().is_multiple_of(2)).collect(),
+            })
         };
         Requantization { output, codes, form, rule: None }
     }
@@ -139,12 +145,7 @@ pub fn network(shape: Shape, format: Format, codes: Range, layers: Vec<(Op, Opti
 
 /// A dense layer with these weights over inputs of a format, all codes allowed.
 pub fn dense(input: &str, weight: &str, rows: &[&[i32]], requantization: Option<Requantization>) -> Network {
-    let weights = Weights {
-        format: format(weight),
-        outputs: rows.len(),
-        length: rows[0].len(),
-        values: rows.concat(),
-    };
+    let weights = Weights { format: format(weight), outputs: rows.len(), length: rows[0].len(), values: rows.concat() };
     let input = format(input);
     let channels = weights.length as u64;
     network(shape(1, 1, channels), input, input.code_range(), vec![(Op::Dense { weights }, requantization)])

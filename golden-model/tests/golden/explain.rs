@@ -3,9 +3,9 @@
 use crate::build::{format, network, shape};
 use golden_model::explain::NEAR;
 use golden_model::{Evaluator, Explanation, Flip, Tolerance};
+use network::Range;
 use network::op::{Op, Weights};
 use network::requantization::{Form, RealRule, Requantization, Shift};
-use network::Range;
 
 /// Two codes 0..15 pass through a rule code = round(sum * gain), then meet the weights 3 and 5.
 fn two_codes(gain: f64) -> Evaluator {
@@ -38,14 +38,12 @@ fn one_flip_and_two_flips() {
     let evaluator = two_codes(NEAR_HALF);
     let first = Flip { layer: 0, element: 0, from: 3, to: 2 };
     let second = Flip { layer: 0, element: 1, from: 2, to: 1 };
-    let explain = |input: [i32; 2], reference: f64| evaluator.explain(&input, &[reference], Tolerance::default()).unwrap();
+    let explain =
+        |input: [i32; 2], reference: f64| evaluator.explain(&input, &[reference], Tolerance::default()).unwrap();
     assert_eq!(explain([5, 4], 16.0), Explanation::ByFlips(vec![first]));
     assert_eq!(explain([5, 3], 14.0), Explanation::ByFlips(vec![Flip { to: 1, ..second }]));
     assert_eq!(explain([5, 3], 11.0), Explanation::ByFlips(vec![first, second]));
-    assert_eq!(
-        evaluator.evaluate_with_flips(&[5, 3], &[first, second]).unwrap().output(),
-        [11],
-    );
+    assert_eq!(evaluator.evaluate_with_flips(&[5, 3], &[first, second]).unwrap().output(), [11],);
 }
 
 #[test]
@@ -56,7 +54,10 @@ fn what_no_near_boundary_explains() {
     // An even sum lies in the middle of its step.
     assert_eq!(explain(two_codes(NEAR_HALF), [4, 4], &[13.0]), Explanation::Unexplained { largest: 3.0 });
     // Further than NEAR from the boundary.
-    assert_eq!(explain(two_codes(0.5 * (1.0 - 3.0 * NEAR)), [5, 4], &[16.0]), Explanation::Unexplained { largest: 3.0 });
+    assert_eq!(
+        explain(two_codes(0.5 * (1.0 - 3.0 * NEAR)), [5, 4], &[16.0]),
+        Explanation::Unexplained { largest: 3.0 }
+    );
     assert_eq!(explain(two_codes(NEAR_HALF), [5, 4], &[15.0]), Explanation::Unexplained { largest: 4.0 });
     let infinite = Explanation::Unexplained { largest: f64::INFINITY };
     assert_eq!(explain(two_codes(NEAR_HALF), [5, 4], &[19.0, 0.0]), infinite);

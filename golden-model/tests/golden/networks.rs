@@ -56,7 +56,11 @@ fn any_window(rows: u64, columns: u64) -> impl Strategy<Value = Window> {
             let dilation = if kernel == 1 { 1 } else { dilation };
             let span = (kernel - 1) * dilation + 1;
             let (before, after) = (before.min(span - 1), after.min(span - 1));
-            if before + length + after < span { (1, stride, 1, 0, 0) } else { (kernel, stride, dilation, before, after) }
+            if before + length + after < span {
+                (1, stride, 1, 0, 0)
+            } else {
+                (kernel, stride, dilation, before, after)
+            }
         };
         let (a, b) = (axis(row, rows), axis(column, columns));
         Window {

@@ -33,7 +33,10 @@ fn half_even_ties() {
     let network = layer("s4", Range::new(-8, 7), shift(1, 0, 1, true));
     check(&network, &[(-5, -2), (-3, -2), (-1, 0), (0, 0), (1, 0), (2, 1), (3, 2), (5, 2), (7, 4), (9, 4), (11, 6)]);
     let network = layer("s4", Range::new(-8, 7), shift(1, 0, 3, true));
-    check(&network, &[(4, 0), (5, 1), (11, 1), (12, 2), (13, 2), (20, 2), (21, 3), (-4, 0), (-5, -1), (-12, -2), (-20, -2)]);
+    check(
+        &network,
+        &[(4, 0), (5, 1), (11, 1), (12, 2), (13, 2), (20, 2), (21, 3), (-4, 0), (-5, -1), (-12, -2), (-20, -2)],
+    );
 }
 
 #[test]
@@ -74,9 +77,23 @@ fn rising_and_falling_thresholds() {
 }
 
 #[test]
+fn thresholds_of_sums_beyond_32_bits() {
+    // Sums are 65535 times the code.
+    let network = |falling| {
+        let form =
+            Form::Thresholds(Thresholds { values: vec![3 * 65535, 5 * 65535], count: 2, falling: vec![falling] });
+        let requantization = Requantization { output: format("u2"), codes: Range::new(1, 3), form, rule: None };
+        build::dense("u16", "u16", &[&[65535]], Some(requantization))
+    };
+    check(&network(false), &[(2, 1), (3, 2), (4, 2), (5, 3), (65535, 3)]);
+    check(&network(true), &[(2, 3), (3, 3), (4, 2), (5, 2), (6, 1), (65535, 1)]);
+}
+
+#[test]
 fn thresholds_beyond_the_reachable_sums() {
     let huge = 1i64 << 61;
-    let form = |falling| Form::Thresholds(Thresholds { values: vec![-huge, 0, huge], count: 3, falling: vec![falling] });
+    let form =
+        |falling| Form::Thresholds(Thresholds { values: vec![-huge, 0, huge], count: 3, falling: vec![falling] });
     check(&layer("s2", Range::new(-2, 1), form(false)), &[(-32768, -1), (-1, -1), (0, 0), (32767, 0)]);
     check(&layer("s2", Range::new(-2, 1), form(true)), &[(-32768, 0), (0, 0), (1, -1), (32767, -1)]);
 }

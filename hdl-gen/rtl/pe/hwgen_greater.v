@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Signed comparison a > b; combinational, no carry chain longer than 16 bits.
+// Signed comparison a > b; combinational.
 //
-// Above 16 bits the upper and lower parts are compared side by side:
-// a > b when upper a > upper b, or upper a >= upper b and lower a > lower b.
+// Synthesis folds two bits or more into each step of the carry chain, so that
+// 32 bits stay within a chain of 16.
 //
 // BITS  1 .. 32.
 `default_nettype none
@@ -16,18 +16,6 @@ module hwgen_greater #(
     // Two's complement order is unsigned order with the top bit turned.
     localparam [BITS-1:0] TURN = {1'b1, {BITS-1{1'b0}}};
 
-    wire [BITS-1:0] a = a_i ^ TURN;
-    wire [BITS-1:0] b = b_i ^ TURN;
-
-    generate
-        if (BITS <= 16) begin : gen_whole
-            assign greater_o = a > b;
-        end else begin : gen_split
-            wire above    = a[BITS-1:16] > b[BITS-1:16];
-            wire no_below = a[BITS-1:16] >= b[BITS-1:16];
-            wire lower    = a[15:0] > b[15:0];
-            assign greater_o = above | (no_below & lower);
-        end
-    endgenerate
+    assign greater_o = (a_i ^ TURN) > (b_i ^ TURN);
 endmodule
 `default_nettype wire

@@ -94,17 +94,7 @@ module hwgen_threshold_stage #(
         end
     endgenerate
 
-    wire reached;
-
-    generate
-        if (VALUE_BITS <= 16) begin : gen_whole
-            assign reached = value_i >= threshold;
-        end else begin : gen_split
-            wire above    = value_i[VALUE_BITS-1:16] > threshold[VALUE_BITS-1:16];
-            wire no_below = value_i[VALUE_BITS-1:16] >= threshold[VALUE_BITS-1:16];
-            assign reached = above | (no_below & (value_i[15:0] >= threshold[15:0]));
-        end
-    endgenerate
+    wire reached = value_i >= threshold;
 
     reg [VALUE_BITS-1:0] value_q;
     reg [GROUP_PORT-1:0] group_q;

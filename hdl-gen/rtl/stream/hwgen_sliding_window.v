@@ -88,9 +88,12 @@ module hwgen_sliding_window #(
 
     localparam [31:0] SPACE_AT_RESET = BUFFER_WORDS - 1;
     localparam [31:0] READY_AT_RESET = -SPAN;
-    localparam [31:0] COLUMN_TERM    = COLUMN_JUMP;
-    localparam [31:0] ROW_TERM       = ROW_JUMP;
-    localparam [31:0] FRAME_TERM     = FRAME_JUMP;
+    localparam [31:0] COLUMN_ADD     = COLUMN_JUMP;
+    localparam [31:0] ROW_ADD        = ROW_JUMP;
+    localparam [31:0] FRAME_ADD      = FRAME_JUMP;
+    localparam [31:0] COLUMN_WRITE   = COLUMN_JUMP - 1;
+    localparam [31:0] ROW_WRITE      = ROW_JUMP - 1;
+    localparam [31:0] FRAME_WRITE    = FRAME_JUMP - 1;
 
     wire window_end;
     wire column_last;
@@ -164,18 +167,24 @@ module hwgen_sliding_window #(
 
     // How far fill is from the two bounds.
     reg  [FILL_BITS-1:0] ready_q;
-    wire [FILL_BITS-1:0] jump = ~window_end  ? {FILL_BITS{1'b0}}
-                              : ~column_last ? COLUMN_TERM[FILL_BITS-1:0]
-                              : ~row_last    ? ROW_TERM[FILL_BITS-1:0]
-                                             : FRAME_TERM[FILL_BITS-1:0];
+    reg  [FILL_BITS-1:0] jump;
+
+    // What fill loses in this cycle: one constant for each case, so that one
+    // adder is enough.
+    always @* begin
+        if (~window_end)       jump = {FILL_BITS{write}};
+        else if (~column_last) jump = write ? COLUMN_WRITE[FILL_BITS-1:0] : COLUMN_ADD[FILL_BITS-1:0];
+        else if (~row_last)    jump = write ? ROW_WRITE[FILL_BITS-1:0] : ROW_ADD[FILL_BITS-1:0];
+        else                   jump = write ? FRAME_WRITE[FILL_BITS-1:0] : FRAME_ADD[FILL_BITS-1:0];
+    end
 
     always @(posedge clk_i) begin
         if (rst_i) begin
             space_q <= SPACE_AT_RESET[FILL_BITS-1:0];
             ready_q <= READY_AT_RESET[FILL_BITS-1:0];
         end else begin
-            space_q <= space_q + (jump - {{FILL_BITS-1{1'b0}}, write});
-            ready_q <= ready_q - (jump - {{FILL_BITS-1{1'b0}}, write});
+            space_q <= space_q + jump;
+            ready_q <= ready_q - jump;
         end
     end
 

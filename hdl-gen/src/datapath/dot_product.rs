@@ -1,10 +1,10 @@
 //! A dot product of `lanes` lanes a cycle, summed over one or several cycles, as one pipelined module.
 
+use super::dsp;
 use super::operand::{DatapathError, Multiplier, Operand, within};
 use super::product::{Lanes, Operands, Order};
 use super::recode::{DotProductForm, bits_for};
 use crate::heap::{Accumulator, Bit, Finished, Heap, Netlist, SignalId};
-use super::dsp;
 use crate::verilog::{BinaryOp, Expr, Item, Module, ModuleText, Port, Statement};
 
 /// What a dot product is generated for.
@@ -57,11 +57,14 @@ impl DotProduct {
         let result_bits = if low < 0 { 1 + bits_for((-low - 1).max(high)) } else { bits_for(high).max(1) };
         let start = if spec.accumulate { shift - initial_shift } else { 0 };
         let mut best: Option<(u32, Built)> = None;
-        let orders = if spec.form.multiplier == Multiplier::Dsp { vec![Order::default()] } else { products(&spec).orders() };
+        let orders =
+            if spec.form.multiplier == Multiplier::Dsp { vec![Order::default()] } else { products(&spec).orders() };
         for order in orders {
             if let Some(built) = build(&spec, result_bits, start, &order) {
                 let weight = built.netlist.cost.weight();
-                if std::env::var("HWD").is_ok() { eprintln!("{order:?} cost {:?} latency {}", built.netlist.cost, built.finished.latency); }
+                if std::env::var("HWD").is_ok() {
+                    eprintln!("{order:?} cost {:?} latency {}", built.netlist.cost, built.finished.latency);
+                }
                 if best.as_ref().is_none_or(|(least, _)| weight < *least) {
                     best = Some((weight, built));
                 }
@@ -168,7 +171,11 @@ impl DotProduct {
         let spec = &self.spec;
         let form = &spec.form;
         let (low, high) = self.output_range();
-        let shift = if self.shift == 0 { String::new() } else { format!(" {} {}", if self.shift < 0 { '-' } else { '+' }, self.shift.abs()) };
+        let shift = if self.shift == 0 {
+            String::new()
+        } else {
+            format!(" {} {}", if self.shift < 0 { '-' } else { '+' }, self.shift.abs())
+        };
         let steps = if spec.accumulate { "steps and lanes" } else { "lanes" };
         let mut lines = vec![
             format!("Dot product of {} lanes: activation {}, weight {}.", spec.lanes, form.activation, form.weight),
@@ -178,7 +185,10 @@ impl DotProduct {
             "Lane 0 sits in the lowest bits of activation_i and weight_i.".to_owned(),
         ];
         if spec.accumulate {
-            lines.push("A cycle with step_i counts; last_i with it ends a dot product, and the next one may start at once.".to_owned());
+            lines.push(
+                "A cycle with step_i counts; last_i with it ends a dot product, and the next one may start at once."
+                    .to_owned(),
+            );
         }
         if spec.initial_bits.is_some() {
             let when = if spec.accumulate { "with the last step" } else { "with the lanes" };

@@ -1,14 +1,20 @@
 //! Products in DSP blocks, inferred from `*` between registers.
 
 use super::operand::Operand;
-use super::recode::DotProductForm;
-use crate::heap::{Bit, Heap, Netlist, SignalId};
+use super::recode::{DotProductForm, bits_for};
+use crate::heap::{Bit, Heap, Net, Netlist, SignalId};
 use crate::verilog::{BinaryOp, Expr};
 
 /// Register stages of a product: operands, then product.
 pub(super) const STAGES: u32 = 2;
 
-/// Puts one product per lane into the heap, its sign bit inverted.
+/// Inputs of a DSP48E1's signed multiplier.
+const INPUT_BITS: [u32; 2] = [25, 18];
+
+/// Puts the products of all lanes into the heap at time [`STAGES`], two lanes a DSP block where they fit.
+///
+/// Two lanes share a block as `(x1 + x2·2^s)·(w2 + w1·2^s)`, whose middle part is `x1·w1 + x2·w2`. With `s` the bits of
+/// that sum, the part below borrows one from the middle exactly where it is negative, which is its own top bit.
 pub(super) fn products(
     netlist: &mut Netlist,
     lanes: u32,
@@ -17,58 +23,135 @@ pub(super) fn products(
     weight: SignalId,
     heap: &mut Heap,
 ) {
-    let bits = form.product_bits();
-    let weight_bits = netlist.bits(weight);
-    let activation_bits = netlist.bits(activation);
-    let value = netlist.whole(activation);
-    let x = netlist.register(0, "s1_activation_q", activation_bits, value);
-    let value = netlist.whole(weight);
-    let w = netlist.register(0, "s1_weight_q", weight_bits, value);
-    for lane in 0..lanes {
-        let left = number(netlist, x, lane, form.activation, false);
-        let right = number(netlist, w, lane, form.weight, true);
-        let product = Expr::Call("$signed".to_owned(), vec![left])
-            .binary(BinaryOp::Multiply, Expr::Call("$signed".to_owned(), vec![right]));
-        let full_bits = number_bits(form.activation) + number_bits(form.weight);
-        let register = netlist.register(1, &format!("s2_product{lane}_q"), full_bits, product);
-        netlist.cost.ff -= full_bits;
-        let signed = form.product_is_signed();
-        for index in 0..bits - u32::from(signed) {
-            heap.push(index, Bit::direct(register, index));
+    let (low, high) = form.product_range();
+    let operand_bits = |signal, operand, is_weight| Number::new(netlist, signal, operand, 0, is_weight).bits;
+    let single = signed_bits(low, high)
+        .max(operand_bits(activation, form.activation, false))
+        .max(operand_bits(weight, form.weight, true));
+    let paired = single.max(signed_bits(2 * low - 1, 2 * high));
+    let mut constant = 0_i128;
+    let mut lane = 0;
+    while lane < lanes {
+        let x = |lane| Number::new(netlist, activation, form.activation, lane, false);
+        let w = |lane| Number::new(netlist, weight, form.weight, lane, true);
+        let (x1, w1) = (x(lane), w(lane));
+        let pair = (lane + 1 < lanes).then(|| {
+            let (x2, w2) = (x(lane + 1), w(lane + 1));
+            (x2.above(&x1, paired), w1.above(&w2, paired))
+        });
+        let pair = pair.filter(|(x, w)| fits(x.bits, w.bits));
+        let (left, right, skipped, bits, taken) = match pair {
+            Some((x, w)) => (x, w, paired, paired, 2),
+            None => (x1, w1, 0, single, 1),
+        };
+        let product = registered_product(netlist, &format!("{lane}"), &left, &right);
+        if skipped > 0 {
+            heap.push(0, Bit::direct(product, skipped - 1));
         }
-        if signed {
-            let sign = netlist.slice(register, bits - 1, bits - 1).inverted();
-            let wire = netlist.wire(STAGES, "sign", 1, sign);
-            heap.push(bits - 1, Bit::direct(wire, 0));
-        }
+        constant += push_signed(netlist, heap, product, 0, skipped, bits);
+        lane += taken;
+    }
+    push_constant(heap, constant);
+}
+
+fn fits(x_bits: u32, w_bits: u32) -> bool {
+    let [wide, narrow] = INPUT_BITS;
+    (x_bits <= wide && w_bits <= narrow) || (x_bits <= narrow && w_bits <= wide)
+}
+
+/// Registers two operands and their product; both are DSP registers.
+fn registered_product(netlist: &mut Netlist, label: &str, left: &Number, right: &Number) -> SignalId {
+    let mut operand = |name: &str, number: &Number| {
+        let register = netlist.register(0, &format!("s1_{name}{label}_q"), number.bits, number.expr.clone());
+        netlist.cost.ff -= number.bits;
+        Expr::Call("$signed".to_owned(), vec![netlist.whole(register)])
+    };
+    let product = operand("left", left).binary(BinaryOp::Multiply, operand("right", right));
+    let bits = left.bits + right.bits;
+    let register = netlist.register(1, &format!("s2_product{label}_q"), bits, product);
+    netlist.cost.ff -= bits;
+    register
+}
+
+/// Pushes bits `from..from + bits` of a signed product to the columns from `column` upwards, the sign bit inverted.
+/// Gives the constant that this takes away.
+fn push_signed(netlist: &mut Netlist, heap: &mut Heap, product: SignalId, column: u32, from: u32, bits: u32) -> i128 {
+    let visible = bits.min(heap.width().saturating_sub(column));
+    for index in 0..visible.min(bits - 1) {
+        heap.push(column + index, Bit::direct(product, from + index));
+    }
+    if visible < bits {
+        return 0;
+    }
+    let sign = netlist.slice(product, from + bits - 1, from + bits - 1).inverted();
+    let wire = netlist.wire(STAGES, "sign", 1, sign);
+    heap.push(column + bits - 1, Bit::direct(wire, 0));
+    -(1_i128 << (column + bits - 1))
+}
+
+/// Pushes a constant, modulo 2^width.
+pub(super) fn push_constant(heap: &mut Heap, constant: i128) {
+    for column in (0..heap.width().min(127)).filter(|column| (constant >> column) & 1 == 1) {
+        heap.push(column, Bit { net: Net::One, inputs: 1 });
     }
 }
 
-/// Bits of [`number`].
-fn number_bits(operand: Operand) -> u32 {
-    match operand {
-        Operand::Signed { bits } => bits,
-        Operand::Unsigned { bits } => bits + 1,
-        Operand::Bipolar { planes } => planes + 1,
-    }
+/// Bits of a two's complement number that holds a range.
+fn signed_bits(low: i64, high: i64) -> u32 {
+    1 + bits_for((-(low + 1)).max(high))
 }
 
-/// A lane's operand as a signed number; a bipolar activation is its level index, a bipolar weight its odd value.
-fn number(netlist: &Netlist, signal: SignalId, lane: u32, operand: Operand, is_weight: bool) -> Expr {
-    let bits = operand.bits();
-    let (high, low) = (lane * bits + bits - 1, lane * bits);
-    let code = netlist.slice(signal, high, low);
-    match operand {
-        Operand::Signed { .. } => code,
-        Operand::Bipolar { .. } if is_weight => {
-            let mut parts = vec![netlist.slice(signal, high, high).inverted()];
-            if bits > 1 {
-                parts.push(netlist.slice(signal, high - 1, low));
+/// A two's complement number as an expression.
+#[derive(Clone, Debug)]
+struct Number {
+    expr: Expr,
+    /// Its sign bit, where it can be negative.
+    sign: Option<Expr>,
+    bits: u32,
+}
+
+impl Number {
+    /// A lane's operand: a bipolar activation is its level index, a bipolar weight its odd value.
+    fn new(netlist: &Netlist, signal: SignalId, operand: Operand, lane: u32, is_weight: bool) -> Self {
+        let bits = operand.bits();
+        let (high, low) = (lane * bits + bits - 1, lane * bits);
+        let code = netlist.slice(signal, high, low);
+        let top = netlist.slice(signal, high, high);
+        match operand {
+            Operand::Signed { .. } => Number { expr: code, sign: Some(top), bits },
+            Operand::Bipolar { .. } if is_weight => {
+                let mut parts = vec![top.clone().inverted()];
+                if bits > 1 {
+                    parts.push(netlist.slice(signal, high - 1, low));
+                }
+                parts.push(Expr::constant(1, 1));
+                Number { expr: Expr::concat(parts), sign: Some(top.inverted()), bits: bits + 1 }
             }
-            parts.push(Expr::constant(1, 1));
-            Expr::concat(parts)
+            Operand::Unsigned { .. } | Operand::Bipolar { .. } => {
+                Number { expr: Expr::concat(vec![Expr::zero(1), code]), sign: None, bits: bits + 1 }
+            }
         }
-        Operand::Unsigned { .. } | Operand::Bipolar { .. } => Expr::concat(vec![Expr::zero(1), code]),
+    }
+
+    /// `self·2^shift + low`.
+    fn above(&self, low: &Number, shift: u32) -> Number {
+        let extension = shift.saturating_sub(low.bits);
+        let (mut parts, bits) = match (&low.sign, &self.sign) {
+            (Some(borrow), Some(sign)) => {
+                let wide = Expr::concat(vec![sign.clone(), self.expr.clone()]);
+                let one = Expr::concat(vec![Expr::zero(self.bits), borrow.clone()]);
+                (vec![wide.binary(BinaryOp::Subtract, one)], self.bits + 1)
+            }
+            _ => (vec![self.expr.clone()], self.bits),
+        };
+        if extension > 0 {
+            parts.push(match &low.sign {
+                Some(sign) => Expr::Repeat(extension, Box::new(sign.clone())),
+                None => Expr::zero(extension),
+            });
+        }
+        parts.push(low.expr.clone());
+        Number { expr: Expr::concat(parts), sign: self.sign.clone(), bits: bits + shift }
     }
 }
 
@@ -79,7 +162,9 @@ const PART_BITS: [u32; 2] = [24, 17];
 /// [`STAGES`]. Gives the constant that the inverted sign bits take away.
 pub(super) fn wide_product(netlist: &mut Netlist, operands: [(SignalId, bool); 2], heap: &mut Heap) -> i128 {
     let mut parts: Vec<Vec<(u32, u32, Expr)>> = Vec::new();
-    for ((signal, signed), (name, part_bits)) in operands.into_iter().zip([("accumulator", PART_BITS[0]), ("multiplier", PART_BITS[1])]) {
+    for ((signal, signed), (name, part_bits)) in
+        operands.into_iter().zip([("accumulator", PART_BITS[0]), ("multiplier", PART_BITS[1])])
+    {
         let bits = netlist.bits(signal);
         let value = netlist.whole(signal);
         let register = netlist.register(0, &format!("s1_{name}_q"), bits, value);
@@ -102,25 +187,16 @@ pub(super) fn wide_product(netlist: &mut Netlist, operands: [(SignalId, bool); 2
     let mut constant = 0;
     for (left_low, left_bits, left) in parts.first().into_iter().flatten() {
         for (right_low, right_bits, right) in parts.get(1).into_iter().flatten() {
+            let position = left_low + right_low;
+            if position >= heap.width() {
+                continue;
+            }
             let bits = left_bits + right_bits;
             let signed = |expr: &Expr| Expr::Call("$signed".to_owned(), vec![expr.clone()]);
             let product = signed(left).binary(BinaryOp::Multiply, signed(right));
-            let position = left_low + right_low;
-            let visible = bits.min(heap.width().saturating_sub(position));
-            if visible == 0 {
-                continue;
-            }
             let register = netlist.register(1, &format!("s2_product{left_low}_{right_low}_q"), bits, product);
             netlist.cost.ff -= bits;
-            for index in 0..visible.min(bits - 1) {
-                heap.push(position + index, Bit::direct(register, index));
-            }
-            if visible == bits {
-                let sign = netlist.slice(register, bits - 1, bits - 1).inverted();
-                let wire = netlist.wire(STAGES, "sign", 1, sign);
-                heap.push(position + bits - 1, Bit::direct(wire, 0));
-                constant -= 1_i128 << (position + bits - 1);
-            }
+            constant += push_signed(netlist, heap, register, position, 0, bits);
         }
     }
     constant

@@ -27,7 +27,7 @@ pub(super) struct Lanes<'a> {
 }
 
 /// Thresholds that are tried.
-const THRESHOLDS_PERCENT: [u32; 3] = [100, 130, 145];
+const THRESHOLDS_PERCENT: [u32; 4] = [100, 115, 130, 145];
 
 /// When each row joins the heap. Rows are taken lane by lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,10 +61,10 @@ impl Lanes<'_> {
                 let joins = self.fill(rows, starts, stages);
                 (joins.iter().sum::<usize>() == rows).then_some((starts, joins))
             });
-            if let Some(shape) = found {
-                if !shapes.contains(&shape) {
-                    shapes.push(shape);
-                }
+            if let Some(shape) = found
+                && !shapes.contains(&shape)
+            {
+                shapes.push(shape);
             }
         }
         let orders = shapes.into_iter().flat_map(|(starts, joins)| {
@@ -211,8 +211,9 @@ impl Moving<'_> {
                 }
                 for (x, w) in &products[3 * count..] {
                     let value = table.apply(netlist.bit(*x), netlist.bit(*w));
-                    let wire = netlist.wire(0, "product", 1, value);
-                    heap.push(*column, Bit { inputs: 2, ..Bit::direct(wire, 0) });
+                    let product = Bit { inputs: 2, ..Bit::direct(netlist.wire(0, "product", 1, value), 0) };
+                    netlist.note_product(product, table, *x, *w);
+                    heap.push(*column, product);
                 }
             }
             if triples.is_empty() {
@@ -233,11 +234,8 @@ impl Moving<'_> {
             low: unit.lane * lanes.multiplicand.bits(),
             from: self.multiplicand_from,
         };
-        let recoded = Place {
-            signal: self.operands.recoded,
-            low: unit.lane * lanes.recoded_bits,
-            from: self.recoded_from,
-        };
+        let recoded =
+            Place { signal: self.operands.recoded, low: unit.lane * lanes.recoded_bits, from: self.recoded_from };
         (&lanes.digits[unit.digit], lanes.multiplicand, x, recoded)
     }
 

@@ -81,7 +81,12 @@ impl DotProductForm {
     ///
     /// # Errors
     /// A width outside its range.
-    pub fn new(activation: Operand, weight: Operand, multiplier: Multiplier, target: Target) -> Result<Self, DatapathError> {
+    pub fn new(
+        activation: Operand,
+        weight: Operand,
+        multiplier: Multiplier,
+        target: Target,
+    ) -> Result<Self, DatapathError> {
         activation.check("activation bits")?;
         weight.check("weight bits")?;
         let digits = match multiplier {
@@ -92,7 +97,12 @@ impl DotProductForm {
                 let mut best = search.run();
                 if let Operand::Bipolar { planes } = weight {
                     let digits = (0..planes)
-                        .map(|plane| Digit { position: plane, inputs: vec![plane], values: vec![-1, 1], complements_row: false })
+                        .map(|plane| Digit {
+                            position: plane,
+                            inputs: vec![plane],
+                            values: vec![-1, 1],
+                            complements_row: false,
+                        })
                         .collect::<Vec<_>>();
                     let cost = digits.iter().map(|digit| search.cost(digit)).sum();
                     if best.as_ref().is_none_or(|(least, _)| cost <= *least) {
@@ -117,29 +127,19 @@ impl DotProductForm {
     fn constant(&self, weight: i64) -> i64 {
         let code = self.weight.code(weight);
         match self.multiplier {
-            Multiplier::Dsp => self.dsp_constant(),
-            Multiplier::Lut => self.digits.iter().map(|digit| self.row_constant(digit, digit.value(code)) << digit.position).sum(),
+            Multiplier::Dsp => 0,
+            Multiplier::Lut => {
+                self.digits.iter().map(|digit| self.row_constant(digit, digit.value(code)) << digit.position).sum()
+            }
         }
     }
 
-    /// A product of a DSP enters the heap with its sign bit inverted.
-    fn dsp_constant(&self) -> i64 {
-        if self.product_is_signed() { 1 << (self.product_bits() - 1) } else { 0 }
-    }
-
-    /// Whether a product of a DSP can be negative.
-    pub(super) fn product_is_signed(&self) -> bool {
-        self.weight.value_range().0 < 0 || self.code_range().0 < 0
-    }
-
-    /// Bits of a product of a DSP.
-    pub(super) fn product_bits(&self) -> u32 {
+    /// Least and largest product of a lane, with a bipolar activation as its level index.
+    pub(super) fn product_range(&self) -> (i64, i64) {
         let (weight_low, weight_high) = self.weight.value_range();
         let (low, high) = self.code_range();
         let corners = [weight_low * low, weight_low * high, weight_high * low, weight_high * high];
-        let least = corners.iter().copied().min().unwrap_or(0);
-        let largest = corners.iter().copied().max().unwrap_or(0);
-        if least < 0 { 1 + bits_for((-least - 1).max(largest)) } else { bits_for(largest).max(1) }
+        (corners.iter().copied().min().unwrap_or(0), corners.iter().copied().max().unwrap_or(0))
     }
 
     /// What a row holds beside `digit·x`.
@@ -151,7 +151,11 @@ impl DotProductForm {
                 sign + if value < 0 { value } else { 0 }
             }
             Operand::Unsigned { .. } | Operand::Bipolar { .. } => {
-                if value < 0 { -value * ((1 << bits) - 1) } else { 0 }
+                if value < 0 {
+                    -value * ((1 << bits) - 1)
+                } else {
+                    0
+                }
             }
         }
     }
@@ -210,7 +214,7 @@ impl DotProductForm {
             }
             weight += step;
         }
-        (range.0 * i64::from(taps), range.1 * i64::from(taps))
+        (range.0.saturating_mul(i64::from(taps)), range.1.saturating_mul(i64::from(taps)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requantization by multiply, add, shift and clamp, as one pipelined module.
 
+use super::dsp::{self, push_constant};
 use super::operand::{DatapathError, Multiplier, Operand, within};
 use super::product::{Lanes, Operands, Order};
 use super::recode::{Digit, booth_digits};
@@ -108,14 +109,8 @@ impl Rescale {
         let code_bits = code_bits(spec.code_range);
         let (code, latency) = round_and_clamp(&mut netlist, &spec, &finished, quotient, code_bits);
         let cost = netlist.cost;
-        let mut rescale = Rescale {
-            spec,
-            latency,
-            code_bits,
-            lut_estimate: cost.lut,
-            ff_estimate: cost.ff,
-            modules: Vec::new(),
-        };
+        let mut rescale =
+            Rescale { spec, latency, code_bits, lut_estimate: cost.lut, ff_estimate: cost.ff, modules: Vec::new() };
         rescale.modules = rescale.print(netlist, code);
         Ok(rescale)
     }
@@ -154,7 +149,8 @@ impl Rescale {
         let spec = &self.spec;
         let signed = |port: Port, bits: u32, signed: bool| if signed && bits > 1 { port.signed() } else { port };
         let bits = spec.accumulator_bits;
-        let mut ports = vec![Port::input("clk_i", 1), signed(Port::input("accumulator_i", bits), bits, spec.accumulator_signed)];
+        let mut ports =
+            vec![Port::input("clk_i", 1), signed(Port::input("accumulator_i", bits), bits, spec.accumulator_signed)];
         if let RescaleFactor::Port { bits, signed: is_signed } = spec.factor {
             ports.push(signed(Port::input("multiplier_i", bits), bits, is_signed));
         }
@@ -188,8 +184,14 @@ impl Rescale {
         let (low, high) = spec.code_range;
         vec![
             "Rescales an accumulator to a code.".to_owned(),
-            format!("code_o = (accumulator_i{factor}{offset}) / 2^{}, {rounding}, clamped to {low}..{high}.", spec.shift),
-            format!("Legal where the sum before the shift lies between {} and {}.", spec.value_range.0, spec.value_range.1),
+            format!(
+                "code_o = (accumulator_i{factor}{offset}) / 2^{}, {rounding}, clamped to {low}..{high}.",
+                spec.shift
+            ),
+            format!(
+                "Legal where the sum before the shift lies between {} and {}.",
+                spec.value_range.0, spec.value_range.1
+            ),
             format!("Latency: {} cycles; a word every cycle; no stall; inputs come from registers.", self.latency),
         ]
     }
@@ -230,7 +232,9 @@ impl Product {
             multiplicand: widened(bits, signed),
             recodes_multiplier: false,
         };
-        let cost = |product: &Product| -> u32 { product.digits.iter().map(|digit| digit.row_bits(product.multiplicand)).sum() };
+        let cost = |product: &Product| -> u32 {
+            product.digits.iter().map(|digit| digit.row_bits(product.multiplicand)).sum()
+        };
         Some(if cost(&over_accumulator) < cost(&over_multiplier) { over_accumulator } else { over_multiplier })
     }
 
@@ -272,19 +276,21 @@ fn multiply_add(spec: &RescaleSpec, width: u32, order: &Order) -> Option<(Netlis
         (RescaleFactor::Port { bits, signed }, _, _) => {
             let factor = netlist.port("multiplier_i", bits);
             let wide = [(accumulator, spec.accumulator_signed), (factor, signed)];
-            constant += super::dsp::wide_product(&mut netlist, wide, &mut heap);
-            for at in 0..super::dsp::STAGES {
+            constant += dsp::wide_product(&mut netlist, wide, &mut heap);
+            for at in 0..dsp::STAGES {
                 offset = netlist.advance(at, &offset);
             }
-            offset = inverted_sign(&mut netlist, super::dsp::STAGES, &offset, spec.offset_bits, &mut constant);
+            offset = inverted_sign(&mut netlist, dsp::STAGES, &offset, spec.offset_bits, &mut constant);
             push_all(&mut heap, &offset);
             push_constant(&mut heap, constant);
-            (super::dsp::STAGES, heap)
+            (dsp::STAGES, heap)
         }
         (RescaleFactor::One, ..) => {
             let top = spec.accumulator_bits - 1;
             let sign = |column: u32| spec.accumulator_signed || column <= top;
-            (0..width).filter(|&column| sign(column)).for_each(|column| heap.push(column, Bit::direct(accumulator, column.min(top))));
+            (0..width)
+                .filter(|&column| sign(column))
+                .for_each(|column| heap.push(column, Bit::direct(accumulator, column.min(top))));
             push_all(&mut heap, &offset);
             push_constant(&mut heap, constant);
             (0, heap)
@@ -299,21 +305,24 @@ fn push_all(heap: &mut Heap, bits: &[Bit]) {
     (0..).zip(bits).for_each(|(column, bit)| heap.push(column, *bit));
 }
 
-fn push_constant(heap: &mut Heap, constant: i128) {
-    (0..heap.width().min(127)).filter(|column| (constant >> column) & 1 == 1).for_each(|column| heap.push(column, Bit { net: Net::One, inputs: 1 }));
-}
-
 /// A signed number without its sign extension: the sign bit inverted, and the constant that this takes away.
-fn inverted_sign(netlist: &mut Netlist, time: u32, extended: &[Bit], bits: Option<u32>, constant: &mut i128) -> Vec<Bit> {
+fn inverted_sign(
+    netlist: &mut Netlist,
+    time: u32,
+    extended: &[Bit],
+    bits: Option<u32>,
+    constant: &mut i128,
+) -> Vec<Bit> {
     let Some(bits) = bits else { return Vec::new() };
     let mut list: Vec<Bit> = extended.iter().take(bits as usize).copied().collect();
-    if list.len() == bits as usize && extended.len() > bits as usize {
-        if let Some(sign) = list.last_mut() {
-            let value = netlist.bit(*sign).inverted();
-            let wire = netlist.wire(time, "sign", 1, value);
-            *sign = Bit::direct(wire, 0);
-            *constant -= 1 << (bits - 1);
-        }
+    if list.len() == bits as usize
+        && extended.len() > bits as usize
+        && let Some(sign) = list.last_mut()
+    {
+        let value = netlist.bit(*sign).inverted();
+        let wire = netlist.wire(time, "sign", 1, value);
+        *sign = Bit::direct(wire, 0);
+        *constant -= 1 << (bits - 1);
     }
     list
 }
@@ -330,8 +339,11 @@ fn lut_product(
 ) -> (u32, Heap) {
     let RescaleFactor::Port { bits, signed } = spec.factor else { return (0, heap) };
     let factor = netlist.port("multiplier_i", bits);
-    let (recoded, other, other_signed) =
-        if product.recodes_multiplier { (factor, accumulator, spec.accumulator_signed) } else { (accumulator, factor, signed) };
+    let (recoded, other, other_signed) = if product.recodes_multiplier {
+        (factor, accumulator, spec.accumulator_signed)
+    } else {
+        (accumulator, factor, signed)
+    };
     let multiplicand = if other_signed {
         other
     } else {
@@ -365,7 +377,8 @@ fn round_and_clamp(
     let clamps_high = quotient.1 > spec.code_range.1;
     let ties = spec.rounding == ShiftRounding::HalfEven && shift > 0;
     let is_tie = ties.then(|| netlist.vector(&low).unary(UnaryOp::ReduceOr).inverted());
-    let vector = |netlist: &Netlist, bits: &[Option<Bit>]| netlist.vector(&bits.iter().rev().copied().collect::<Vec<_>>());
+    let vector =
+        |netlist: &Netlist, bits: &[Option<Bit>]| netlist.vector(&bits.iter().rev().copied().collect::<Vec<_>>());
     if !clamps_low && !clamps_high {
         bits.truncate(code_bits as usize);
         let sign = bits.last().copied().flatten();
@@ -413,7 +426,8 @@ fn round_and_clamp(
     let mut below = negative.clone().binary(BinaryOp::And, outside.clone());
     let mut above = negative.inverted().binary(BinaryOp::And, outside);
     if spec.code_range.0 > full_low {
-        below = below.binary(BinaryOp::Or, fits.clone().binary(BinaryOp::And, compared(BinaryOp::Less, spec.code_range.0)));
+        below =
+            below.binary(BinaryOp::Or, fits.clone().binary(BinaryOp::And, compared(BinaryOp::Less, spec.code_range.0)));
     }
     if spec.code_range.1 < full_high {
         above = above.binary(BinaryOp::Or, fits.binary(BinaryOp::And, compared(BinaryOp::Greater, spec.code_range.1)));

@@ -24,7 +24,14 @@ impl Place {
 }
 
 /// The row of one digit of one lane, as a wire of the stage that starts at `time`.
-pub(super) fn row(netlist: &mut Netlist, time: u32, digit: &Digit, activation: Operand, x: Place, weight: Place) -> Row {
+pub(super) fn row(
+    netlist: &mut Netlist,
+    time: u32,
+    digit: &Digit,
+    activation: Operand,
+    x: Place,
+    weight: Place,
+) -> Row {
     let doubled = digit.values.iter().any(|value| value.abs() == 2);
     let bits = activation.bits() + u32::from(doubled);
     let signed = matches!(activation, Operand::Signed { .. });
@@ -47,28 +54,31 @@ pub(super) fn row(netlist: &mut Netlist, time: u32, digit: &Digit, activation: O
         }
     };
     let wire = netlist.wire(time, "row", bits, value);
+    for (index, product) in (0..).zip(small_products(digit, activation, x, weight).into_iter().flatten()) {
+        netlist.note_product(Bit::direct(wire, index), product.table, product.x, product.w);
+    }
     let inputs = digit.column_inputs();
     let bits = (0..bits).map(|index| Bit { inputs, ..Bit::direct(wire, index) }).collect();
     Row { column: digit.position, bits, takes_bit: takes_bit(digit, activation) }
 }
 
 /// The rows of one digit for several lanes as nets, in a module that is mapped on its own.
-pub(super) fn rows_as_nets(netlist: &mut Netlist, digit: &Digit, operand: Operand, places: &[(Place, Place)]) -> Vec<Row> {
+pub(super) fn rows_as_nets(
+    netlist: &mut Netlist,
+    digit: &Digit,
+    operand: Operand,
+    places: &[(Place, Place)],
+) -> Vec<Row> {
     let bits = digit.row_bits(operand);
     let signed = matches!(operand, Operand::Signed { .. });
     let function = multiple(digit, operand.bits(), bits, signed);
     let count = u32::try_from(places.len()).unwrap_or(0);
-    let digits: Vec<Option<Bit>> = places
-        .iter()
-        .rev()
-        .flat_map(|(_, weight)| digit.inputs.iter().rev().map(|&input| weight.bit(input)))
-        .collect();
+    let digits: Vec<Option<Bit>> =
+        places.iter().rev().flat_map(|(_, weight)| digit.inputs.iter().rev().map(|&input| weight.bit(input))).collect();
     let values: Vec<Option<Bit>> =
         places.iter().rev().flat_map(|(x, _)| (0..operand.bits()).rev().map(|index| x.bit(index))).collect();
-    let ports = vec![
-        Connection::new("digit_i", netlist.vector(&digits)),
-        Connection::new("value_i", netlist.vector(&values)),
-    ];
+    let ports =
+        vec![Connection::new("digit_i", netlist.vector(&digits)), Connection::new("value_i", netlist.vector(&values))];
     let parameters = vec![Connection::new("COUNT", Expr::Integer(i64::from(count)))];
     let module = multiples(digit, function);
     let signal = netlist.instance(0, "rows", module, parameters, ports, ("row_o", bits * count));
@@ -83,7 +93,8 @@ pub(super) fn rows_as_nets(netlist: &mut Netlist, digit: &Digit, operand: Operan
 
 /// The module of [`rows_as_nets`].
 fn multiples(digit: &Digit, function: Function) -> ModuleText {
-    let [(_, digit_bits), (_, value_bits)] = [function.inputs.first(), function.inputs.get(1)].map(|input| input.cloned().unwrap_or_default());
+    let [(_, digit_bits), (_, value_bits)] =
+        [function.inputs.first(), function.inputs.get(1)].map(|input| input.cloned().unwrap_or_default());
     let part = |name: &str, bits: u32| Expr::IndexedPart {
         name: name.to_owned(),
         low: Box::new(Expr::Integer(i64::from(bits)).binary(BinaryOp::Multiply, Expr::name("i"))),
@@ -127,9 +138,14 @@ fn multiples(digit: &Digit, function: Function) -> ModuleText {
 /// Whether a row can count one more bit of its lowest column: see [`Row::takes_bit`].
 pub(super) fn takes_bit(digit: &Digit, operand: Operand) -> bool {
     let inputs = u32::try_from(digit.inputs.len()).unwrap_or(0) + operand.bits();
-    let largest = digit.values.iter().map(|value| value.unsigned_abs()).max().unwrap_or(0) * ((1 << operand.bits()) - 1);
+    let largest =
+        digit.values.iter().map(|value| value.unsigned_abs()).max().unwrap_or(0) * ((1 << operand.bits()) - 1);
     let unsigned = !matches!(operand, Operand::Signed { .. });
-    digit.column_inputs() > 2 && inputs <= 4 && unsigned && !digit.complements_row && largest + 1 < 1 << digit.row_bits(operand)
+    digit.column_inputs() > 2
+        && inputs <= 4
+        && unsigned
+        && !digit.complements_row
+        && largest + 1 < 1 << digit.row_bits(operand)
 }
 
 /// A partial product of two inputs, not yet a net.
@@ -174,11 +190,8 @@ pub(super) fn small_products(digit: &Digit, operand: Operand, x: Place, weight: 
 
 /// The multiple of an operand that a digit selects, as a case over the digit's bits.
 fn multiple(digit: &Digit, operand_bits: u32, bits: u32, signed: bool) -> Function {
-    let label: Vec<String> = digit
-        .values
-        .iter()
-        .map(|value| if *value < 0 { format!("m{}", -value) } else { value.to_string() })
-        .collect();
+    let label: Vec<String> =
+        digit.values.iter().map(|value| if *value < 0 { format!("m{}", -value) } else { value.to_string() }).collect();
     let sign = if signed { "s" } else { "u" };
     let form = if digit.complements_row { "complement" } else { "multiple" };
     let name = format!("{form}_{}_{sign}{operand_bits}", label.join("_"));
@@ -203,7 +216,11 @@ fn multiple(digit: &Digit, operand_bits: u32, bits: u32, signed: bool) -> Functi
             let arms = (0..)
                 .zip(several)
                 .map(|(code, value)| Arm {
-                    labels: if code + 1 == several.len() { vec![] } else { vec![Expr::constant(selector_bits, code as u128)] },
+                    labels: if code + 1 == several.len() {
+                        vec![]
+                    } else {
+                        vec![Expr::constant(selector_bits, code as u128)]
+                    },
                     statement: Statement::Blocking(target(), value.clone()),
                 })
                 .collect();

@@ -1,8 +1,10 @@
 //! One pipeline stage of a heap: rows and bits become sums on carry chains, and everything is registered.
 
+use std::collections::BTreeMap;
+
 use super::group::{self, Group};
 use super::netlist::Netlist;
-use super::{Bit, CHAIN_BITS, Heap, Net, Row};
+use super::{Bit, CHAIN_BITS, Heap, Net, ProductTable, Row};
 
 /// Columns of a chain that leaves room for its carry-in and carry-out positions.
 pub(super) const CHAIN_COLUMNS: usize = CHAIN_BITS as usize - 2;
@@ -84,12 +86,31 @@ fn make_small_nets(netlist: &mut Netlist, time: u32, heap: &mut Heap, next: &mut
     for column in 0..heap.small.len() {
         let mut bits = std::mem::take(&mut heap.small[column]);
         let position = u32::try_from(column).unwrap_or(u32::MAX);
-        while triples && bits.len() >= 3 {
-            let three: Vec<Bit> = bits.drain(..3).collect();
-            let digits = group::digits(netlist, time, &[three], 2);
-            netlist.cost.lut += 2;
-            next.extend((position..).zip(digits.into_iter().flatten()));
+        let count = if triples { bits.len() / 3 } else { 0 };
+        let rest = bits.split_off(3 * count);
+        let mut counted: BTreeMap<ProductTable, Vec<[(Bit, Bit); 3]>> = BTreeMap::new();
+        for index in 0..count {
+            let three = [bits[index], bits[count + index], bits[2 * count + index]];
+            match three.map(|bit| netlist.product(bit)) {
+                [Some((table, x0, w0)), Some((second, x1, w1)), Some((third, x2, w2))]
+                    if table == second && table == third =>
+                {
+                    counted.entry(table).or_default().push([(x0, w0), (x1, w1), (x2, w2)]);
+                }
+                _ => {
+                    let digits = group::digits(netlist, time, &[three.to_vec()], 2);
+                    netlist.cost.lut += 2;
+                    next.extend((position..).zip(digits.into_iter().flatten()));
+                }
+            }
         }
+        for (table, triples) in counted {
+            let (sums, carries) = netlist.product_counter(time, table, &triples);
+            for index in 0..u32::try_from(triples.len()).unwrap_or(0) {
+                next.extend([(position, Bit::direct(sums, index)), (position + 1, Bit::direct(carries, index))]);
+            }
+        }
+        let bits = rest;
         netlist.cost.lut += u32::try_from(bits.len()).unwrap_or(0);
         next.extend(bits.into_iter().map(|bit| (position, Bit { inputs: 1, ..bit })));
     }
@@ -112,10 +133,12 @@ fn absorb_row(netlist: &mut Netlist, time: u32, heap: &mut Heap, row: Row, next:
         let mut direct: Vec<Option<Bit>> = (start..end).map(|at| heap.direct[row.column as usize + at].pop()).collect();
         let carry = heap.direct[column].pop();
         let mut other: Vec<Option<Bit>> = row.bits[start..end].iter().map(|bit| Some(*bit)).collect();
-        if row.takes_bit && start == 0 && end == row.bits.len() {
-            if let Some(bit) = heap.direct[column].pop() {
-                other = group::incremented(netlist, time, &other, bit);
-            }
+        if row.takes_bit
+            && start == 0
+            && end == row.bits.len()
+            && let Some(bit) = heap.direct[column].pop()
+        {
+            other = group::incremented(netlist, time, &other, bit);
         }
         let base = row.column + u32::try_from(start).unwrap_or(0);
         finish_chain(netlist, time, heap, base, &mut direct, &mut other, carry, next);
@@ -159,8 +182,8 @@ fn emit_chain(netlist: &mut Netlist, time: u32, heap: &mut Heap, column: usize, 
     for group in groups {
         let mut function: Vec<Vec<Bit>> = vec![Vec::new(); group.columns];
         function[0].extend(take(&mut heap.small[at], group.small));
-        for index in 0..group.columns {
-            function[index].extend(take(&mut heap.direct[at + index], group.function[index]));
+        for (index, bits) in function.iter_mut().enumerate() {
+            bits.extend(take(&mut heap.direct[at + index], group.function[index]));
             direct.push(if group.direct[index] { heap.direct[at + index].pop() } else { None });
         }
         other.extend(group::digits(netlist, time, &function, group.columns));

@@ -53,7 +53,9 @@ pub fn finish(
     loop {
         if let Some(segments) = plan(&heap, accumulator.is_some()) {
             return Some(match (&accumulator, control) {
-                (Some(accumulator), Some(control)) => accumulate(netlist, time, heap, &segments, accumulator.start, control),
+                (Some(accumulator), Some(control)) => {
+                    accumulate(netlist, time, heap, &segments, accumulator.start, control)
+                }
                 _ => add(netlist, time, heap, &segments, needed_from as usize),
             });
         }
@@ -132,16 +134,16 @@ fn grouping(heap: &Heap, columns: &[Vec<Bit>], first: usize, carry: bool, accumu
                 if carry && start + index == first {
                     bits.remove(0);
                 }
-                if !accumulates {
-                    if let Some(direct) = bits.iter().position(|bit| bit.is_direct()) {
-                        bits.remove(direct);
-                    }
+                if !accumulates && let Some(direct) = bits.iter().position(|bit| bit.is_direct()) {
+                    bits.remove(direct);
                 }
                 cost += bits.iter().map(|bit| bit.inputs).sum::<u32>();
                 value += bits.len() << index;
             }
             let single = length == 1 && value <= 1;
-            if (cost <= inputs || (single && heap.target == super::Target::Lut6)) && (value < 1 << length || start + length == width && cost <= inputs) {
+            if (cost <= inputs || (single && heap.target == super::Target::Lut6))
+                && (value < 1 << length || start + length == width && cost <= inputs)
+            {
                 choice[start] = Some(length);
                 reached[start] = true;
                 break;
@@ -200,8 +202,8 @@ fn operands(
     let mut at = start;
     for &length in &segment.groups {
         let mut function = Vec::new();
-        for column in at..at + length {
-            let mut bits = std::mem::take(&mut heap[column]);
+        for bits in heap.iter_mut().skip(at).take(length) {
+            let mut bits = std::mem::take(bits);
             if !accumulates {
                 let position = bits.iter().position(|bit| bit.is_direct());
                 direct.push(position.map(|position| bits.remove(position)));
@@ -245,7 +247,10 @@ fn accumulate(
     let mut control = Some(control);
     let mut result: Vec<Option<Bit>> = vec![None; width];
     let mut carry_register = None;
-    netlist.comment(time, "The last adder accumulates; the finished sum leaves while the accumulator starts anew.".to_owned());
+    netlist.comment(
+        time,
+        "The last adder accumulates; the finished sum leaves while the accumulator starts anew.".to_owned(),
+    );
     for (index, segment) in segments.iter().enumerate() {
         let last = index + 1 == segments.len();
         let takes_carry = segment.carry_in && index == 0;

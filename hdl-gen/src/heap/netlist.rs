@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::used_bits::UsedBits;
 use super::{Bit, Net, ProductTable};
-use crate::verilog::{
-    BinaryOp, Connection, Direction, Expr, Function, Instance, Item, ModuleText, Port, Statement, Width,
-};
+use crate::verilog::{BinaryOp, Connection, Direction, Expr, Function, Instance, Item, ModuleText, Port, Statement};
 
 /// A signal of a [`Netlist`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +50,8 @@ pub struct Netlist {
     names: BTreeMap<String, u32>,
     uses_carry_adder: bool,
     submodules: BTreeMap<String, ModuleText>,
+    /// The operand bits behind partial products of two inputs.
+    products: BTreeMap<Net, (ProductTable, Bit, Bit)>,
     /// Running cost.
     pub cost: Cost,
 }
@@ -94,7 +95,9 @@ impl Netlist {
             match first {
                 Some(Bit { net: Net::Signal(signal, high), .. }) => {
                     while let Some(Some(Bit { net: Net::Signal(next, low), .. })) = bits.get(index + length) {
-                        if next == signal && u32::try_from(length).is_ok_and(|length| low.checked_add(length) == Some(*high)) {
+                        if next == signal
+                            && u32::try_from(length).is_ok_and(|length| low.checked_add(length) == Some(*high))
+                        {
                             length += 1;
                         } else {
                             break;
@@ -175,7 +178,13 @@ impl Netlist {
     }
 
     /// An adder on a carry chain: columns lowest first, `direct + other + carry`, as wide as its operands.
-    pub fn carry_adder(&mut self, time: u32, direct: &[Option<Bit>], other: &[Option<Bit>], carry: Option<Bit>) -> SignalId {
+    pub fn carry_adder(
+        &mut self,
+        time: u32,
+        direct: &[Option<Bit>],
+        other: &[Option<Bit>],
+        carry: Option<Bit>,
+    ) -> SignalId {
         let bits = u32::try_from(direct.len()).unwrap_or(0);
         let stem = format!("s{}_sum", time + 1);
         let name = self.fresh(&stem);
@@ -199,9 +208,24 @@ impl Netlist {
         self.port(&name, bits)
     }
 
+    /// Notes the operand bit and the digit bit of a partial product.
+    pub fn note_product(&mut self, product: Bit, table: ProductTable, x: Bit, w: Bit) {
+        self.products.insert(product.net, (table, x, w));
+    }
+
+    /// What [`Netlist::note_product`] noted.
+    pub fn product(&self, product: Bit) -> Option<(ProductTable, Bit, Bit)> {
+        self.products.get(&product.net).copied()
+    }
+
     /// Counts triples of partial products, all of one kind, in a module that is mapped on its own. Each product is an
     /// operand bit and a digit bit. Gives the signals of the sums and of the carries, a bit for each triple.
-    pub fn product_counter(&mut self, time: u32, table: ProductTable, triples: &[[(Bit, Bit); 3]]) -> (SignalId, SignalId) {
+    pub fn product_counter(
+        &mut self,
+        time: u32,
+        table: ProductTable,
+        triples: &[[(Bit, Bit); 3]],
+    ) -> (SignalId, SignalId) {
         let count = u32::try_from(triples.len()).unwrap_or(0);
         let name = self.fresh(&format!("s{}_count", time + 1));
         let part = |pick: fn(&(Bit, Bit)) -> Bit| -> Vec<Option<Bit>> {
@@ -313,18 +337,12 @@ impl Netlist {
 
     /// The functions and stages as items of the body of a module with the given ports, which ends in one assignment.
     /// Bits that nothing reads are gathered in wires whose names end in `_unused`.
-    pub fn into_items(self, ports: &[Port], output: &str, value: Expr) -> Vec<Item> {
+    pub fn into_items(mut self, ports: &[Port], output: &str, value: Expr) -> Vec<Item> {
         let assignment = Item::Assign(Expr::name(output), value);
-        let mut used = UsedBits::default();
-        used.item(&assignment);
-        self.stages.iter().flat_map(|stage| &stage.items).for_each(|item| used.item(item));
-        self.stages.iter().flat_map(|stage| &stage.updates).for_each(|statement| used.statement(statement));
-        if self.stages.iter().any(|stage| !stage.updates.is_empty()) {
-            used.expr(&Expr::name("clk_i"));
-        }
+        let used = self.drop_unread_wires(&assignment);
         let inputs = ports.iter().filter(|port| port.direction == Direction::Input);
         let mut items: Vec<Item> = inputs.filter_map(|port| used.rest(&port.name, &port.width)).collect();
-        for function in self.functions.into_values() {
+        for function in self.functions.into_values().filter(|function| used.calls.contains(&function.name)) {
             items.push(Item::Blank);
             items.push(Item::Function(function));
         }
@@ -332,10 +350,8 @@ impl Netlist {
             items.push(Item::Blank);
             items.push(Item::Comment(format!("Stage {}", index + 1)));
             items.extend(stage.comments.into_iter().map(Item::Comment));
-            let unused: Vec<Item> = stage
-                .items
-                .iter()
-                .chain(&stage.registers)
+            let nets = stage.items.iter().chain(&stage.registers);
+            let unused: Vec<Item> = nets
                 .filter_map(|item| match item {
                     Item::Net { name, width, .. } => used.rest(name, width),
                     _ => None,
@@ -352,90 +368,29 @@ impl Netlist {
         items.push(assignment);
         items
     }
-}
 
-/// Which bits of which names are read.
-#[derive(Default)]
-struct UsedBits {
-    whole: BTreeSet<String>,
-    bits: BTreeMap<String, BTreeSet<u32>>,
-}
-
-impl UsedBits {
-    fn item(&mut self, item: &Item) {
-        match item {
-            Item::Net { value: Some(value), .. } | Item::Assign(_, value) => self.expr(value),
-            Item::Instance(instance) => {
-                for port in instance.ports.iter().filter(|port| !port.name.ends_with("_o")) {
-                    port.value.iter().for_each(|value| self.expr(value));
-                }
+    /// Removes wires that nothing reads, and those that only they read.
+    fn drop_unread_wires(&mut self, assignment: &Item) -> UsedBits {
+        loop {
+            let mut used = UsedBits::default();
+            used.item(assignment);
+            self.stages.iter().flat_map(|stage| &stage.items).for_each(|item| used.item(item));
+            self.stages.iter().flat_map(|stage| &stage.updates).for_each(|statement| used.statement(statement));
+            if self.stages.iter().any(|stage| !stage.updates.is_empty()) {
+                used.expr(&Expr::name("clk_i"));
             }
-            Item::Clocked(clock, body) => {
-                self.expr(clock);
-                body.iter().for_each(|statement| self.statement(statement));
+            let mut dropped = false;
+            for stage in &mut self.stages {
+                stage.items.retain(|item| {
+                    let unread = matches!(item, Item::Net { name, value: Some(_), .. } if !used.reads(name));
+                    dropped |= unread;
+                    !unread
+                });
             }
-            Item::Repeat { items, .. } => items.iter().for_each(|item| self.item(item)),
-            Item::Net { value: None, .. } | Item::Comment(_) | Item::Blank | Item::Localparam(_) | Item::Function(_) => {}
-        }
-    }
-
-    fn statement(&mut self, statement: &Statement) {
-        match statement {
-            Statement::Blocking(_, value) | Statement::NonBlocking(_, value) => self.expr(value),
-            Statement::If(condition, yes, no) => {
-                self.expr(condition);
-                yes.iter().chain(no).for_each(|statement| self.statement(statement));
-            }
-            Statement::Case(selector, arms) => {
-                self.expr(selector);
-                arms.iter().for_each(|arm| self.statement(&arm.statement));
+            if !dropped {
+                return used;
             }
         }
-    }
-
-    fn expr(&mut self, expr: &Expr) {
-        match expr {
-            Expr::Name(name) => {
-                self.whole.insert(name.clone());
-            }
-            Expr::Bit(name, index) => {
-                self.bits.entry(name.clone()).or_default().insert(*index);
-            }
-            Expr::Slice { name, high, low } => self.bits.entry(name.clone()).or_default().extend(*low..=*high),
-            Expr::Index(name, index) => {
-                self.whole.insert(name.clone());
-                self.expr(index);
-            }
-            Expr::IndexedPart { name, low, .. } => {
-                self.whole.insert(name.clone());
-                self.expr(low);
-            }
-            Expr::Const { .. } | Expr::Integer(_) => {}
-            Expr::Concat(parts) | Expr::Call(_, parts) => parts.iter().for_each(|part| self.expr(part)),
-            Expr::Repeat(_, part) | Expr::Unary(_, part) => self.expr(part),
-            Expr::Binary(_, left, right) => {
-                self.expr(left);
-                self.expr(right);
-            }
-            Expr::Select(condition, yes, no) => [condition, yes, no].into_iter().for_each(|part| self.expr(part)),
-        }
-    }
-
-    /// A wire over the bits of a net that nothing reads.
-    fn rest(&self, name: &str, width: &Width) -> Option<Item> {
-        let Width::Bits(bits) = width else { return None };
-        if self.whole.contains(name) {
-            return None;
-        }
-        let read = self.bits.get(name);
-        let unread: Vec<u32> = (0..*bits).rev().filter(|bit| read.is_none_or(|read| !read.contains(bit))).collect();
-        let count = u32::try_from(unread.len()).ok().filter(|count| *count > 0)?;
-        let value = if count == *bits {
-            Expr::name(name)
-        } else {
-            Expr::concat(unread.into_iter().map(|bit| Expr::Bit(name.to_owned(), bit)).collect())
-        };
-        Some(Item::wire(&format!("{name}_unused"), count, value))
     }
 }
 

@@ -73,7 +73,10 @@ impl ProductTable {
             name: self.counter_name(),
             header: vec![
                 "Counts three partial products of two inputs each, COUNT times side by side.".to_owned(),
-                format!("p = {}, bit by bit; result j: 2 * carry_o[j] + sum_o[j] = p[j] + p[COUNT + j] + p[2 * COUNT + j];", self.apply(Expr::name("x_i"), Expr::name("w_i"))),
+                format!(
+                    "p = {}, bit by bit; result j: 2 * carry_o[j] + sum_o[j] = p[j] + p[COUNT + j] + p[2 * COUNT + j];",
+                    self.apply(Expr::name("x_i"), Expr::name("w_i"))
+                ),
                 "combinational; COUNT from 1. Mapped on its own, as two six-input LUTs a counter.".to_owned(),
             ],
             keep_hierarchy: true,

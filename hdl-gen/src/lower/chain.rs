@@ -2,7 +2,7 @@
 
 use crate::design::Stage;
 use crate::verilog::Expr;
-use crate::timing::{SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
+use crate::timing::{Fifo, SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
 use network::graph::Memory;
 use network::manifest::{EdgeContent, EdgeOrder, Word};
 use network::shape::{Shape, Window};
@@ -67,6 +67,27 @@ impl Chain {
             twin: Twin::WidthAdapter(WidthAdapter::new(from, to)?),
         });
         Ok(())
+    }
+
+    /// Adds a FIFO of `depth_words`, at least 2.
+    pub fn buffer(&mut self, name: &str, layer: &str, depth_words: u64) -> Result<(), TimingError> {
+        let depth = small(depth_words.max(2));
+        self.push(Stage {
+            name: format!("{name}_buffer"),
+            module: "hwgen_fifo".to_owned(),
+            parameters: vec![("DATA_BITS", number(self.word.bits())), ("DEPTH", number(depth))],
+            layer: layer.to_owned(),
+            word: self.word,
+            words_per_frame: self.words_per_frame,
+            content: self.content.clone(),
+            twin: Twin::Fifo(Fifo::new(depth)?),
+        });
+        Ok(())
+    }
+
+    /// Whether words may come slower than one a cycle: the last stage is neither the input nor a sliding window.
+    pub fn is_slow(&self) -> bool {
+        self.stages.last().is_some_and(|stage| stage.module != "hwgen_sliding_window")
     }
 
     /// Adds a sliding window; the stream must already have the window's lanes.

@@ -69,6 +69,10 @@ impl<'a> Lowering<'a> {
             })?;
         }
         self.chain.adapt(&name, &layer.name, matrix.simd)?;
+        if (weights.outputs as u64) > matrix.pe && self.chain.is_slow() {
+            // The array takes a vector in its first pass alone; the next vector arrives here during the others.
+            self.chain.buffer(&name, &layer.name, weights.length as u64 / matrix.simd)?;
+        }
         let parts = self.parts(index, name, weights, matrix, activation)?;
         self.add_modules(parts.product.modules().to_vec());
         self.matrix_module(&parts)

@@ -56,7 +56,7 @@ impl Names {
 
 /// Whether `name` is `stem` with one of the endings that hwgen gives to a layer's modules.
 fn derived(stem: &str, name: &str) -> bool {
-    name.strip_prefix(stem).is_some_and(|end| end.starts_with("_window") || end.starts_with("_adapter") || end == "_pe")
+    name.strip_prefix(stem).is_some_and(|end| end.starts_with("_window") || end.starts_with("_adapter") || end == "_buffer" || end == "_pe" || end == "_grid" || end == "_rescale")
 }
 
 /// Letters, digits and underscores, starting with a letter, in lower case.

@@ -83,7 +83,7 @@ impl Lowering<'_> {
                 self.rescale_lanes(&layer.name, name, &rescaling, results, items)?
             }
             (RequantizeUnit::Rescale, Form::Thresholds(_)) | (RequantizeUnit::Thresholds, _) => {
-                self.threshold_lanes(index, name, requantization, results, items)
+                self.threshold_lanes(index, name, requantization, results, items)?
             }
         };
         Ok(self.pushed_codes(word, latency, results, items))
@@ -162,9 +162,4 @@ impl Lowering<'_> {
 /// The sum of one lane.
 fn lane_sum(results: &Results<'_>, index: u32) -> Expr {
     lane(results.sums, results.lanes, index, results.sum_bits)
-}
-
-/// Least code of a requantization's format, which the units count from.
-fn format_least(requantization: &Requantization) -> i64 {
-    requantization.output.code_range().min()
 }

@@ -18,12 +18,7 @@ impl CreditPipe {
     /// `latency_cycles` from reservation to push (1 to [`Self::LATENCY_LIMIT`]),
     /// `fifo_words` of room.
     pub(crate) fn new(latency_cycles: u32, fifo_words: u32) -> Self {
-        Self {
-            credits: fifo_words,
-            held: 0,
-            flight: 0,
-            push_bit: latency_cycles.clamp(1, Self::LATENCY_LIMIT) - 1,
-        }
+        Self { credits: fifo_words, held: 0, flight: 0, push_bit: latency_cycles.clamp(1, Self::LATENCY_LIMIT) - 1 }
     }
 
     /// A result may enter in this cycle.
@@ -71,6 +66,10 @@ impl Counter {
     #[inline]
     pub(crate) fn value(&self) -> u32 {
         self.value
+    }
+
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
     }
 
     #[inline]

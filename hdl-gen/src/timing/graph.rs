@@ -125,10 +125,7 @@ impl Graph {
         output_words_per_frame: u64,
     ) -> Result<Self, GraphError> {
         let mut builder = GraphBuilder::default();
-        let ids: Vec<ModuleId> = modules
-            .into_iter()
-            .map(|(name, twin)| builder.module(name, twin))
-            .collect();
+        let ids: Vec<ModuleId> = modules.into_iter().map(|(name, twin)| builder.module(name, twin)).collect();
         let (Some(&first), Some(&last)) = (ids.first(), ids.last()) else {
             return Err(GraphError::EmptyEndpoint);
         };
@@ -212,10 +209,7 @@ impl GraphBuilder {
             };
             streams.push(Stream { from, to });
         }
-        if sources.is_empty()
-            || sinks.is_empty()
-            || sources.iter().chain(&sinks).any(|end| end.words_per_frame == 0)
-        {
+        if sources.is_empty() || sinks.is_empty() || sources.iter().chain(&sinks).any(|end| end.words_per_frame == 0) {
             return Err(GraphError::EmptyEndpoint);
         }
         let mut modules = Vec::new();
@@ -236,16 +230,10 @@ impl GraphBuilder {
         ports: &'a mut [Vec<Vec<usize>>],
         (module, port): (usize, usize),
     ) -> Result<&'a mut Vec<usize>, GraphError> {
-        ports
-            .get_mut(module)
-            .and_then(|ports| ports.get_mut(port))
-            .ok_or_else(|| GraphError::NoSuchPort {
-                module: self
-                    .modules
-                    .get(module)
-                    .map_or_else(|| format!("module {module}"), |(name, _)| name.clone()),
-                port,
-            })
+        ports.get_mut(module).and_then(|ports| ports.get_mut(port)).ok_or_else(|| GraphError::NoSuchPort {
+            module: self.modules.get(module).map_or_else(|| format!("module {module}"), |(name, _)| name.clone()),
+            port,
+        })
     }
 }
 
@@ -256,11 +244,7 @@ fn single(name: &str, ports: &[Vec<usize>]) -> Result<Vec<usize>, GraphError> {
         .enumerate()
         .map(|(port, streams)| match streams.as_slice() {
             [stream] => Ok(*stream),
-            _ => Err(GraphError::PortJoined {
-                module: name.to_owned(),
-                port,
-                streams: streams.len(),
-            }),
+            _ => Err(GraphError::PortJoined { module: name.to_owned(), port, streams: streams.len() }),
         })
         .collect()
 }
@@ -268,10 +252,8 @@ fn single(name: &str, ports: &[Vec<usize>]) -> Result<Vec<usize>, GraphError> {
 /// Modules ordered so that each stands before those it feeds.
 fn order(modules: &[Module], streams: &[Stream]) -> Result<Vec<usize>, GraphError> {
     let inner = |stream: &&Stream| matches!(stream.from, From::Module(_));
-    let mut waiting: Vec<usize> = modules
-        .iter()
-        .map(|module| module.inputs.iter().map(|&s| &streams[s]).filter(inner).count())
-        .collect();
+    let mut waiting: Vec<usize> =
+        modules.iter().map(|module| module.inputs.iter().map(|&s| &streams[s]).filter(inner).count()).collect();
     let mut order: Vec<usize> = (0..modules.len()).filter(|&m| waiting[m] == 0).collect();
     let mut next = 0;
     while let Some(&module) = order.get(next) {

@@ -21,20 +21,11 @@ impl Matrix {
     /// issues to the cycle in which the result is pushed: 1 (the control's own
     /// register) plus the datapath's registers; 1 to 127. `fifo_words`: depth of
     /// the credit FIFO, 1 or more.
-    pub fn new(
-        input_steps: u32,
-        output_steps: u32,
-        latency_cycles: u32,
-        fifo_words: u32,
-    ) -> Result<Self, TimingError> {
+    pub fn new(input_steps: u32, output_steps: u32, latency_cycles: u32, fifo_words: u32) -> Result<Self, TimingError> {
         super::require("input_steps", u64::from(input_steps), 1)?;
         super::require("output_steps", u64::from(output_steps), 1)?;
         super::require("latency_cycles", u64::from(latency_cycles), 1)?;
-        super::limit(
-            "latency_cycles",
-            u64::from(latency_cycles),
-            u64::from(CreditPipe::LATENCY_LIMIT),
-        )?;
+        super::limit("latency_cycles", u64::from(latency_cycles), u64::from(CreditPipe::LATENCY_LIMIT))?;
         super::require("fifo_words", u64::from(fifo_words), 1)?;
         Ok(Self {
             input_step: Counter::new(input_steps),

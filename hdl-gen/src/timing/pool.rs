@@ -110,10 +110,7 @@ impl Reduction {
     fn new(words: u32, latency_cycles: u32) -> Result<Self, TimingError> {
         super::require("words", u64::from(words), 1)?;
         let fifo_words = (latency_cycles + 2).div_ceil(words).max(2);
-        Ok(Self {
-            word: Counter::new(words),
-            pipe: CreditPipe::new(latency_cycles, fifo_words),
-        })
+        Ok(Self { word: Counter::new(words), pipe: CreditPipe::new(latency_cycles, fifo_words) })
     }
 
     pub(super) fn valid(&self) -> bool {

@@ -205,10 +205,7 @@ impl<'a> Simulation<'a> {
     }
 
     fn finish(mut self) -> Result<Report, RunError> {
-        let quiet_limit = self
-            .twins
-            .iter()
-            .fold(64u64, |sum, twin| sum.saturating_add(twin.quiet_cycles()));
+        let quiet_limit = self.twins.iter().fold(64u64, |sum, twin| sum.saturating_add(twin.quiet_cycles()));
         let mut quiet = 0u64;
         let mut last_move = None;
         let mut cycle = 0u64;
@@ -238,17 +235,17 @@ impl<'a> Simulation<'a> {
         let mut paused = false;
         for (end, state) in self.graph.sources.iter().zip(&mut self.sources) {
             if !state.offered && state.remaining > 0 {
-                state.offered = !self.run.stalls.is_some_and(|stalls| {
-                    stalled(stalls.seed, end.number, cycle, stalls.source_probability)
-                });
+                state.offered = !self
+                    .run
+                    .stalls
+                    .is_some_and(|stalls| stalled(stalls.seed, end.number, cycle, stalls.source_probability));
                 paused |= !state.offered;
             }
             self.valid[end.stream] = state.offered;
         }
         for end in &self.graph.sinks {
-            let ready = !self.run.stalls.is_some_and(|stalls| {
-                stalled(stalls.seed, end.number, cycle, stalls.sink_probability)
-            });
+            let ready =
+                !self.run.stalls.is_some_and(|stalls| stalled(stalls.seed, end.number, cycle, stalls.sink_probability));
             paused |= !ready;
             self.ready[end.stream] = ready;
         }
@@ -277,12 +274,7 @@ impl<'a> Simulation<'a> {
     /// The rising edge; whether any word moved.
     fn clock(&mut self, cycle: u64) -> bool {
         let mut any = false;
-        for ((module, twin), most) in self
-            .graph
-            .modules
-            .iter()
-            .zip(&mut self.twins)
-            .zip(&mut self.report.occupancy_max)
+        for ((module, twin), most) in self.graph.modules.iter().zip(&mut self.twins).zip(&mut self.report.occupancy_max)
         {
             let s_valid = gather(&module.inputs, |stream| self.valid[stream]);
             let s_moved = s_valid & gather(&module.inputs, |stream| self.ready[stream]);
@@ -337,10 +329,7 @@ impl<'a> Simulation<'a> {
 
 #[inline]
 fn gather(streams: &[usize], bit: impl Fn(usize) -> bool) -> u32 {
-    streams
-        .iter()
-        .enumerate()
-        .fold(0, |mask, (port, &stream)| mask | (u32::from(bit(stream)) << port))
+    streams.iter().enumerate().fold(0, |mask, (port, &stream)| mask | (u32::from(bit(stream)) << port))
 }
 
 #[cfg(test)]
@@ -349,11 +338,7 @@ mod tests {
     use super::*;
 
     fn chain(twins: Vec<Twin>, input_words: u64, output_words: u64) -> Graph {
-        let modules = twins
-            .into_iter()
-            .enumerate()
-            .map(|(index, twin)| (format!("m{index}"), twin))
-            .collect();
+        let modules = twins.into_iter().enumerate().map(|(index, twin)| (format!("m{index}"), twin)).collect();
         Graph::chain(modules, input_words, output_words).unwrap()
     }
 
@@ -422,9 +407,7 @@ mod tests {
     #[test]
     fn stalls_change_cycles_and_repeat_from_their_seed() {
         let graph = chain(vec![Twin::WidthAdapter(WidthAdapter::new(3, 8).unwrap()), fifo(4)], 8, 3);
-        let cycles = |seed| {
-            graph.run(&Run::frames(50).with_stalls(Stalls::uniform(seed, 0.4))).unwrap().cycles()
-        };
+        let cycles = |seed| graph.run(&Run::frames(50).with_stalls(Stalls::uniform(seed, 0.4))).unwrap().cycles();
         assert_eq!(cycles(1), cycles(1));
         assert_ne!(cycles(1), cycles(2));
         assert!(cycles(1) > graph.run(&Run::frames(50)).unwrap().cycles());

@@ -20,11 +20,7 @@ pub struct Stalls {
 impl Stalls {
     /// The pattern in which sources and sinks pause equally often.
     pub fn uniform(seed: u64, probability: f64) -> Self {
-        Self {
-            seed,
-            source_probability: probability,
-            sink_probability: probability,
-        }
+        Self { seed, source_probability: probability, sink_probability: probability }
     }
 }
 
@@ -62,9 +58,7 @@ mod tests {
     #[test]
     fn stalls_come_as_often_as_asked() {
         for probability in [0.0, 0.1, 0.5, 0.9] {
-            let count = (0..100_000)
-                .filter(|&cycle| stalled(7, 1, cycle, probability))
-                .count();
+            let count = (0..100_000).filter(|&cycle| stalled(7, 1, cycle, probability)).count();
             let share = count as f64 / 100_000.0;
             assert!((share - probability).abs() < 0.01, "{probability}: {share}");
         }
@@ -72,9 +66,8 @@ mod tests {
 
     #[test]
     fn endpoints_and_seeds_differ() {
-        let pattern = |seed, endpoint| -> Vec<bool> {
-            (0..200).map(|cycle| stalled(seed, endpoint, cycle, 0.5)).collect()
-        };
+        let pattern =
+            |seed, endpoint| -> Vec<bool> { (0..200).map(|cycle| stalled(seed, endpoint, cycle, 0.5)).collect() };
         assert_ne!(pattern(1, 0), pattern(1, 1));
         assert_ne!(pattern(1, 0), pattern(2, 0));
     }

@@ -52,11 +52,7 @@ impl WidthAdapter {
         while rest != 0 {
             (unit, rest) = (rest, unit % rest);
         }
-        Ok(Self {
-            units: 0,
-            in_units: in_lanes / unit,
-            out_units: out_lanes / unit,
-        })
+        Ok(Self { units: 0, in_units: in_lanes / unit, out_units: out_lanes / unit })
     }
 
     pub(super) fn valid(&self) -> bool {
@@ -98,10 +94,7 @@ impl Fork {
     }
 
     pub(super) fn valid(&self) -> u32 {
-        self.held
-            .iter()
-            .enumerate()
-            .fold(0, |mask, (port, &held)| mask | (u32::from(held > 0) << port))
+        self.held.iter().enumerate().fold(0, |mask, (port, &held)| mask | (u32::from(held > 0) << port))
     }
 
     pub(super) fn ready(&self) -> bool {

@@ -158,24 +158,36 @@ fn places(extent: u32, kernel: u32, dilation: u32, stride: u32) -> u32 {
 
 /// Position along one axis with padding at its ends (`hwgen_padded_axis`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct PaddedAxis {
+pub(super) struct PaddedAxis {
     place: Counter,
     before: u32,
     end: u32,
 }
 
 impl PaddedAxis {
-    fn new(before: u32, inside: u32, after: u32) -> Self {
-        Self {
-            place: Counter::new(before + inside + after),
-            before,
-            end: before + inside,
-        }
+    pub(super) fn new(before: u32, inside: u32, after: u32) -> Self {
+        Self { place: Counter::new(before + inside + after), before, end: before + inside }
     }
 
     #[inline]
-    fn is_inside(&self) -> bool {
+    pub(super) fn is_inside(&self) -> bool {
         (self.before..self.end).contains(&self.place.value())
+    }
+
+    #[inline]
+    pub(super) fn value(&self) -> u32 {
+        self.place.value()
+    }
+
+    /// Moves on; true when it wrapped to the first place.
+    #[inline]
+    pub(super) fn advance(&mut self) -> bool {
+        self.place.advance()
+    }
+
+    /// Places of the axis, padding included.
+    pub(super) fn places(&self) -> u32 {
+        self.place.limit()
     }
 }
 
@@ -209,17 +221,10 @@ impl SlidingWindow {
     /// [`WindowShape::minimum_buffer_words`]. The tap order does not matter here.
     pub fn new(shape: &WindowShape, buffer_words: u32) -> Result<Self, TimingError> {
         let distances = shape.distances()?;
-        super::require(
-            "buffer_words",
-            u64::from(buffer_words),
-            distances.span.unsigned_abs(),
-        )?;
-        let taps = u64::from(shape.kernel_rows)
-            * u64::from(shape.kernel_columns)
-            * u64::from(shape.channel_words);
+        super::require("buffer_words", u64::from(buffer_words), distances.span.unsigned_abs())?;
+        let taps = u64::from(shape.kernel_rows) * u64::from(shape.kernel_columns) * u64::from(shape.channel_words);
         super::limit("words of a window", taps, 1 << 31)?;
-        let first_real = (i64::from(shape.pad_top)
-            * i64::from(shape.pad_left + shape.columns + shape.pad_right)
+        let first_real = (i64::from(shape.pad_top) * i64::from(shape.pad_left + shape.columns + shape.pad_right)
             + i64::from(shape.pad_left))
             * i64::from(shape.channel_words);
         let column = PaddedAxis::new(shape.pad_left, shape.columns, shape.pad_right);
@@ -260,19 +265,18 @@ impl SlidingWindow {
     }
 
     fn at_frame_start(&self) -> bool {
-        self.channel.value() == 0 && self.column.place.value() == 0 && self.row.place.value() == 0
+        self.channel.value() == 0 && self.column.value() == 0 && self.row.value() == 0
     }
 
     pub(super) fn step(&mut self, offered: bool, took: bool, gave: bool) {
-        let read = self.pipe.available()
-            && (self.tap.value() != 0 || self.fill >= self.distances.span);
+        let read = self.pipe.available() && (self.tap.value() != 0 || self.fill >= self.distances.span);
         let held_back = self.waits && !offered && self.at_frame_start();
         let write = took || (!self.inside && !held_back && self.fill < self.buffer_words);
         if write {
             self.fill += 1;
             if self.channel.advance() {
-                if self.column.place.advance() {
-                    self.row.place.advance();
+                if self.column.advance() {
+                    self.row.advance();
                 }
                 self.inside = self.column.is_inside() && self.row.is_inside();
             }

@@ -100,11 +100,7 @@ const STALLS: [(f64, f64); 4] = [(0.0, 0.0), (0.3, 0.3), (0.7, 0.1), (0.1, 0.8)]
 /// reads (memory images) are to be in [`work_folder`]`(bench)`.
 pub fn check(bench: &str, devices: &[Device], extra: &[PathBuf]) {
     let folder = work_folder(bench);
-    let units = devices
-        .iter()
-        .map(|device| device.in_bits.max(device.out_bits).div_ceil(32))
-        .max()
-        .unwrap();
+    let units = devices.iter().map(|device| device.in_bits.max(device.out_bits).div_ceil(32)).max().unwrap();
     std::fs::write(folder.join("bench_top.v"), top(devices, units)).unwrap();
     std::fs::write(folder.join("harness.cpp"), include_str!("harness.cpp")).unwrap();
     build(&folder, extra);
@@ -138,10 +134,8 @@ pub fn check(bench: &str, devices: &[Device], extra: &[PathBuf]) {
                 .collect()
         })
         .collect();
-    let limits: Vec<u64> = predicted
-        .iter()
-        .map(|run| run.iter().flatten().flatten().copied().max().unwrap_or(0) + 1000)
-        .collect();
+    let limits: Vec<u64> =
+        predicted.iter().map(|run| run.iter().flatten().flatten().copied().max().unwrap_or(0) + 1000).collect();
 
     let stimulus = folder.join("stimulus.bin");
     let result = folder.join("result.bin");
@@ -181,9 +175,11 @@ fn build(folder: &Path, extra: &[PathBuf]) {
         .args(extra);
     must_pass(verilate);
     let mut make = Command::new("make");
-    make.current_dir(folder)
-        .args(["-s", "-j2", "-C", "obj_dir", "-f", "Vbench_top.mk", "Vbench_top"])
-        .args(["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]);
+    make.current_dir(folder).args(["-s", "-j2", "-C", "obj_dir", "-f", "Vbench_top.mk", "Vbench_top"]).args([
+        "OPT_FAST=-O1",
+        "OPT_SLOW=-O0",
+        "OPT_GLOBAL=-O1",
+    ]);
     if Command::new("ccache").arg("--version").output().is_ok_and(|output| output.status.success()) {
         make.arg("OBJCACHE=ccache");
     }
@@ -216,11 +212,8 @@ fn top(devices: &[Device], units: usize) -> String {
     for (index, device) in devices.iter().enumerate() {
         let count = device.outputs.len();
         let (i, o) = (device.in_bits, device.out_bits);
-        let parameters: Vec<String> = device
-            .parameters
-            .iter()
-            .map(|(name, value)| format!(".{name}({value})"))
-            .collect();
+        let parameters: Vec<String> =
+            device.parameters.iter().map(|(name, value)| format!(".{name}({value})")).collect();
         writeln!(text, "wire [{count}*{o}-1:0] data_{index};").unwrap();
         writeln!(
             text,
@@ -275,8 +268,7 @@ fn stimulus_bytes(devices: &[Device], units: usize, runs: &[(Stalls, u64)], limi
 }
 
 fn compare(devices: &[Device], units: usize, predicted: &[Vec<Vec<Vec<u64>>>], result: &[u8]) {
-    let numbers: Vec<u32> =
-        result.chunks_exact(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();
+    let numbers: Vec<u32> = result.chunks_exact(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();
     let mut place = 0;
     let mut failures = Vec::new();
     for (run, predicted) in predicted.iter().enumerate() {
@@ -284,8 +276,7 @@ fn compare(devices: &[Device], units: usize, predicted: &[Vec<Vec<Vec<u64>>>], r
             for (output, (expected, cycles)) in device.outputs.iter().zip(predicted).enumerate() {
                 let count = numbers[place] as usize;
                 place += 1;
-                let words: Vec<&[u32]> =
-                    numbers[place..place + count * (3 + units)].chunks_exact(3 + units).collect();
+                let words: Vec<&[u32]> = numbers[place..place + count * (3 + units)].chunks_exact(3 + units).collect();
                 place += count * (3 + units);
                 if let Some(failure) = difference(device, expected, cycles, &words) {
                     failures.push(format!("{} output {output}, stalls {:?}: {failure}", device.name, STALLS[run]));

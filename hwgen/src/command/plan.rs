@@ -11,7 +11,7 @@ use crate::table::layer_table;
 use network::arrays::sha256_hex;
 use network::plan::{Provenance, WriteOptions, write};
 use network::Network;
-use quantizer::{ImportOptions, import};
+use quantizer::{ImportOptions, InputGrid, import};
 use serde_json::json;
 use std::io;
 use std::path::Path;
@@ -24,9 +24,15 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         return Err(cannot_write(&options.output, &io::Error::other("is not the name of a file")).into());
     };
     let arrays_name = format!("{}.arrays.safetensors", stem.to_string_lossy());
+    let input = options.input_format.map(|format| InputGrid {
+        format,
+        scale: options.input_scale,
+        zero_point: options.input_zero_point,
+    });
+    let import_options = ImportOptions { name: options.name.clone(), input };
     let bytes = read_model(&options.model)?;
     let spinner = progress::spinner("importing", as_json);
-    let imported = import(&bytes, &model_name, &ImportOptions::default())?;
+    let imported = import(&bytes, &model_name, &import_options)?;
     interrupt.check()?;
     let network = Network::build(imported.parts).map_err(|faults| faults.in_file(&model_name))?;
     let hardware = hardware::build(&network)?;

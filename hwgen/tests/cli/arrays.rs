@@ -60,7 +60,7 @@ fn wrong_values() {
 
 #[test]
 fn real_frames_go_through_the_input_quantizer() {
-    let plan = PLAN.replace("format: u4 }", "format: u4, quantizer: { scale: 0.5 } }");
+    let plan = PLAN.replace("format: u4 }", "format: u4, scale: 0.5 }");
     let folder = Folder::with_plan(&plan);
     let codes: Vec<u8> = (0..96).map(|index| index % 16).collect();
     let reals: Vec<f32> = codes.iter().map(|&code| f32::from(code) * 0.5).collect();

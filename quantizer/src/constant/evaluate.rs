@@ -1,7 +1,8 @@
 //! Operators whose inputs are all constant, evaluated in float32 (or 64-bit integers) as numpy does.
 
-use super::shaping::{broadcast, broadcast_indices};
 use super::Constant;
+use super::grid::rescale;
+use super::shaping::{broadcast, broadcast_indices};
 use crate::fault::{Checked, Fault};
 use crate::layout::axis_index;
 use crate::model::{Array, Attribute, Data, Node, elements};
@@ -15,7 +16,8 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Con
     }
     let first = || input(node, inputs, 0);
     let unary = |f: fn(f32) -> f32| {
-        first().map(|x| Constant::plain(Array::float(x.array.dims.clone(), x.array.floats().into_iter().map(f).collect())))
+        first()
+            .map(|x| Constant::plain(Array::float(x.array.dims.clone(), x.array.floats().into_iter().map(f).collect())))
     };
     match node.op.as_str() {
         "Constant" => constant(node),
@@ -88,9 +90,11 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Con
 
 /// An input that must be there.
 fn input<'a>(node: &Node, inputs: &[Option<&'a Constant>], index: usize) -> Checked<&'a Constant> {
-    inputs.get(index).copied().flatten().ok_or_else(|| {
-        Fault::operator(format!("`{}` has no input {index}", node.op), "export the model again")
-    })
+    inputs
+        .get(index)
+        .copied()
+        .flatten()
+        .ok_or_else(|| Fault::operator(format!("`{}` has no input {index}", node.op), "export the model again"))
 }
 
 fn constant(node: &Node) -> Checked<Constant> {
@@ -113,10 +117,9 @@ fn constant(node: &Node) -> Checked<Constant> {
 
 fn cast(node: &Node, x: &Constant) -> Checked<Constant> {
     match node.attributes.int("to", 1)? {
-        1 | 10 | 11 | 16 => Ok(Constant {
-            array: Array::float(x.array.dims.clone(), x.array.floats()),
-            grid: x.grid.clone(),
-        }),
+        1 | 10 | 11 | 16 => {
+            Ok(Constant { array: Array::float(x.array.dims.clone(), x.array.floats()), grid: x.grid.clone() })
+        }
         _ => {
             let data = match &x.array.data {
                 Data::Int(data) => data.clone(),
@@ -133,24 +136,33 @@ fn binary(
     float: fn(f32, f32) -> f32,
     int: fn(i64, i64) -> Option<i64>,
 ) -> Checked<Constant> {
-    let (a, b) = (&input(node, inputs, 0)?.array, &input(node, inputs, 1)?.array);
+    let (left, right) = (input(node, inputs, 0)?, input(node, inputs, 1)?);
+    let (a, b) = (&left.array, &right.array);
     let dims = broadcast(&a.dims, &b.dims)?;
     let pairs = broadcast_indices(&a.dims, &dims).into_iter().zip(broadcast_indices(&b.dims, &dims));
     let data = match (&a.data, &b.data) {
         (Data::Int(a), Data::Int(b)) => {
             let values: Option<Vec<i64>> = pairs.map(|(i, j)| int(a[i], b[j])).collect();
-            Data::Int(values.ok_or_else(|| Fault::constant("integer arithmetic overflows", "check the model's constants"))?)
+            Data::Int(
+                values.ok_or_else(|| Fault::constant("integer arithmetic overflows", "check the model's constants"))?,
+            )
         }
         _ => Data::Float(pairs.map(|(i, j)| float(a.f32(i), b.f32(j))).collect()),
     };
-    Ok(Constant::plain(Array { dims, data }))
+    let grid = match node.op.as_str() {
+        "Mul" => rescale(left, right, &dims, false).or_else(|| rescale(right, left, &dims, false)),
+        "Div" => rescale(left, right, &dims, true),
+        _ => None,
+    };
+    Ok(Constant { array: Array { dims, data }, grid })
 }
 
 /// The permutation of a Transpose over `rank` axes.
 pub(crate) fn permutation(node: &Node, rank: usize) -> Checked<Vec<usize>> {
     let Some(permutation) = node.attributes.ints("perm")? else { return Ok((0..rank).rev().collect()) };
     let wrong = || Fault::shape(format!("permutation {permutation:?} of {rank} axes"), "name every axis once");
-    let chosen: Option<Vec<usize>> = permutation.iter().map(|&axis| usize::try_from(axis).ok().filter(|&a| a < rank)).collect();
+    let chosen: Option<Vec<usize>> =
+        permutation.iter().map(|&axis| usize::try_from(axis).ok().filter(|&a| a < rank)).collect();
     let chosen = chosen.filter(|chosen| chosen.len() == rank).ok_or_else(wrong)?;
     let mut seen = vec![false; rank];
     chosen.iter().for_each(|&axis| seen[axis] = true);
@@ -236,10 +248,26 @@ fn concat(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Constant> {
     let rows = |part: &Array| part.len() / outer.max(1);
     let data = if parts.iter().all(|part| matches!(part.data, Data::Int(_))) {
         let all: Vec<Vec<i64>> = parts.iter().filter_map(|part| part.ints()).collect();
-        Data::Int((0..outer).flat_map(|row| all.iter().zip(&parts).flat_map(move |(data, part)| data[row * rows(part)..(row + 1) * rows(part)].to_vec())).collect())
+        Data::Int(
+            (0..outer)
+                .flat_map(|row| {
+                    all.iter()
+                        .zip(&parts)
+                        .flat_map(move |(data, part)| data[row * rows(part)..(row + 1) * rows(part)].to_vec())
+                })
+                .collect(),
+        )
     } else {
         let all: Vec<Vec<f32>> = parts.iter().map(|part| part.floats()).collect();
-        Data::Float((0..outer).flat_map(|row| all.iter().zip(&parts).flat_map(move |(data, part)| data[row * rows(part)..(row + 1) * rows(part)].to_vec())).collect())
+        Data::Float(
+            (0..outer)
+                .flat_map(|row| {
+                    all.iter()
+                        .zip(&parts)
+                        .flat_map(move |(data, part)| data[row * rows(part)..(row + 1) * rows(part)].to_vec())
+                })
+                .collect(),
+        )
     };
     Ok(Constant::plain(Array { dims, data }))
 }
@@ -277,7 +305,8 @@ fn slice(inputs: &[Option<&Constant>], x: &Constant, node: &Node) -> Checked<Con
         }
         let axis = axis_index(axis, made.array.dims.len())?;
         let length = made.array.dims[axis] as i64;
-        let place = |value: i64| (if value < 0 { value.saturating_add(length) } else { value }).clamp(0, length) as usize;
+        let place =
+            |value: i64| (if value < 0 { value.saturating_add(length) } else { value }).clamp(0, length) as usize;
         let chosen: Vec<usize> = (place(start)..place(end)).collect();
         made = made.take(axis, &chosen);
     }

@@ -1,8 +1,11 @@
 //! Constants as integers times scales.
 
+use super::Constant;
+use super::shaping::broadcast_indices;
 use crate::exact::{Exact, from_f32, gcd, integer, to_i64};
 use network::{Format, Range};
 use num_traits::{Signed, ToPrimitive, Zero};
+use std::collections::BTreeMap;
 
 /// Every element is `values[i] * scales[scale_of[i]]`.
 #[derive(Clone, Debug)]
@@ -31,6 +34,31 @@ impl Grid {
     }
 }
 
+/// The grid of quantized numbers times (or over) others: the integers stay, the scales take up the factors. `None`
+/// where the first is not quantized, the others are no finite numbers but 0, or the first has another shape than `dims`.
+pub(super) fn rescale(quantized: &Constant, factors: &Constant, dims: &[usize], divide: bool) -> Option<Grid> {
+    let grid = quantized.grid.as_ref().filter(|_| quantized.array.dims == dims && factors.grid.is_none())?;
+    let mut scales = Vec::new();
+    let mut known = BTreeMap::new();
+    let factor_of = broadcast_indices(&factors.array.dims, dims);
+    let mut scale_of = Vec::with_capacity(factor_of.len());
+    for (&scale, factor) in grid.scale_of.iter().zip(factor_of) {
+        let place = match known.get(&(scale, factor)) {
+            Some(place) => *place,
+            None => {
+                let factor_value = from_f32(factors.array.f32(factor)).filter(|value| !value.is_zero())?;
+                let scale_value = &grid.scales[scale as usize];
+                scales.push(if divide { scale_value / factor_value } else { scale_value * factor_value });
+                let place = u32::try_from(scales.len() - 1).ok()?;
+                known.insert((scale, factor), place);
+                place
+            }
+        };
+        scale_of.push(place);
+    }
+    Some(Grid { values: grid.values.clone(), scale_of, scales, format: grid.format })
+}
+
 /// The narrowest format that holds every value: one plane where all are -1 or +1, else integers.
 pub(crate) fn narrowest(values: &[i32]) -> Option<Format> {
     if values.iter().all(|value| value.abs() == 1) {
@@ -45,7 +73,12 @@ pub(crate) fn narrowest(values: &[i32]) -> Option<Format> {
 /// A row's step is the greatest number of which all its elements are integer multiples; where rounding to float32
 /// hides it, a step of which every element is the float32 product with an integer.
 pub(crate) fn find_grid(elements: &[f32], row: usize) -> Option<Grid> {
-    let mut grid = Grid { values: Vec::with_capacity(elements.len()), scale_of: Vec::new(), scales: Vec::new(), format: Format::signed(1)? };
+    let mut grid = Grid {
+        values: Vec::with_capacity(elements.len()),
+        scale_of: Vec::new(),
+        scales: Vec::new(),
+        format: Format::signed(1)?,
+    };
     if elements.iter().all(|value| value.fract() == 0.0 && value.abs() <= 65535.0) {
         grid.values = elements.iter().map(|&value| value as i32).collect();
         grid.scale_of = vec![0; elements.len()];
@@ -84,7 +117,9 @@ fn product_row(row: &[f32]) -> Option<(Vec<i32>, Exact)> {
     let least = row.iter().map(|value| value.abs()).filter(|&value| value > 0.0).fold(f32::INFINITY, f32::min);
     for divisor in 1..=16 {
         let near = least / divisor as f32;
-        for step in [near, f32::from_bits(near.to_bits().checked_add(1)?), f32::from_bits(near.to_bits().checked_sub(1)?)] {
+        for step in
+            [near, f32::from_bits(near.to_bits().checked_add(1)?), f32::from_bits(near.to_bits().checked_sub(1)?)]
+        {
             let integer = |value: f32| (value / step).round();
             if row.iter().all(|&value| integer(value).abs() <= 65535.0 && integer(value) * step == value) {
                 return Some((row.iter().map(|&value| integer(value) as i32).collect(), from_f32(step)?));

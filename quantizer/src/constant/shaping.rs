@@ -16,7 +16,8 @@ pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Checked<Vec<usize>> {
             _ => None,
         })
         .collect();
-    let dims = dims.ok_or_else(|| Fault::shape(format!("{a:?} and {b:?} do not broadcast"), "check the operator's shapes"))?;
+    let dims =
+        dims.ok_or_else(|| Fault::shape(format!("{a:?} and {b:?} do not broadcast"), "check the operator's shapes"))?;
     elements(&dims)?;
     Ok(dims)
 }

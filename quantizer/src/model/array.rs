@@ -4,7 +4,7 @@ use crate::fault::{Checked, Fault};
 use crate::onnx;
 
 /// Most elements of one constant; also bounds what folding may make.
-pub(crate) const MAX_CONSTANT_ELEMENTS: usize = 1 << 27;
+pub(crate) const MAX_CONSTANT_ELEMENTS: usize = 1 << 26;
 
 /// A constant in row-major order; as many elements as its dimensions say.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,10 +68,9 @@ impl Array {
     pub fn ints(&self) -> Option<Vec<i64>> {
         match &self.data {
             Data::Int(data) => Some(data.clone()),
-            Data::Float(data) => data
-                .iter()
-                .map(|&value| (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64))
-                .collect(),
+            Data::Float(data) => {
+                data.iter().map(|&value| (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)).collect()
+            }
         }
     }
 
@@ -84,7 +83,9 @@ impl Array {
             ));
         }
         let dims: Option<Vec<usize>> = tensor.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
-        let dims = dims.ok_or_else(|| Fault::shape(format!("`{}` has a negative dimension", tensor.name), "export the model again"))?;
+        let dims = dims.ok_or_else(|| {
+            Fault::shape(format!("`{}` has a negative dimension", tensor.name), "export the model again")
+        })?;
         let count = elements(&dims)?;
         let data = decode_data(&tensor)?;
         let array = Array { dims, data };
@@ -124,7 +125,9 @@ fn decode_data(tensor: &onnx::Tensor) -> Checked<Data> {
         11 => Data::Float(tensor.double_data.iter().map(|&value| value as f32).collect()),
         12 if has_raw => Data::Int(chunks(raw).map(|bytes| i64::from(u32::from_le_bytes(bytes))).collect()),
         12 => Data::Int(tensor.uint64_data.iter().map(|&value| value as i64).collect()),
-        16 if has_raw => Data::Float(chunks(raw).map(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)).collect()),
+        16 if has_raw => {
+            Data::Float(chunks(raw).map(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)).collect())
+        }
         16 => Data::Float(small().map(|bits| f32::from_bits((bits as u32 & 0xffff) << 16)).collect()),
         other => {
             return Err(Fault::constant(

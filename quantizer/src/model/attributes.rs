@@ -74,7 +74,8 @@ impl Attributes {
     /// A pair of numbers of at least `least` each for rows and columns, or `default` where the attribute is absent.
     pub fn pair(&self, name: &str, default: u64, least: u64) -> Checked<[u64; 2]> {
         let Some(values) = self.ints(name)? else { return Ok([default; 2]) };
-        let numbers: Vec<u64> = values.iter().filter_map(|&v| u64::try_from(v).ok().filter(|&v| v >= least && v <= MOST)).collect();
+        let numbers: Vec<u64> =
+            values.iter().filter_map(|&v| u64::try_from(v).ok().filter(|&v| v >= least && v <= MOST)).collect();
         match (<[u64; 2]>::try_from(numbers.as_slice()), values.len()) {
             (Ok(pair), 2) => Ok(pair),
             _ => Err(Fault::shape(

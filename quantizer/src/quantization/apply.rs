@@ -3,7 +3,7 @@
 use super::{Quantizer, planes};
 use crate::constant::shaping::{broadcast, broadcast_indices};
 use crate::constant::{Constant, Grid};
-use crate::exact::{Exact, from_f32, fraction, integer};
+use crate::exact::{Exact, fraction, from_f32, integer};
 use crate::fault::{Checked, Fault};
 use crate::model::Array;
 use network::rounding::Rounding;
@@ -34,7 +34,9 @@ pub(crate) fn apply(quantizer: &Quantizer, constant: &Constant) -> Checked<Const
             };
             let output_zero = match clamp {
                 None => zero_point.clone(),
-                Some(_) => Array::float(zero_point.dims.clone(), zero_point.floats().iter().map(|zero| zero / step).collect()),
+                Some(_) => {
+                    Array::float(zero_point.dims.clone(), zero_point.floats().iter().map(|zero| zero / step).collect())
+                }
             };
             let declared = match clamp {
                 Some((low, _)) if *low >= 0 => Format::unsigned(*bits),
@@ -70,7 +72,10 @@ fn quantize(
     let output_scale_of = broadcast_indices(&output_scale.dims, &dims);
     let zeros: Vec<f32> = output_zero.floats();
     if let Some(zero) = zeros.iter().find(|zero| (**zero * 2.0).fract() != 0.0 || zero.abs() > 65536.0) {
-        return Err(Fault::quantizer(format!("a weight zero point of {zero}"), "whole and half zero points can be built"));
+        return Err(Fault::quantizer(
+            format!("a weight zero point of {zero}"),
+            "whole and half zero points can be built",
+        ));
     }
     // Half-odd zero points make every integer twice as large over half the scale.
     let doubled = zeros.iter().any(|zero| zero.fract() != 0.0);
@@ -80,15 +85,17 @@ fn quantize(
     for index in 0..array.len() {
         let (zero, output_zero) = (zero.f32(zero_of[index]), zeros[zero_of[index]]);
         let q = code(array.f32(index) / scale.f32(scale_of[index]) + zero);
-        if !(q.abs() < 1e6) {
+        if q.is_nan() || q.abs() >= 1e6 {
             return Err(Fault::quantizer(format!("a quantized weight of {q}"), "weights have at most 16 bits"));
         }
         values.push(((q - output_zero) * factor) as i32);
         floats.push((q - output_zero) * output_scale.f32(output_scale_of[index]));
     }
     let half: Exact = if doubled { fraction(1, 2) } else { integer(1) };
-    let exact = |scale: f32| from_f32(scale).ok_or_else(|| Fault::quantizer(format!("scale {scale}"), "it must be finite"));
-    let scales: Vec<Exact> = output_scale.floats().into_iter().map(|scale| Ok(exact(scale)? * &half)).collect::<Checked<_>>()?;
+    let exact =
+        |scale: f32| from_f32(scale).ok_or_else(|| Fault::quantizer(format!("scale {scale}"), "it must be finite"));
+    let scales: Vec<Exact> =
+        output_scale.floats().into_iter().map(|scale| Ok(exact(scale)? * &half)).collect::<Checked<_>>()?;
     let format = weight_format(&values, declared, &zeros, planes)?;
     let scale_of = output_scale_of.into_iter().map(|index| index as u32).collect();
     let grid = Grid { values, scale_of, scales, format };
@@ -96,7 +103,12 @@ fn quantize(
 }
 
 /// The declared format where the zero point is 0, planes on an odd grid, else the narrowest that holds the values.
-fn weight_format(values: &[i32], declared: Option<Format>, zeros: &[f32], planes: &dyn Fn(f32) -> Option<u32>) -> Checked<Format> {
+fn weight_format(
+    values: &[i32],
+    declared: Option<Format>,
+    zeros: &[f32],
+    planes: &dyn Fn(f32) -> Option<u32>,
+) -> Checked<Format> {
     let holds = |format: &Format| values.iter().all(|&value| format.code(i64::from(value)).is_some());
     let common_planes = zeros.iter().map(|&zero| planes(zero)).reduce(|a, b| if a == b { a } else { None }).flatten();
     if let Some(format) = common_planes.and_then(Format::bipolar).filter(holds) {

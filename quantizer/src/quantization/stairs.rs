@@ -47,7 +47,8 @@ impl Stairs {
                 // The greatest code whose boundary is reached; `low` needs none.
                 let floor = value.floor().numer().clamp(&BigInt::from(-FAR), &BigInt::from(FAR)).to_i64().unwrap_or(0);
                 let near = (floor >> steps.truncation.unwrap_or(0)) + steps.code_shift;
-                let (mut reached, mut missed) = ((near - 2).clamp(steps.low, steps.high), (near + 3).clamp(steps.low, steps.high) + 1);
+                let (mut reached, mut missed) =
+                    ((near - 2).clamp(steps.low, steps.high), (near + 3).clamp(steps.low, steps.high) + 1);
                 while missed - reached > 1 {
                     let middle = reached + (missed - reached) / 2;
                     let (halves, inclusive) = steps.boundary(middle);
@@ -123,7 +124,8 @@ mod tests {
     fn stairs_round_like_the_rounding_mode() {
         for rounding in MODES {
             for code_shift in [0, 3] {
-                let steps = Steps { rounding, truncation: None, low: -4 + code_shift, high: 4 + code_shift, code_shift };
+                let steps =
+                    Steps { rounding, truncation: None, low: -4 + code_shift, high: 4 + code_shift, code_shift };
                 for eighths in -60..60 {
                     let expected = rounding.apply((eighths as f32 / 8.0).clamp(-4.0, 4.0)) as i64 + code_shift;
                     let stairs = Stairs::Steps(steps.clone());

@@ -5,15 +5,22 @@ use super::line::{Line, MAX_SHIFT};
 use super::threshold::Rising;
 use super::{Channel, Solved};
 use crate::exact::{dyadic_exponent, integer};
+use crate::fault::{Checked, Fault};
 use crate::quantization::Stairs;
 use network::Range;
 use network::requantization::{Form, MAX_SHIFT_FORM_BITS, Shift, Thresholds};
 use network::rounding::Rounding;
 use num_traits::{One, Signed, ToPrimitive};
 
+/// Most thresholds of a layer.
+const MAX_THRESHOLDS: usize = 1 << 24;
+
 /// Finds the cheapest form: a pure shift (rounding down, else half to even), a multiplier with the least shift that
 /// serves every channel, a half-even shift with multipliers, and thresholds where nothing else is equal.
-pub(crate) fn solve(channels: &[Channel]) -> Solved {
+///
+/// # Errors
+/// Thresholds would be needed, but there would be more than [`MAX_THRESHOLDS`].
+pub(crate) fn solve(channels: &[Channel]) -> Checked<Solved> {
     let rising: Vec<Rising> = channels.iter().map(Rising::new).collect();
     let least = rising.iter().map(|channel| channel.codes.0).min().unwrap_or(0);
     let greatest = rising.iter().map(|channel| channel.codes.1).max().unwrap_or(0);
@@ -23,9 +30,20 @@ pub(crate) fn solve(channels: &[Channel]) -> Solved {
     let form = pure(&rising, &corridors)
         .or_else(|| half_even(&rising, channels, &corridors, codes, true))
         .or_else(|| multiplied(&rising, &corridors))
-        .or_else(|| half_even(&rising, channels, &corridors, codes, false))
-        .map_or_else(|| Form::Thresholds(tabulated(&rising, channels, codes)), Form::Shift);
-    Solved { codes, form }
+        .or_else(|| half_even(&rising, channels, &corridors, codes, false));
+    if let Some(form) = form {
+        return Ok(Solved { codes, form: Form::Shift(form) });
+    }
+    let count = (greatest - least) as usize * channels.len();
+    if count > MAX_THRESHOLDS {
+        return Err(Fault::quantizer(
+            format!(
+                "no multiplier and shift inside {MAX_SHIFT_FORM_BITS} bits equals the quantizer, and it has {count} thresholds"
+            ),
+            "use fewer bits, or scales without exact ties",
+        ));
+    }
+    Ok(Solved { codes, form: Form::Thresholds(tabulated(&rising, channels, codes)) })
 }
 
 /// Where a line must pass so that, clamped to `codes`, it equals the channel's rule.
@@ -47,7 +65,8 @@ fn corridor(channel: &Rising, stairs: &Stairs, codes: Range) -> Corridor {
 
 /// A shift form of lines over rising channels, or `None` where its numbers could leave the legal width.
 fn shift_form(rising: &[Rising], lines: &[Line], shift: u32, half_even: bool) -> Option<Shift> {
-    let sum = rising.iter().map(|channel| i128::from(channel.sums.0).abs().max(i128::from(channel.sums.1).abs())).max()?;
+    let sum =
+        rising.iter().map(|channel| i128::from(channel.sums.0).abs().max(i128::from(channel.sums.1).abs())).max()?;
     let multiplier = lines.iter().map(|line| line.multiplier.abs()).max()?;
     let offset = lines.iter().map(|line| line.offset.abs()).max()?;
     let largest = sum.checked_mul(multiplier)?.checked_add(offset)?.checked_add(1 << shift)?;
@@ -64,7 +83,7 @@ fn shift_form(rising: &[Rising], lines: &[Line], shift: u32, half_even: bool) ->
 }
 
 /// A single entry where all are equal.
-fn collapse<T: PartialEq>(mut entries: Vec<T>) -> Vec<T> {
+pub(crate) fn collapse<T: PartialEq>(mut entries: Vec<T>) -> Vec<T> {
     if entries.iter().all(|entry| *entry == entries[0]) {
         entries.truncate(1);
     }
@@ -98,8 +117,15 @@ fn best_line(corridor: &Corridor, shift: u32) -> Option<Line> {
 
 /// Rounding half to even, exact where A and C are integers over 2^n. Other channels take their floor line at n - 1,
 /// doubled, with an odd offset that can never tie.
-fn half_even(rising: &[Rising], channels: &[Channel], corridors: &[Corridor], codes: Range, pure: bool) -> Option<Shift> {
-    let exact: Vec<Option<u32>> = rising.iter().zip(channels).map(|(channel, rule)| dyadic(channel, &rule.stairs, codes)).collect();
+fn half_even(
+    rising: &[Rising],
+    channels: &[Channel],
+    corridors: &[Corridor],
+    codes: Range,
+    pure: bool,
+) -> Option<Shift> {
+    let exact: Vec<Option<u32>> =
+        rising.iter().zip(channels).map(|(channel, rule)| dyadic(channel, &rule.stairs, codes)).collect();
     let mut shift = exact.iter().flatten().copied().max()?;
     if shift > MAX_SHIFT {
         return None;
@@ -112,7 +138,9 @@ fn half_even(rising: &[Rising], channels: &[Channel], corridors: &[Corridor], co
     let mut lines = Vec::with_capacity(rising.len());
     for (((channel, rule), corridor), exact) in rising.iter().zip(channels).zip(corridors).zip(&exact) {
         let line = if exact.is_some() {
-            let scaled = |value: &crate::exact::Exact| (value * integer(num_bigint::BigInt::one() << shift)).to_integer().to_i128();
+            let scaled = |value: &crate::exact::Exact| {
+                (value * integer(num_bigint::BigInt::one() << shift)).to_integer().to_i128()
+            };
             let code_shift = match &*rule.stairs {
                 Stairs::Steps(steps) => i128::from(steps.code_shift) << shift,
                 Stairs::Table { .. } => 0,
@@ -171,4 +199,3 @@ fn tabulated(rising: &[Rising], channels: &[Channel], codes: Range) -> Threshold
         values: rows.into_iter().flat_map(|(_, row)| row).collect(),
     }
 }
-

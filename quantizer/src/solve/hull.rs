@@ -34,7 +34,8 @@ fn push(hull: &mut Vec<Point>, point: Point, side: i128) {
     }
     while let [.., a, b] = hull[..] {
         // b lies on or inside the segment from a to the new point.
-        let turn = (wide(b.0) - wide(a.0)) * (wide(point.1) - wide(a.1)) - (wide(b.1) - wide(a.1)) * (wide(point.0) - wide(a.0));
+        let turn = (wide(b.0) - wide(a.0)) * (wide(point.1) - wide(a.1))
+            - (wide(b.1) - wide(a.1)) * (wide(point.0) - wide(a.0));
         if turn * side < 0 {
             break;
         }

@@ -45,7 +45,8 @@ impl Corridor {
     /// The least multiplier that passes at a shift, if any does.
     pub fn least(&self, shift: u32) -> Option<Line> {
         let code = |point: &Point| i128::from(point.1);
-        let span = self.above.iter().chain(&self.below).map(code).max()? - self.above.iter().chain(&self.below).map(code).min()?;
+        let span = self.above.iter().chain(&self.below).map(code).max()?
+            - self.above.iter().chain(&self.below).map(code).min()?;
         // The room grows up to its peak; beyond (span + 2) 2^n a line is steeper than every jump of the codes.
         let (mut low, mut high) = (0, (span + 2) << shift);
         while low < high {
@@ -70,7 +71,9 @@ impl Corridor {
 
     /// The largest shift for which products of multipliers and sums stay inside 120 bits.
     fn most_shift(&self) -> u32 {
-        let bits = |values: &mut dyn Iterator<Item = i64>| values.map(|value| 64 - value.unsigned_abs().leading_zeros()).max().unwrap_or(0);
+        let bits = |values: &mut dyn Iterator<Item = i64>| {
+            values.map(|value| 64 - value.unsigned_abs().leading_zeros()).max().unwrap_or(0)
+        };
         let points = || self.below.iter().chain(&self.above);
         let (sums, codes) = (bits(&mut points().map(|point| point.0)), bits(&mut points().map(|point| point.1)));
         MAX_SHIFT.min(116u32.saturating_sub(sums + codes))

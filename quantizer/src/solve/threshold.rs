@@ -24,7 +24,8 @@ impl Rising {
     pub fn new(channel: &Channel) -> Self {
         let falling = channel.piece.gain.is_negative();
         let (min, max) = (channel.sums.min(), channel.sums.max());
-        let (piece, sums) = if falling { (channel.piece.mirrored(), (-max, -min)) } else { (channel.piece.clone(), (min, max)) };
+        let (piece, sums) =
+            if falling { (channel.piece.mirrored(), (-max, -min)) } else { (channel.piece.clone(), (min, max)) };
         let codes = (channel.stairs.code(&piece.at(sums.0)), channel.stairs.code(&piece.at(sums.1)));
         Rising { piece, falling, sums, codes }
     }
@@ -38,7 +39,10 @@ impl Rising {
             Stairs::Steps(steps) => evenly_spaced(&self.piece, steps, first + 1, last),
             Stairs::Table { boundaries, first: least, .. } => {
                 let (from, to) = ((first - least) as usize, (last - least) as usize);
-                boundaries[from..to].iter().map(|boundary| clamped(&((boundary - &self.piece.offset) / &self.piece.gain).ceil())).collect()
+                boundaries[from..to]
+                    .iter()
+                    .map(|boundary| clamped(&((boundary - &self.piece.offset) / &self.piece.gain).ceil()))
+                    .collect()
             }
         }
     }
@@ -71,11 +75,16 @@ fn evenly_spaced(piece: &Piece, steps: &Steps, first: i64, last: i64) -> Vec<i64
     debug_assert!(!divisor.is_zero());
     let exact = |halves: i64, inclusive: bool| {
         let numerator = &denominator * halves - &twice_offset;
-        if inclusive { saturated(&numerator.div_ceil(&divisor)) } else { saturated(&(numerator.div_floor(&divisor) + 1)) }
+        if inclusive {
+            saturated(&numerator.div_ceil(&divisor))
+        } else {
+            saturated(&(numerator.div_floor(&divisor) + 1))
+        }
     };
     let small = || Some((denominator.to_i64()?, twice_offset.to_i64()?, divisor.to_i64()?));
     if let Some((denominator, twice_offset, divisor)) = small() {
-        let (denominator, twice_offset, divisor) = (i128::from(denominator), i128::from(twice_offset), i128::from(divisor));
+        let (denominator, twice_offset, divisor) =
+            (i128::from(denominator), i128::from(twice_offset), i128::from(divisor));
         let quotient = |(halves, inclusive): (i64, bool)| {
             let numerator = denominator * i128::from(halves) - twice_offset;
             let floor = numerator.div_euclid(divisor);
@@ -85,9 +94,15 @@ fn evenly_spaced(piece: &Piece, steps: &Steps, first: i64, last: i64) -> Vec<i64
         return (first..=last).map(|code| quotient(steps.boundary(code))).collect();
     }
     let slope = ((&denominator << FRACTION_BITS).div_floor(&divisor)).to_i128().filter(|slope| slope.abs() < 1 << 104);
-    let start = ((-&twice_offset << FRACTION_BITS).div_floor(&divisor)).to_i128().filter(|start| start.abs() < 1 << 125);
+    let start =
+        ((-&twice_offset << FRACTION_BITS).div_floor(&divisor)).to_i128().filter(|start| start.abs() < 1 << 125);
     let (Some(slope), Some(start)) = (slope, start) else {
-        return (first..=last).map(|code| { let (halves, inclusive) = steps.boundary(code); exact(halves, inclusive) }).collect();
+        return (first..=last)
+            .map(|code| {
+                let (halves, inclusive) = steps.boundary(code);
+                exact(halves, inclusive)
+            })
+            .collect();
     };
     let one = 1i128 << FRACTION_BITS;
     (first..=last)

@@ -4,12 +4,14 @@ mod argmax;
 
 use super::stream::{Base, InputPlan, Stream, widen};
 use super::{Value, Walk};
-use crate::exact::{Piece, to_f64};
+use crate::exact::{Piece, integer, to_f64};
 use crate::fault::{Checked, Fault};
 use crate::import::Imported;
 use crate::layout::Layout;
 use crate::model::Node;
-use network::graph::{HostStep, NetworkParts, Output, TensorId};
+use crate::solve::collapse;
+use network::format::Kind;
+use network::graph::{Encoding, HostStep, NetworkParts, Output, TensorId};
 use network::shape::AxisOrder;
 use network::{Code, Shape};
 use num_traits::Zero;
@@ -24,7 +26,10 @@ impl Walk<'_> {
             let axis = node.attributes.int("axis", if dims.len() <= 2 { -1 } else { old_default })?;
             let axis = stream.layout.axis_index(axis)?;
             if dims[axis] != stream.shape.channels {
-                return Err(Fault::operator(format!("a Softmax over axis {axis} of {dims:?}"), "only a Softmax over the channels can be left to the host"));
+                return Err(Fault::operator(
+                    format!("a Softmax over axis {axis} of {dims:?}"),
+                    "only a Softmax over the channels can be left to the host",
+                ));
             }
         }
         self.notes.push(format!("`{}` ({}) stays on the host: the hardware sends what it reads", node.name, node.op));
@@ -32,7 +37,11 @@ impl Walk<'_> {
     }
 
     /// Closes the last layer and collects the network; a fault comes with the input's shape where another would help.
-    pub(super) fn finish(mut self, name: &str, plan: InputPlan) -> Result<Imported, (Fault, Option<(Shape, AxisOrder)>)> {
+    pub(super) fn finish(
+        mut self,
+        name: &str,
+        plan: InputPlan,
+    ) -> Result<Imported, (Fault, Option<(Shape, AxisOrder)>)> {
         self.finished(name, plan).map_err(|fault| (fault, self.wanted))
     }
 
@@ -50,20 +59,30 @@ impl Walk<'_> {
         let host = match (relu, stream.host) {
             (false, host) => host,
             (true, HostStep::None) => HostStep::Relu,
-            (true, other) => return Err(Fault::operator(format!("a Relu before {other:?} at the end"), "leave the Relu out")),
+            (true, other) => {
+                return Err(Fault::operator(format!("a Relu before {other:?} at the end"), "leave the Relu out"));
+            }
         };
         self.close_last(&mut stream)?;
         if self.layers.is_empty() {
-            return Err(Fault::new(Code::ModelGraph, "the model has no layer to build", "give it at least one dense or convolution layer"));
+            return Err(Fault::new(
+                Code::ModelGraph,
+                "the model has no layer to build",
+                "give it at least one dense or convolution layer",
+            ));
         }
         let axes = output_axes(&stream)?;
+        self.mean_codes(&mut stream);
         let numbers = |f: fn(&Piece) -> f64| stream.function.iter().map(f).collect::<Vec<f64>>();
         let (scales, offsets) = (numbers(|piece| to_f64(&piece.gain)), numbers(|piece| to_f64(&piece.offset)));
+        let (scales, offsets) = (collapse(scales), collapse(offsets));
         let input_axes = match plan {
             InputPlan::Image { axes, .. } => axes,
             InputPlan::Flat => AxisOrder::ChannelsLast,
         };
-        let input = self.input(input_axes).ok_or_else(|| Fault::quantizer("the input has no format", "put a Quant on the input"))?;
+        let input = self
+            .input(input_axes)
+            .ok_or_else(|| Fault::quantizer("the input has no format", "put a Quant on the input"))?;
         let output = Output { name: self.model.names[output].clone(), axes, scales, offsets, host };
         let layers = std::mem::take(&mut self.layers);
         Ok(Imported {
@@ -71,6 +90,20 @@ impl Walk<'_> {
             origins: std::mem::take(&mut self.origins),
             notes: std::mem::take(&mut self.notes),
         })
+    }
+
+    /// Makes the functions those of the integers on the wires, which for plane codes are not the values.
+    fn mean_codes(&self, stream: &mut Stream) {
+        let Base::Tensor(id) = stream.base else { return };
+        let Encoding::Codes { format, .. } = self.tensor(id).encoding else { return };
+        if format.kind() != Kind::Bipolar {
+            return;
+        }
+        // X = 2 q - (2^M - 1).
+        for piece in &mut stream.function {
+            piece.offset += &piece.gain * integer(format.value(0));
+            piece.gain *= integer(2);
+        }
     }
 
     /// A Relu over the last sums stays on the host; any other clamp there cannot be built.
@@ -93,10 +126,16 @@ impl Walk<'_> {
     /// Makes the stream's base a finished tensor.
     fn close_last(&mut self, stream: &mut Stream) -> Checked<TensorId> {
         match std::mem::replace(&mut stream.base, Base::Input) {
-            Base::Input => Err(Fault::quantizer("the model does nothing that hardware could do", "give it at least one quantized layer")),
+            Base::Input => Err(Fault::quantizer(
+                "the model does nothing that hardware could do",
+                "give it at least one quantized layer",
+            )),
             Base::Tensor(id) => {
                 if stream.pooled.is_some() {
-                    return Err(Fault::operator("pooled values whose sign was changed leave the network", "put a Quant before the MaxPool"));
+                    return Err(Fault::operator(
+                        "pooled values whose sign was changed leave the network",
+                        "put a Quant before the MaxPool",
+                    ));
                 }
                 stream.base = Base::Tensor(id);
                 if stream.function.iter().all(Piece::is_affine) {
@@ -108,9 +147,9 @@ impl Walk<'_> {
             }
             Base::Sums(pending) => {
                 let id = match stream.pooled.take() {
-                    None => self.close(pending, None),
+                    None => self.close(*pending, None),
                     Some(pooled) => {
-                        let (id, function) = self.close_and_pool(pending, &pooled)?;
+                        let (id, function) = self.close_and_pool(*pending, &pooled)?;
                         stream.function = function;
                         id
                     }
@@ -133,7 +172,10 @@ fn output_axes(stream: &Stream) -> Checked<AxisOrder> {
         Ok(AxisOrder::ChannelsLast)
     } else {
         Err(Fault::shape(
-            format!("the output's order of elements ({:?}) is neither channels first nor channels last", stream.layout.dims()),
+            format!(
+                "the output's order of elements ({:?}) is neither channels first nor channels last",
+                stream.layout.dims()
+            ),
             "leave out the last Transpose or Reshape",
         ))
     }

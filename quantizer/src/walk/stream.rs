@@ -43,7 +43,7 @@ pub(super) enum Base {
     /// A finished tensor.
     Tensor(TensorId),
     /// Sums of a layer that is not closed yet.
-    Sums(Pending),
+    Sums(Box<Pending>),
 }
 
 /// A layer that waits for its requantization.
@@ -109,9 +109,24 @@ impl Stream {
         }
     }
 
+    /// Refuses constants whose exact products have grown out of all proportion.
+    pub fn check_precision(&self) -> Checked<()> {
+        let bits = |number: &Exact| number.numer().bits() + number.denom().bits();
+        match self.function.iter().map(|piece| bits(&piece.gain).max(bits(&piece.offset))).max() {
+            Some(most) if most > MAX_PRECISION_BITS => Err(Fault::operator(
+                format!("the exact constants between two quantizers take {most} bits"),
+                "fold the chain of operators before export, or put a Quant between",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses an operator after a step that stays on the host.
     pub fn check_host(&self, op: &str) -> Checked<()> {
-        let shapes_only = matches!(op, "Flatten" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" | "Identity" | "Dropout" | "ArgMax" | "TopK");
+        let shapes_only = matches!(
+            op,
+            "Flatten" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" | "Identity" | "Dropout" | "ArgMax" | "TopK"
+        );
         if self.host == HostStep::None || shapes_only {
             return Ok(());
         }
@@ -121,6 +136,9 @@ impl Stream {
         ))
     }
 }
+
+/// Most bits of an exact constant; a batch norm takes some six hundred.
+const MAX_PRECISION_BITS: u64 = 8_000;
 
 /// Repeats a single entry to `count` entries.
 pub(super) fn widen<T: Clone>(entries: &mut Vec<T>, count: usize) {
@@ -156,7 +174,8 @@ impl Walk<'_> {
     /// The stream that the network's input is.
     pub(super) fn input_stream(&mut self, plan: InputPlan) -> Checked<Stream> {
         let declared = self.model.input_shape.as_ref();
-        let declared = declared.ok_or_else(|| Fault::shape("the input has no shape", "run shape inference, or export again"))?;
+        let declared =
+            declared.ok_or_else(|| Fault::shape("the input has no shape", "run shape inference, or export again"))?;
         let (dims, batch) = input_dims(declared)?;
         self.batch = batch;
         if batch > 1 {
@@ -164,20 +183,33 @@ impl Walk<'_> {
         }
         let elements = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim));
         let flat = elements.and_then(|elements| Shape::new(1, 1, elements));
-        let flat = flat.ok_or_else(|| Fault::shape(format!("the input's shape {dims:?} is too large"), "use smaller frames"))?;
+        let flat =
+            flat.ok_or_else(|| Fault::shape(format!("the input's shape {dims:?} is too large"), "use smaller frames"))?;
         let (shape, layout) = match plan {
             InputPlan::Flat => (flat, Layout::row_major(&dims)),
-            InputPlan::Image { shape, axes: AxisOrder::ChannelsFirst } => (shape, Layout::channels_first(shape).reshape(&dims)?),
-            InputPlan::Image { shape, axes: AxisOrder::ChannelsLast } => (shape, Layout::channels_last(shape).reshape(&dims)?),
+            InputPlan::Image { shape, axes: AxisOrder::ChannelsFirst } => {
+                (shape, Layout::channels_first(shape).reshape(&dims)?)
+            }
+            InputPlan::Image { shape, axes: AxisOrder::ChannelsLast } => {
+                (shape, Layout::channels_last(shape).reshape(&dims)?)
+            }
         };
-        let mut stream =
-            Stream { base: Base::Input, shape, layout, function: vec![Piece::identity()], pooled: None, host: HostStep::None };
+        let mut stream = Stream {
+            base: Base::Input,
+            shape,
+            layout,
+            function: vec![Piece::identity()],
+            pooled: None,
+            host: HostStep::None,
+        };
         let range = Range::new(0, 0);
         let placeholder = network::Format::unsigned(8).map(|format| super::codes(format, range));
         self.tensors.extend(placeholder.map(|encoding| Tensor { shape, encoding }));
         if let Some(grid) = self.options.input {
             let scale = from_f32(grid.scale).filter(|scale| scale.is_positive());
-            let scale = scale.ok_or_else(|| Fault::quantizer(format!("input scale {}", grid.scale), "it must be positive and finite"))?;
+            let scale = scale.ok_or_else(|| {
+                Fault::quantizer(format!("input scale {}", grid.scale), "it must be positive and finite")
+            })?;
             let range = grid.format.code_range();
             self.tensors[0].encoding = super::codes(grid.format, range);
             let quantizer = network::graph::InputQuantizer {

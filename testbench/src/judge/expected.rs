@@ -6,6 +6,7 @@
 use super::verdict::{ElementPlace, Mismatch};
 use golden_model::Trace;
 use network::manifest::{Edge, EdgeContent, EdgeOrder, EdgeTensor, Word};
+use network::requantization::per_channel;
 use network::{Network, Shape};
 
 /// How to compute and to read the words of one edge.
@@ -109,18 +110,17 @@ impl EdgeStream {
             Some(index) => {
                 let integer = integers.get(index).copied().unwrap_or(0);
                 let channel = index as u64 % self.shape.channels;
-                let scaled = integer * self.scale(channel) - self.offset(channel);
-                let raw = scaled / self.content.gain;
-                if scaled % self.content.gain != 0 || !self.fits(raw) {
+                let raw = self.content.raw(channel as usize, integer).filter(|&raw| self.fits(raw));
+                let raw = raw.unwrap_or_else(|| {
                     impossible.get_or_insert_with(|| {
+                        let EdgeContent { gain, scale, offset, .. } = &self.content;
+                        let bits = self.word.lane_bits;
                         format!(
-                            "{integer} of channel {channel} is not {} * raw + {} for any raw of {} bits",
-                            self.content.gain,
-                            self.offset(channel),
-                            self.word.lane_bits
+                            "{integer} of channel {channel} is nothing that {bits} bits say with gain {gain}, scale {scale:?}, offset {offset:?}"
                         )
                     });
-                }
+                    0
+                });
                 packer.push(raw);
             }
         });
@@ -214,7 +214,8 @@ impl EdgeStream {
                 if is_padding {
                     return raw;
                 }
-                raw.wrapping_mul(self.content.gain).wrapping_add(self.offset(place.channel))
+                let scaled = raw.wrapping_mul(self.content.gain).wrapping_add(self.offset(place.channel));
+                scaled.checked_div(self.scale(place.channel)).unwrap_or(scaled)
             };
             differences.push(Mismatch {
                 frame: 0,
@@ -222,6 +223,8 @@ impl EdgeStream {
                 element,
                 expected: integer(wanted),
                 got: integer(got),
+                expected_raw: wanted,
+                got_raw: got,
                 place,
             });
         }
@@ -252,15 +255,11 @@ impl EdgeStream {
     }
 
     fn offset(&self, channel: u64) -> i64 {
-        let offsets = &self.content.offset;
-        let at = if offsets.len() == 1 { 0 } else { channel as usize };
-        offsets.get(at).copied().unwrap_or(0)
+        per_channel(&self.content.offset, channel as usize).unwrap_or(0)
     }
 
     fn scale(&self, channel: u64) -> i64 {
-        let scales = &self.content.scale;
-        let at = if scales.len() == 1 { 0 } else { channel as usize };
-        scales.get(at).copied().unwrap_or(1)
+        per_channel(&self.content.scale, channel as usize).unwrap_or(1)
     }
 
     fn padding_code(&self) -> i64 {

@@ -179,9 +179,14 @@ fn window_words() {
 
 #[test]
 fn gain_and_offset() {
-    let sums = |gain, offset| content(EdgeTensor::Accumulator("conv".to_owned()), EdgeOrder::Raster, gain, offset);
+    let sums = |scale, offset| EdgeContent {
+        scale: vec![scale],
+        ..content(EdgeTensor::Accumulator("conv".to_owned()), EdgeOrder::Raster, 1, offset)
+    };
+    let halves = EdgeContent { gain: 3, ..sums(6, -3) };
+    check(halves, 1, 8, false, &[&[7], &[21], &[29], &[73]], &vec![vec![1]; 4]);
     check(sums(1, -1), 1, 8, false, &[&[4], &[11], &[15], &[37]], &vec![vec![1]; 4]);
-    check(sums(-1, 36), 1, 6, false, &[&[33], &[26], &[22], &[0]], &vec![vec![36]; 4]);
+    check(sums(-1, -36), 1, 6, false, &[&[33], &[26], &[22], &[0]], &vec![vec![36]; 4]);
     check(sums(-1, 0), 1, 7, true, &[&[0x7d], &[0x76], &[0x72], &[0x5c]], &vec![vec![0]; 4]);
 }
 

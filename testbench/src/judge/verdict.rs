@@ -46,8 +46,12 @@ pub struct Mismatch {
     pub place: ElementPlace,
     /// The golden model's integer.
     pub expected: i64,
-    /// The integer that the wires mean.
+    /// The integer that the wires mean; rounded towards zero where they mean none.
     pub got: i64,
+    /// The element that should have been on the wires.
+    pub expected_raw: i64,
+    /// The element on the wires.
+    pub got_raw: i64,
     /// The rising edge at which the word moved.
     pub cycle: u64,
 }
@@ -136,7 +140,11 @@ impl fmt::Display for Mismatch {
             f,
             "frame {}, element {} ({}): expected {}, got {}, in cycle {}",
             self.frame, self.element, self.place, self.expected, self.got, self.cycle
-        )
+        )?;
+        if (self.expected, self.got) != (self.expected_raw, self.got_raw) {
+            write!(f, " (on the wires: {} and {})", self.expected_raw, self.got_raw)?;
+        }
+        Ok(())
     }
 }
 

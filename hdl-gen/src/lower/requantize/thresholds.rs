@@ -1,13 +1,14 @@
 //! Requantization by a search among thresholds, one unit for each lane.
 
-use super::{Results, format_least, lane_sum};
+use super::{Results, lane_sum};
 use crate::image::Image;
-use crate::lower::Lowering;
-use crate::lower::chain::{memory_style, number, string};
+use crate::lower::chain::{number, string};
 use crate::lower::wiring::{instance, lane, wire};
+use crate::lower::{Fault, Lowering};
 use crate::requantize::{ChannelThresholds, channel_thresholds};
+use crate::threshold::{ThresholdChannel, ThresholdUnit};
 use crate::verilog::{BinaryOp, Expr, Item};
-use network::graph::Memory;
+use network::Range;
 use network::requantization::Requantization;
 
 impl Lowering<'_> {
@@ -19,84 +20,103 @@ impl Lowering<'_> {
         requantization: &Requantization,
         results: &Results<'_>,
         items: &mut Vec<Item>,
-    ) -> u32 {
-        let code_bits = requantization.output.bits();
-        // The unit takes two's complement.
-        let value_bits = results.sum_bits + u32::from(!results.signed);
-        let lanes = results.lanes as usize;
-        let channel_of = |step: u64, lane: u32| step as usize * lanes + lane as usize;
-        let all: Vec<ChannelThresholds> = (0..results.maps.len())
-            .map(|channel| channel_thresholds(requantization, channel, self.channel_sums(index, channel), results.maps[channel]))
-            .collect();
-        let falling = all.iter().any(|channel| channel.falling);
-        let front = falling || results.steps > 64;
+    ) -> Result<u32, Fault> {
+        let (unit, reached) = self.threshold_unit(index, requantization, results)?;
+        let layer = &self.bound.network().layers()[index].name;
+        // Units count from 0; codes count from the format's least, which only turns the sign bit.
+        let (code_bits, count_bits) = (requantization.output.bits(), unit.code_bits());
         let signed = requantization.output.code_is_signed();
-        let counted = if signed { "count" } else { "code" };
-        if signed {
-            items.push(wire(counted, results.lanes * code_bits));
+        let counts_are_codes = !signed && count_bits == code_bits;
+        let counted = if counts_are_codes { "code" } else { "count" };
+        if !counts_are_codes {
+            items.push(wire(counted, results.lanes * count_bits));
         }
-        for unit in 0..results.lanes {
-            let channels: Vec<&ChannelThresholds> =
-                (0..results.steps).filter_map(|step| all.get(channel_of(step, unit))).collect();
-            let threshold_bits = value_bits + 1;
-            let path = format!("mem/{name}_thresholds_{unit}.mem");
-            let layer = &self.bound.network().layers()[index].name;
+        for index in 0..results.lanes {
+            let path = format!("mem/{name}_thresholds_{index}.mem");
             let title = format!(
-                "layer {layer}, thresholds of lane {unit}: {} groups x 2^{code_bits} words x {threshold_bits} bits",
-                results.steps
+                "layer {layer}, thresholds of lane {index} over raw sums {reached}: {} groups x 2^{count_bits} words x {} bits",
+                unit.groups(),
+                unit.threshold_bits(),
             );
-            let mut image = Image::new(&title, 1, threshold_bits);
-            for channel in channels {
-                let always = requantization.codes.min() - format_least(requantization);
-                for word in channel_words(channel, always as usize, code_bits, value_bits) {
-                    image.push([word]);
-                }
+            let mut image = Image::new(&title, 1, unit.threshold_bits());
+            for word in unit.lane_words(index as usize) {
+                image.push([word as i64]);
             }
             self.memories.insert(path.clone(), image.into_text());
-            let sum = lane_sum(results, unit);
-            let sum = if results.signed { sum } else { Expr::concat(vec![Expr::zero(1), sum]) };
             items.push(instance(
                 "hwgen_threshold",
-                &format!("threshold_{unit}"),
+                &format!("threshold_{index}"),
                 vec![
-                    ("ACCUMULATOR_BITS", number(value_bits)),
-                    ("THRESHOLD_BITS", number(threshold_bits)),
-                    ("CODE_BITS", number(code_bits)),
+                    ("ACCUMULATOR_BITS", number(results.sum_bits)),
+                    ("SIGNED", number(u8::from(results.signed))),
+                    ("THRESHOLD_BITS", number(unit.threshold_bits())),
+                    ("CODE_BITS", number(count_bits)),
                     ("GROUPS", number(results.steps)),
-                    ("FALLING", number(u8::from(falling))),
+                    ("FALLING", number(u8::from(unit.falling()))),
                     ("IMAGE", string(&path)),
-                    ("STYLE", memory_style(Memory::Lut)),
                 ],
                 false,
                 vec![
-                    ("accumulator_i", sum),
+                    ("accumulator_i", lane_sum(results, index)),
                     ("group_i", Expr::name(results.step)),
-                    ("code_o", lane(counted, results.lanes, unit, code_bits)),
+                    ("code_o", lane(counted, results.lanes, index, count_bits)),
                 ],
             ));
-        }
-        if signed {
-            // Counting starts at the least code: only the sign bit differs from two's complement.
-            let sign = Expr::constant(code_bits, 1 << (code_bits - 1));
-            let signs = Expr::Repeat(results.lanes, Box::new(sign));
-            let turned = Expr::name(counted).binary(BinaryOp::Xor, signs);
-            items.push(Item::Assign(Expr::name("code"), turned));
+            if !counts_are_codes {
+                let count = lane(counted, results.lanes, index, count_bits);
+                let wide = match code_bits - count_bits {
+                    0 => count,
+                    fill => Expr::concat(vec![Expr::zero(fill), count]),
+                };
+                let sign = Expr::constant(code_bits, 1 << (code_bits - 1));
+                let code = if signed { wide.binary(BinaryOp::Xor, sign) } else { wide };
+                items.push(Item::Assign(lane("code", results.lanes, index, code_bits), code));
+            }
         }
         self.uses(&["hwgen_threshold"]);
-        code_bits + u32::from(front)
+        Ok(unit.latency_cycles())
     }
-}
 
-/// The image words of one channel: whether it falls, then its thresholds in ascending order, as unsigned numbers.
-fn channel_words(channel: &ChannelThresholds, always: usize, code_bits: u32, value_bits: u32) -> Vec<i64> {
-    let turn = 1i64 << (value_bits - 1);
-    let never = (1i64 << (value_bits + 1)) - 1;
-    let mut words = vec![i64::from(channel.falling)];
-    words.extend(std::iter::repeat_n(0, always));
-    let mut thresholds: Vec<i64> =
-        channel.values.iter().map(|&threshold| if channel.falling { !threshold } else { threshold } + turn).collect();
-    thresholds.sort_unstable();
-    words.extend(thresholds.into_iter().map(|word| if word >= 2 * turn { never } else { word.max(0) }));
-    words.resize(1 << code_bits, never);
-    words
+    /// The units' parameters and images, and the range of raw sums.
+    fn threshold_unit(
+        &self,
+        index: usize,
+        requantization: &Requantization,
+        results: &Results<'_>,
+    ) -> Result<(ThresholdUnit, Range), Fault> {
+        let raw_of = |channel: usize| results.maps[channel].raw_range(self.channel_sums(index, channel));
+        let channels = 0..results.maps.len();
+        let reached = channels.clone().map(raw_of).reduce(Range::union).unwrap_or(Range::new(0, 0));
+        // Codes below the least that occurs are counted as reached by every sum.
+        let always = (requantization.codes.min() - requantization.output.code_range().min()) as usize;
+        let thresholds: Vec<ChannelThresholds> = channels
+            .map(|channel| {
+                let sums = self.channel_sums(index, channel);
+                let mut thresholds = channel_thresholds(requantization, channel, sums, results.maps[channel]);
+                let values = &mut thresholds.values;
+                // A channel's own "never" may lie inside the range of another.
+                let own = raw_of(channel);
+                if thresholds.falling {
+                    values.iter_mut().filter(|value| **value < own.min()).for_each(|value| *value = reached.min() - 1);
+                    values.extend(std::iter::repeat_n(reached.max(), always));
+                } else {
+                    values.iter_mut().filter(|value| **value > own.max()).for_each(|value| *value = reached.max() + 1);
+                    values.splice(0..0, std::iter::repeat_n(reached.min(), always));
+                }
+                thresholds
+            })
+            .collect();
+        let channels: Vec<ThresholdChannel<'_>> = thresholds
+            .iter()
+            .map(|channel| ThresholdChannel { values: &channel.values, falling: channel.falling })
+            .collect();
+        let unit = ThresholdUnit::new(
+            &channels,
+            results.lanes as usize,
+            results.sum_bits,
+            results.signed,
+            (reached.min(), reached.max()),
+        )?;
+        Ok((unit, reached))
+    }
 }

@@ -39,6 +39,8 @@ impl Report<'_> {
                 "place": mismatch.place,
                 "expected": mismatch.expected,
                 "got": mismatch.got,
+                "expected_raw": mismatch.expected_raw,
+                "got_raw": mismatch.got_raw,
                 "cycle": mismatch.cycle,
             })
         });

@@ -1,10 +1,10 @@
 //! Where the frames of a simulation come from.
 
 use crate::frames::Frames;
-use crate::hardware::random_frame;
 use network::random::Stream;
 use network::{Diagnostic, Network};
 use std::sync::{Arc, Mutex, PoisonError};
+use testbench::vectors::random_frame;
 
 /// Frames of input codes in hardware order; a file that turns out damaged ends them early and leaves its fault.
 pub struct FrameSource<'a> {

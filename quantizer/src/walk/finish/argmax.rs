@@ -21,7 +21,12 @@ use num_traits::{One, Signed, ToPrimitive, Zero};
 
 impl Walk<'_> {
     /// ArgMax, or TopK of one, over all channels of the only position.
-    pub(crate) fn arg_max(&mut self, node: &Node, mut stream: Stream, constants: &[Option<&Constant>]) -> Checked<Stream> {
+    pub(crate) fn arg_max(
+        &mut self,
+        node: &Node,
+        mut stream: Stream,
+        constants: &[Option<&Constant>],
+    ) -> Checked<Stream> {
         let dims = stream.layout.dims();
         let is_top = node.op == "TopK";
         let axis = stream.layout.axis_index(node.attributes.int("axis", if is_top { -1 } else { 0 })?)?;
@@ -32,9 +37,18 @@ impl Walk<'_> {
             ));
         }
         if node.attributes.int("select_last_index", 0)? != 0 || node.attributes.int("largest", 1)? == 0 {
-            return Err(Fault::operator(format!("`{}` of the last or least", node.op), "only the first index of the greatest can be built"));
+            return Err(Fault::operator(
+                format!("`{}` of the last or least", node.op),
+                "only the first index of the greatest can be built",
+            ));
         }
-        let top_count = constants.get(1).copied().flatten().map(Constant::ints).transpose()?.and_then(|counts| counts.first().copied());
+        let top_count = constants
+            .get(1)
+            .copied()
+            .flatten()
+            .map(Constant::ints)
+            .transpose()?
+            .and_then(|counts| counts.first().copied());
         if is_top && top_count.unwrap_or(node.attributes.int("k", 1)?) != 1 {
             return Err(Fault::operator("a TopK of more than one", "use k = 1"));
         }
@@ -43,7 +57,10 @@ impl Walk<'_> {
             stream.host = HostStep::None;
         }
         if matches!(stream.base, Base::Sums(_)) && !stream.function.iter().all(Piece::is_affine) {
-            return Err(Fault::operator("a Relu or Clip between the last sums and the ArgMax", "leave it out, or put a Quant after it"));
+            return Err(Fault::operator(
+                "a Relu or Clip between the last sums and the ArgMax",
+                "leave it out, or put a Quant after it",
+            ));
         }
         let id = self.close_last(&mut stream)?;
         let Tensor { encoding, .. } = *self.tensor(id);
@@ -52,7 +69,8 @@ impl Walk<'_> {
         let last = stream.shape.channels as i64 - 1;
         let shape = Shape::new(1, 1, 1).ok_or_else(|| Fault::shape("no output", "check the model"))?;
         let indices = Range::new(0, last);
-        let format = Format::integer_for(indices).ok_or_else(|| Fault::shape("more than 65536 classes", "make the layer smaller"))?;
+        let format = Format::integer_for(indices)
+            .ok_or_else(|| Fault::shape("more than 65536 classes", "make the layer smaller"))?;
         let tensor = Tensor { shape, encoding: Encoding::Codes { format, range: indices } };
         let id = self.add_layer("argmax", id, Op::Argmax { multipliers, offsets }, None, tensor.clone(), &node.name);
         let mut target = dims;
@@ -69,7 +87,9 @@ type Grid = (Vec<i64>, Vec<i64>, Option<String>);
 /// Integer multipliers and offsets that order values inside `values` as the functions do.
 fn grid(functions: &[Piece], values: Range) -> Checked<Grid> {
     let largest = BigInt::from(values.min().abs().max(values.max().abs()).max(1));
-    let fits = |multiplier: &BigInt, offset: &BigInt| multiplier.abs() * &largest + offset.abs() < BigInt::one() << (MAX_SHIFT_FORM_BITS - 1);
+    let fits = |multiplier: &BigInt, offset: &BigInt| {
+        multiplier.abs() * &largest + offset.abs() < BigInt::one() << (MAX_SHIFT_FORM_BITS - 1)
+    };
     let gain = &functions[0].gain;
     if functions.iter().all(|piece| piece.gain == *gain) && !gain.is_zero() {
         let shifts: Vec<Exact> = functions.iter().map(|piece| &piece.offset / gain.abs()).collect();
@@ -91,7 +111,8 @@ fn grid(functions: &[Piece], values: Range) -> Checked<Grid> {
             return Ok((vec![multiplier], small(&offsets)?, None));
         }
     }
-    let denominator = functions.iter().fold(BigInt::one(), |lcm, piece| lcm.lcm(piece.gain.denom()).lcm(piece.offset.denom()));
+    let denominator =
+        functions.iter().fold(BigInt::one(), |lcm, piece| lcm.lcm(piece.gain.denom()).lcm(piece.offset.denom()));
     let scaled = |by: &Exact| -> (Vec<BigInt>, Vec<BigInt>) {
         let round = |value: &Exact| (value * by).round().to_integer();
         functions.iter().map(|piece| (round(&piece.gain), round(&piece.offset))).unzip()
@@ -104,7 +125,11 @@ fn grid(functions: &[Piece], values: Range) -> Checked<Grid> {
         return Ok((small(&gains)?, small(&offsets)?, None));
     }
     // As many fraction bits as keep sums, products and offsets inside 48 bits: far finer than float32.
-    let reach = functions.iter().map(|piece| piece.gain.abs() * integer(largest.clone()) + piece.offset.abs()).max().unwrap_or_else(Exact::one);
+    let reach = functions
+        .iter()
+        .map(|piece| piece.gain.abs() * integer(largest.clone()) + piece.offset.abs())
+        .max()
+        .unwrap_or_else(Exact::one);
     if reach.is_zero() {
         return Ok((vec![0], vec![0], None));
     }
@@ -135,7 +160,9 @@ mod tests {
             functions.iter().map(|&(a, b, c, d)| Piece::affine(fraction(a, b), fraction(c, d))).collect();
         let (multipliers, offsets, note) = grid(&pieces, Range::new(-9, 9)).unwrap();
         assert_eq!(note.is_none(), is_exact);
-        let at = |channel: usize, value: i64| multipliers[if multipliers.len() == 1 { 0 } else { channel }] * value + offsets[channel];
+        let at = |channel: usize, value: i64| {
+            multipliers[if multipliers.len() == 1 { 0 } else { channel }] * value + offsets[channel]
+        };
         for a in 0..pieces.len() {
             for b in 0..pieces.len() {
                 for x in -9..=9 {

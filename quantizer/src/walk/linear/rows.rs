@@ -13,6 +13,9 @@ use num_traits::{One, ToPrimitive, Zero};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+/// Elements of a row with one weight scale and one input function, by their indices.
+type Group = (u32, usize);
+
 /// Weights in hardware order with one function of the sum for each output.
 pub(super) struct Rows {
     pub weights: Weights,
@@ -32,18 +35,18 @@ pub(super) fn build(weights: &Constant, order: &[usize], inputs: &[Piece], chann
     for output in 0..outputs {
         let start = output * length;
         // Elements with one scale and one input function belong together.
-        let mut groups: BTreeMap<(u32, usize), i64> = BTreeMap::new();
+        let mut groups: BTreeMap<Group, i64> = BTreeMap::new();
         let channel_of = |place: usize| if inputs.len() == 1 { 0 } else { place % channels };
         for (place, &element) in order.iter().enumerate() {
             let key = (grid.scale_of[start + element], channel_of(place));
             *groups.entry(key).or_default() += i64::from(grid.values[start + element]);
         }
-        let step = |&(scale, channel): &(u32, usize)| &grid.scales[scale as usize] * &entry(inputs, channel).gain;
+        let step = |&(scale, channel): &Group| &grid.scales[scale as usize] * &entry(inputs, channel).gain;
         let mut offset = Exact::zero();
         for (&(scale, channel), &total) in groups.iter().filter(|(_, total)| **total != 0) {
             offset += &grid.scales[scale as usize] * &entry(inputs, channel).offset * integer(total);
         }
-        let steps: BTreeMap<(u32, usize), Exact> = groups.keys().map(|key| (*key, step(key))).collect();
+        let steps: BTreeMap<Group, Exact> = groups.keys().map(|key| (*key, step(key))).collect();
         let (gain, factors) = common_step(&steps)?;
         let is_plain = factors.values().all(|&factor| factor == 1);
         for (place, &element) in order.iter().enumerate() {
@@ -78,14 +81,20 @@ fn grid_of(weights: &Constant, length: usize) -> Checked<(Cow<'_, Grid>, Option<
     }
     let floats = weights.array.floats();
     let grid = find_grid(&floats, length).ok_or_else(|| {
-        Fault::quantizer("the weights are not quantized", "put a Quant on the weights, or store them as multiples of a scale")
+        Fault::quantizer(
+            "the weights are not quantized",
+            "put a Quant on the weights, or store them as multiples of a scale",
+        )
     })?;
-    let note = format!("weights of shape {:?} without a quantizer are multiples of a step: read as {}", weights.array.dims, grid.format);
+    let note = format!(
+        "weights of shape {:?} without a quantizer are multiples of a step: read as {}",
+        weights.array.dims, grid.format
+    );
     Ok((Cow::Owned(grid), Some(note)))
 }
 
 /// The step that all steps are integer multiples of, and the multiples.
-fn common_step(steps: &BTreeMap<(u32, usize), Exact>) -> Checked<(Exact, BTreeMap<(u32, usize), i64>)> {
+fn common_step(steps: &BTreeMap<Group, Exact>) -> Checked<(Exact, BTreeMap<Group, i64>)> {
     let first = steps.values().next().cloned().unwrap_or_else(Exact::one);
     if steps.values().all(|step| *step == first) {
         return Ok((first, steps.keys().map(|key| (*key, 1)).collect()));
@@ -97,4 +106,3 @@ fn common_step(steps: &BTreeMap<(u32, usize), Exact>) -> Checked<(Exact, BTreeMa
         .collect::<Checked<_>>()?;
     Ok((common, factors))
 }
-

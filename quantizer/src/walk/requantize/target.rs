@@ -1,7 +1,7 @@
 //! A quantizer over a stream: from real numbers to codes, and what the codes mean.
 
 use super::{Stream, entry};
-use crate::exact::{Exact, Functions, Piece, from_f32, fraction, integer, to_f64, to_i64};
+use crate::exact::{Exact, Functions, Piece, fraction, from_f32, integer, to_f64, to_i64};
 use crate::fault::{Checked, Fault};
 use crate::model::Array;
 use crate::quantization::{Quantizer, Stairs, Steps, ignores_sign, planes};
@@ -47,12 +47,17 @@ impl Target {
                     Some(format) => (Some(format), true),
                     None => (if *signed { Format::signed(*bits) } else { Format::unsigned(*bits) }, false),
                 };
-                let format = format.ok_or_else(|| Fault::quantizer(format!("{bits} bits"), "1 to 16 bits can be built"))?;
+                let format =
+                    format.ok_or_else(|| Fault::quantizer(format!("{bits} bits"), "1 to 16 bits can be built"))?;
                 let code_shift = if is_planes { -low } else { 0 };
                 let (low, high) = (low + code_shift, high + code_shift);
                 let steps = Steps { rounding: *rounding, truncation: None, low, high, code_shift };
                 let reals = parameters.map(|scale, zero| {
-                    if is_planes { Piece::affine(scale * fraction(1, 2), Exact::zero()) } else { Piece::affine(scale.clone(), -(scale * zero)) }
+                    if is_planes {
+                        Piece::affine(scale * fraction(1, 2), Exact::zero())
+                    } else {
+                        Piece::affine(scale.clone(), -(scale * zero))
+                    }
                 });
                 let input = parameters.only().map(|(scale, zero)| InputQuantizer {
                     scale,
@@ -87,7 +92,8 @@ impl Target {
                     None => zero.clone(),
                 };
                 let reals = outputs.map(|scale, zero| Piece::affine(scale.clone(), -(scale * output_zero(zero))));
-                let fixed = clamp.and_then(|(low, _)| if low < 0 { Format::signed(*bits) } else { Format::unsigned(*bits) });
+                let fixed =
+                    clamp.and_then(|(low, _)| if low < 0 { Format::signed(*bits) } else { Format::unsigned(*bits) });
                 let output = fixed.map_or(Output::Bits(*bits), Output::Fixed);
                 Ok(parameters.target(Exact::zero(), steps, reals, output, None))
             }
@@ -106,14 +112,17 @@ impl Target {
             Output::Bits(bits) => Format::unsigned(bits),
             Output::Preferred(format) => format,
         };
-        preferred.filter(fits).or_else(|| Format::integer_for(codes)).ok_or_else(|| {
-            Fault::quantizer(format!("codes {codes} need more than 16 bits"), "use narrower quantizers")
-        })
+        preferred
+            .filter(fits)
+            .or_else(|| Format::integer_for(codes))
+            .ok_or_else(|| Fault::quantizer(format!("codes {codes} need more than 16 bits"), "use narrower quantizers"))
     }
 
     /// The stairs with ends that hold every code that can occur.
     pub fn bounded_stairs(&self, numbers: &[Piece], sums: &[Range]) -> Checked<Vec<Rc<Stairs>>> {
-        let Some(Stairs::Steps(steps)) = self.stairs.first().map(|stairs| &**stairs).filter(|stairs| stairs.codes() == OPEN) else {
+        let Some(Stairs::Steps(steps)) =
+            self.stairs.first().map(|stairs| &**stairs).filter(|stairs| stairs.codes() == OPEN)
+        else {
             return Ok(self.stairs.clone());
         };
         let (mut low, mut high) = (i64::MAX, i64::MIN);
@@ -157,7 +166,7 @@ impl Target {
         }
         if !piece.gain.is_one() || !piece.offset.is_zero() {
             let scale = from_f32(quantizer.scale).unwrap_or_else(Exact::one);
-            quantizer.zero_point = to_f64(&(&piece.offset / &scale + integer(0))) as f32 + quantizer.zero_point;
+            quantizer.zero_point += to_f64(&(&piece.offset / &scale)) as f32;
             quantizer.scale = to_f64(&(scale / &piece.gain)) as f32;
         }
         if quantizer.scale <= 0.0 || !quantizer.scale.is_finite() || !quantizer.zero_point.is_finite() {
@@ -190,7 +199,8 @@ impl Parameters {
             Ok(values)
         };
         let exact = |values: &[f32]| -> Checked<Vec<Exact>> {
-            let finite = |&value: &f32| from_f32(value).ok_or_else(|| Fault::quantizer(format!("{value}"), "it must be finite"));
+            let finite =
+                |&value: &f32| from_f32(value).ok_or_else(|| Fault::quantizer(format!("{value}"), "it must be finite"));
             values.iter().map(finite).collect()
         };
         let (scales, zero_points) = (resolve(scale)?, resolve(zero_point)?);
@@ -208,17 +218,32 @@ impl Parameters {
     }
 
     fn map<T>(&self, f: impl Fn(&Exact, &Exact) -> T) -> Vec<T> {
-        (0..self.count()).map(|channel| f(entry(&self.exact_scales, channel), entry(&self.exact_zeros, channel))).collect()
+        (0..self.count())
+            .map(|channel| f(entry(&self.exact_scales, channel), entry(&self.exact_zeros, channel)))
+            .collect()
     }
 
     /// number = x / scale + zero point + `extra`.
-    fn target(&self, extra: Exact, steps: Steps, reals: Functions, output: Output, input: Option<InputQuantizer>) -> Target {
+    fn target(
+        &self,
+        extra: Exact,
+        steps: Steps,
+        reals: Functions,
+        output: Output,
+        input: Option<InputQuantizer>,
+    ) -> Target {
         let numbers = self.map(|scale, zero| (scale.recip(), zero + &extra));
         Target { numbers, stairs: vec![Rc::new(Stairs::Steps(steps))], reals, output, input }
     }
 }
 
-fn thresholds(stream: &Stream, rows: &Array, (scale, bias): (f32, f32), data_type: &str, channel_axis: usize) -> Checked<Target> {
+fn thresholds(
+    stream: &Stream,
+    rows: &Array,
+    (scale, bias): (f32, f32),
+    data_type: &str,
+    channel_axis: usize,
+) -> Checked<Target> {
     let (channels, count) = (rows.dims[0], rows.dims[1]);
     let rank = stream.layout.dims().len();
     let axis = match channel_axis {
@@ -227,7 +252,10 @@ fn thresholds(stream: &Stream, rows: &Array, (scale, bias): (f32, f32), data_typ
         axis => axis,
     };
     if axis >= rank {
-        return Err(Fault::shape(format!("thresholds over axis {axis} of {rank}"), "check MultiThreshold's data_layout"));
+        return Err(Fault::shape(
+            format!("thresholds over axis {axis} of {rank}"),
+            "check MultiThreshold's data_layout",
+        ));
     }
     let mut dims = vec![1; rank];
     dims[axis] = channels;
@@ -238,7 +266,11 @@ fn thresholds(stream: &Stream, rows: &Array, (scale, bias): (f32, f32), data_typ
     // y = step * n + start for n thresholds reached: planes where that is symmetric, else codes around real zero.
     let most = count as i64;
     let symmetric = &start * integer(2) == -&step * integer(most) && step.is_positive();
-    let planes = (count + 1).is_power_of_two().then(|| (count + 1).trailing_zeros()).filter(|_| symmetric).and_then(Format::bipolar);
+    let planes = (count + 1)
+        .is_power_of_two()
+        .then(|| (count + 1).trailing_zeros())
+        .filter(|_| symmetric)
+        .and_then(Format::bipolar);
     let zero = to_i64(&(-&start / &step)).filter(|zero| zero.abs() <= 65536 && planes.is_none());
     let code_shift = -zero.unwrap_or(0);
     let (output, real) = match planes {

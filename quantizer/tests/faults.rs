@@ -1,0 +1,174 @@
+//! Wrong models: each a diagnostic with its code and place, never a panic, never much memory.
+
+use crate::frames::{names, read};
+use network::Code::{self, *};
+use network::{Diagnostics, Format};
+use quantizer::{ImportOptions, InputGrid, import};
+use std::path::{Path, PathBuf};
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/faults.npz")
+}
+
+fn model(name: &str) -> Vec<u8> {
+    read::<u8>(&path(), &format!("{name}.model")).unwrap_or_else(|| panic!("no model {name}")).0
+}
+
+#[track_caller]
+fn faults(bytes: &[u8]) -> Diagnostics {
+    import(bytes, "wrong.onnx", &ImportOptions::default()).expect_err("the model is wrong")
+}
+
+/// A wrong model gives exactly one diagnostic, with this code, at a node whose name holds `node`, and this text.
+#[track_caller]
+fn check(name: &str, code: Code, node: &str, text: &str) {
+    let faults = faults(&model(name));
+    let [fault] = faults.0.as_slice() else { panic!("{name}: {faults}") };
+    assert_eq!(fault.code, code, "{fault}");
+    assert!(fault.place.layer.as_deref().unwrap_or("").contains(node), "{fault}");
+    assert!(fault.message.contains(text), "{fault}");
+    assert_eq!(fault.place.file.as_deref(), Some("wrong.onnx"));
+}
+
+#[test]
+fn quantizer_parameters() {
+    check("nan_scale", ModelQuantizer, "Quant_", "NaN");
+    check("infinite_scale", ModelQuantizer, "Quant_", "inf");
+    check("zero_scale", ModelQuantizer, "Quant_", "scale 0");
+    check("negative_scale", ModelQuantizer, "Quant_", "scale -0.5");
+    check("nan_zero_point", ModelQuantizer, "Quant_", "NaN");
+    check("fractional_bits", ModelQuantizer, "Quant_", "3.5");
+    check("seventeen_bits", ModelQuantizer, "Quant_", "17");
+    check("unknown_rounding", ModelQuantizer, "Quant_", "NEAREST");
+    check("single_value", ModelQuantizer, "Quant_", "single value");
+    check("wide_scale", ModelShape, "Quant_", "[4, 1, 5]");
+    check("widening_trunc", ModelQuantizer, "Trunc_", "adds bits");
+    check("input_scale_for_each_channel", ModelQuantizer, "Quant_", "one uniform quantizer");
+    check("input_not_quantized", ModelQuantizer, "MatMul_", "input");
+    check("weights_not_quantized", ModelQuantizer, "MatMul_", "not quantized");
+    check("sums_into_dense", ModelQuantizer, "MatMul_", "no quantizer stands between");
+    check("padding_without_zero", ModelOperator, "Conv_", "zero padding");
+}
+
+#[test]
+fn constants() {
+    check("missing_initialiser", ModelConstant, "Add_", "nowhere");
+    check("external", ModelConstant, "c3", "external");
+    check("truncated", ModelConstant, "c3", "elements");
+    check("huge", ModelShape, "c3", "too large");
+    check("negative", ModelShape, "c3", "negative dimension");
+    check("nan_weights", ModelConstant, "Quant_", "NaN");
+    check("negative_variance", ModelConstant, "BatchNormalization_", "channel 2");
+    check("divided_by_zero", ModelConstant, "Div_", "0");
+    check("constant_bomb", ModelShape, "ConstantOfShape_", "too large");
+    check("constant_chain", ModelConstant, "Concat_", "memory");
+}
+
+#[test]
+fn graphs() {
+    check("cyclic", ModelGraph, "_", "its own output");
+    check("twice", ModelGraph, "MatMul_", "made by two nodes");
+    check("no_nodes", ModelSyntax, "", "empty");
+    check("two_outputs", ModelGraph, "", "2 outputs");
+    check("other_output", ModelGraph, "", "elsewhere");
+    check("residual", ModelOperator, "Add_", "joins 2 streams");
+}
+
+#[test]
+fn shapes() {
+    check("open_width", ModelShape, "x", "not static");
+    check("no_shape", ModelShape, "x", "no shape");
+    check("wide", ModelShape, "x", "too large");
+    check("dense_lengths", ModelShape, "MatMul_", "9 inputs");
+    check("conv_channels", ModelShape, "Conv_", "2 channels");
+    check("conv_too_large", ModelShape, "Conv_", "does not fit");
+    check("conv_stride", ModelShape, "Conv_", "strides");
+    check("conv_pads", ModelShape, "Conv_", "pads");
+    check("conv_huge_pads", ModelShape, "Conv_", "pads");
+    check("conv_kernel_shape", ModelShape, "Conv_", "kernel_shape");
+    check("conv_three_axes", ModelOperator, "Conv_", "weights of shape");
+    check("reorder_buffer", ModelShape, "Conv_", "another order");
+    check("reshape_to_other_count", ModelShape, "Reshape_", "cannot be reshaped");
+}
+
+#[test]
+fn operators() {
+    check("training_mode", ModelOperator, "BatchNormalization_", "training");
+    check("softmax_inside", ModelOperator, "Quant_", "Softmax");
+    check("argmax_of_image", ModelOperator, "ArgMax_", "axis 1");
+    check("pool_indices", ModelOperator, "MaxPool_", "further output `places`");
+    check("cast_of_fractions", ModelOperator, "Cast_", "not whole");
+    check("endless_products", ModelOperator, "Mul_", "bits");
+}
+
+#[test]
+fn all_unknown_operators_are_listed_at_once() {
+    let faults = faults(&model("unknown_operators"));
+    let mut places: Vec<&str> = faults.0.iter().map(|fault| fault.place.layer.as_deref().unwrap()).collect();
+    places.sort();
+    let stems: Vec<&str> = places.iter().map(|place| place.split('_').next().unwrap()).collect();
+    assert_eq!(stems, ["AveragePool", "Conv", "Fancy", "LeakyRelu", "Quant"], "{faults}");
+    assert!(faults.0.iter().all(|fault| !fault.help.is_empty()));
+}
+
+#[test]
+fn every_case_is_checked() {
+    let listed = include_str!("faults.rs");
+    for name in names(&path()) {
+        let name = name.trim_end_matches(".npy").trim_end_matches(".model").to_owned();
+        assert!(listed.contains(&format!("\"{name}\"")), "{name}");
+    }
+}
+
+#[test]
+fn a_symbolic_batch_is_one_frame() {
+    let imported = import(&model("symbolic_batch"), "batch.onnx", &ImportOptions::default()).unwrap();
+    assert_eq!(imported.parts.input.shape.elements(), 8);
+}
+
+#[test]
+fn a_stated_input_replaces_a_missing_quantizer() {
+    let grid = InputGrid { format: Format::signed(5).unwrap(), scale: 0.5, zero_point: 0 };
+    let options = ImportOptions { input: Some(grid), ..ImportOptions::default() };
+    let imported = import(&model("input_not_quantized"), "raw.onnx", &options).unwrap();
+    assert_eq!(imported.parts.input.format, Format::signed(5).unwrap());
+    let quantizer = imported.parts.input.quantizer.unwrap();
+    assert_eq!((quantizer.scale, quantizer.code_min, quantizer.code_max), (0.5, -16, 15));
+    // Weights step by 0.125, codes by 0.5.
+    assert_eq!(imported.parts.output.scales, [0.0625]);
+    let wrong = ImportOptions { input: Some(InputGrid { scale: f32::NAN, ..grid }), ..ImportOptions::default() };
+    assert_eq!(import(&model("input_not_quantized"), "raw.onnx", &wrong).unwrap_err().0[0].code, ModelQuantizer);
+}
+
+/// A length-delimited field.
+fn field(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![tag << 3 | 2];
+    let mut length = content.len();
+    while length >= 128 {
+        bytes.push(length as u8 | 128);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+#[test]
+fn bombs_are_refused_before_they_take_memory() {
+    let syntax = |bytes: &[u8]| assert_eq!(faults(bytes).0[0].code, ModelSyntax);
+    // Three million empty nodes, three million empty attributes of one node.
+    syntax(&field(7, &[0x0a, 0].repeat(3_000_000)));
+    syntax(&field(7, &field(1, &[0x2a, 0].repeat(3_000_000))));
+    // Fields inside fields, a hundred thousand deep.
+    let mut nested = Vec::new();
+    for _ in 0..1000 {
+        nested = field(7, &nested);
+    }
+    syntax(&nested);
+    syntax(&[0x3b].repeat(100_000));
+    // A field longer than the file, an overlong number, nothing at all, another kind of file.
+    syntax(&[0x3a, 0xff, 0xff, 0xff, 0xff, 0x7f]);
+    syntax(&[0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+    syntax(&[]);
+    syntax(b"PK\x03\x04 not a model");
+}
