@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::operand::Operand;
 use super::recode::Digit;
 use super::row::{Place, row, rows_as_nets, small_products, takes_bit};
-use crate::heap::{Bit, Heap, Netlist, ProductTable, Row, SignalId, Target, make_nets, stage};
+use crate::heap::{Bit, Heap, Net, Netlist, ProductTable, Row, SignalId, Target, make_nets, stage};
 
 /// What the lanes multiply.
 #[derive(Clone, Copy, Debug)]
@@ -257,7 +257,9 @@ impl Moving<'_> {
         let mut shorten = |signal: SignalId, stem: &str, by: u32| {
             let bits = netlist.bits(signal);
             let value = netlist.slice(signal, bits - 1, by);
-            netlist.register(time, &format!("s{}_{stem}_q", time + 1), bits - by, value)
+            let register = netlist.register(time, &format!("s{}_{stem}_q", time + 1), bits - by, value);
+            (by..bits).for_each(|bit| netlist.note_delay(Net::Signal(signal, bit), Net::Signal(register, bit - by)));
+            register
         };
         self.operands.multiplicand =
             shorten(self.operands.multiplicand, "multiplicand", multiplicand_from - self.multiplicand_from);

@@ -42,7 +42,7 @@ pub(super) fn row(
         (1, false, [0, 1]) => operand.binary(BinaryOp::And, netlist.vector(&selector)),
         (1, false, [-1, 1]) => operand.binary(BinaryOp::Xor, netlist.vector(&selector)).inverted(),
         _ => {
-            let function = multiple(digit, activation.bits(), bits, signed);
+            let function = multiple(digit, activation.bits(), bits, signed, "");
             let mut arguments = Vec::new();
             if !selector.is_empty() {
                 arguments.push(netlist.vector(&selector));
@@ -71,7 +71,8 @@ pub(super) fn rows_as_nets(
 ) -> Vec<Row> {
     let bits = digit.row_bits(operand);
     let signed = matches!(operand, Operand::Signed { .. });
-    let function = multiple(digit, operand.bits(), bits, signed);
+    // A name of its own: lint takes the parent's function of the same name for hidden.
+    let function = multiple(digit, operand.bits(), bits, signed, "_row");
     let count = u32::try_from(places.len()).unwrap_or(0);
     let digits: Vec<Option<Bit>> =
         places.iter().rev().flat_map(|(_, weight)| digit.inputs.iter().rev().map(|&input| weight.bit(input))).collect();
@@ -189,12 +190,12 @@ pub(super) fn small_products(digit: &Digit, operand: Operand, x: Place, weight: 
 }
 
 /// The multiple of an operand that a digit selects, as a case over the digit's bits.
-fn multiple(digit: &Digit, operand_bits: u32, bits: u32, signed: bool) -> Function {
+fn multiple(digit: &Digit, operand_bits: u32, bits: u32, signed: bool, ending: &str) -> Function {
     let label: Vec<String> =
         digit.values.iter().map(|value| if *value < 0 { format!("m{}", -value) } else { value.to_string() }).collect();
     let sign = if signed { "s" } else { "u" };
     let form = if digit.complements_row { "complement" } else { "multiple" };
-    let name = format!("{form}_{}_{sign}{operand_bits}", label.join("_"));
+    let name = format!("{form}_{}_{sign}{operand_bits}{ending}", label.join("_"));
     let target = || Expr::name(name.as_str());
     let selector_bits = u32::try_from(digit.inputs.len()).unwrap_or(0);
     let half = digit.values.len() / 2;

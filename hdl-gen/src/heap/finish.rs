@@ -83,7 +83,11 @@ fn advance_control(netlist: &mut Netlist, time: u32, control: &mut Option<Vec<Bi
         let value: Vec<Option<Bit>> = bits.iter().rev().map(|bit| Some(*bit)).collect();
         let value = netlist.vector(&value);
         let register = netlist.register(time, &format!("s{}_control_q", time + 1), 2, value);
-        *bits = vec![Bit::direct(register, 0), Bit::direct(register, 1)];
+        for (index, bit) in (0..).zip(bits.iter_mut()) {
+            let next = Bit::direct(register, index);
+            netlist.note_delay(bit.net, next.net);
+            *bit = next;
+        }
     }
 }
 

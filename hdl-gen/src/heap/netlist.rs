@@ -25,11 +25,16 @@ struct Stage {
     updates: Vec<Statement>,
 }
 
+/// Registers in a row from which synthesis makes a shift register.
+const SHIFT_REGISTER_BITS: u32 = 3;
+
 /// What a netlist costs on six-input LUTs, as the schedule counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// LUTs.
+    /// LUTs that hold logic.
     pub lut: u32,
+    /// Shift registers of three and more bits, a LUT each.
+    pub shift: u32,
     /// Registers.
     pub ff: u32,
 }
@@ -37,7 +42,7 @@ pub struct Cost {
 impl Cost {
     /// The figure that the search minimises: LUTs, and a register as an eighth of one.
     pub fn weight(self) -> u32 {
-        self.lut * 8 + self.ff
+        (self.lut + self.shift) * 8 + self.ff
     }
 }
 
@@ -52,6 +57,8 @@ pub struct Netlist {
     submodules: BTreeMap<String, ModuleText>,
     /// The operand bits behind partial products of two inputs.
     products: BTreeMap<Net, (ProductTable, Bit, Bit)>,
+    /// How many registers in a row lead to a register, where nothing lies between them.
+    delays: BTreeMap<Net, u32>,
     /// Running cost.
     pub cost: Cost,
 }
@@ -165,6 +172,18 @@ impl Netlist {
         stage.updates.extend(statements);
         self.cost.ff += bits;
         self.port(name, bits)
+    }
+
+    /// Notes that a register only delays another net. From the third in a row on they become one shift register.
+    pub fn note_delay(&mut self, from: Net, to: Net) {
+        let delay = 1 + self.delays.get(&from).copied().unwrap_or(0);
+        self.delays.insert(to, delay);
+        if delay == SHIFT_REGISTER_BITS {
+            self.cost.shift += 1;
+            self.cost.ff = self.cost.ff.saturating_sub(SHIFT_REGISTER_BITS);
+        } else if delay > SHIFT_REGISTER_BITS {
+            self.cost.ff = self.cost.ff.saturating_sub(1);
+        }
     }
 
     /// Any item in the combinational part of a stage.
@@ -311,6 +330,9 @@ impl Netlist {
             let value = self.vector(&value);
             let register = self.register(time, &name, u32::try_from(rest.len()).unwrap_or(0), value);
             moved.extend((0..).zip(rest).map(|(index, net)| (net, Net::Signal(register, index))));
+        }
+        for (from, to) in &moved {
+            self.note_delay(*from, *to);
         }
         bits.iter().map(|bit| Bit { net: moved.get(&bit.net).copied().unwrap_or(bit.net), inputs: 1 }).collect()
     }

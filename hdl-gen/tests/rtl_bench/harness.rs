@@ -169,14 +169,14 @@ fn build(folder: &Path, extra: &[PathBuf]) {
         .current_dir(folder)
         .args(["--cc", "--exe", "--top-module", "bench_top", "-Mdir", "obj_dir"])
         .args(["--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint"])
-        .args(["-O3", "--output-split", "20000", "-CFLAGS", "-O1"])
+        .args(["-O3", "--output-split", "20000"])
         .args(["bench_top.v", "harness.cpp"])
         .args(rtl_files())
         .args(extra);
     must_pass(verilate);
     let mut make = Command::new("make");
     make.current_dir(folder).args(["-s", "-j2", "-C", "obj_dir", "-f", "Vbench_top.mk", "Vbench_top"]).args([
-        "OPT_FAST=-O1",
+        "OPT_FAST=-O0",
         "OPT_SLOW=-O0",
         "OPT_GLOBAL=-O1",
     ]);
