@@ -10,9 +10,7 @@ pub(crate) use folding::pools_in_place;
 
 use network::diagnostic::{At, Code, Diagnostic, Diagnostics};
 use network::format::Kind;
-use network::graph::{
-    Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind, RequantizeUnit,
-};
+use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind, RequantizeUnit};
 use network::op::{Op, Weights};
 use network::requantization::{Form, Requantization};
 use network::shape::Shape;
@@ -142,7 +140,13 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
     match &layer.op {
         Op::Dense { weights } | Op::Conv2d { weights, .. } => {
             let Encoding::Codes { format, .. } = input.encoding else {
-                return Err(wrong(layer, Code::LayerFormat, "sums cannot be multiplied", "requantize the layer before it").into());
+                return Err(wrong(
+                    layer,
+                    Code::LayerFormat,
+                    "sums cannot be multiplied",
+                    "requantize the layer before it",
+                )
+                .into());
             };
             bind_matrix(network, index, layer, weights, format, target).map(BoundLayer::Matrix)
         }
@@ -156,7 +160,12 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
             let lanes = element_lanes(layer, input.shape.channels, |lanes| input.shape.elements() / lanes <= target)?;
             let requantization = layer.requantization.as_ref();
             let unit = requantization.map_or(Ok(RequantizeUnit::Thresholds), |r| {
-                requantize_unit(layer, r, output.shape.channels / lanes, network.sums(index).map_or(16, |s| s.all.bits()))
+                requantize_unit(
+                    layer,
+                    r,
+                    output.shape.channels / lanes,
+                    network.sums(index).map_or(16, |s| s.all.bits()),
+                )
             })?;
             let multiplier = wish.multiplier.as_ref().map_or(Multiplier::Lut, |at| at.value);
             Ok(BoundLayer::Requantize { lanes, unit, multiplier })
@@ -184,7 +193,10 @@ fn bind_matrix(
             faults.push(Diagnostic::new(
                 Code::PeKind,
                 place.clone(),
-                format!("`{}`: kind xnor takes bipolar codes on both sides, not {} weights and {activation} activations", layer.name, weights.format),
+                format!(
+                    "`{}`: kind xnor takes bipolar codes on both sides, not {} weights and {activation} activations",
+                    layer.name, weights.format
+                ),
                 "use `kind: mac`, which takes any mix of integers and bipolar codes",
             ));
             PeKind::Mac
@@ -230,7 +242,8 @@ fn bind_matrix(
         code_bits: requantization.map_or(0, |r| r.output.bits()),
         target,
     };
-    let (pe, simd) = folding::choose(&choice, wish.pe.as_ref().map(|at| at.value), wish.simd.as_ref().map(|at| at.value));
+    let (pe, simd) =
+        folding::choose(&choice, wish.pe.as_ref().map(|at| at.value), wish.simd.as_ref().map(|at| at.value));
     if pe.saturating_mul(simd) > MAX_LANES {
         return Err(wrong(
             layer,
@@ -246,7 +259,13 @@ fn bind_matrix(
     };
     let words = weights.outputs as u64 * weights.length as u64 / (pe * simd);
     let memory = wish.memory.as_ref().map_or_else(
-        || if words >= 512 && words * u64::from(weights.format.bits()) * pe * simd >= 8192 { Memory::Block } else { Memory::Lut },
+        || {
+            if words >= 512 && words * u64::from(weights.format.bits()) * pe * simd >= 8192 {
+                Memory::Block
+            } else {
+                Memory::Lut
+            }
+        },
         |at| at.value,
     );
     let window_lanes = needs_window(&layer.op).then(|| folding::window_lanes(&choice, pe, simd));
@@ -278,20 +297,21 @@ fn requantize_unit(
     sum_bits: u32,
 ) -> Result<RequantizeUnit, Diagnostics> {
     let codes = requantization.codes.max() - requantization.codes.min() + 1;
-    let fits_thresholds = requantization.output.bits() <= MAX_THRESHOLD_CODES.ilog2() && sum_bits <= MAX_THRESHOLD_SUM_BITS;
+    let fits_thresholds =
+        requantization.output.bits() <= MAX_THRESHOLD_CODES.ilog2() && sum_bits <= MAX_THRESHOLD_SUM_BITS;
     let shift = match &requantization.form {
         Form::Shift(shift) => Some(shift),
         Form::Thresholds(_) => None,
     };
     if let Some(at) = &layer.hardware.requantize {
         let reason = match at.value {
-            RequantizeUnit::Rescale if shift.is_none() => Some("no multiply and shift equals this layer's rule".to_owned()),
-            RequantizeUnit::Thresholds if !fits_thresholds => {
-                Some(format!(
-                    "a search handles {MAX_THRESHOLD_CODES} codes and sums of {MAX_THRESHOLD_SUM_BITS} bits, not {} codes and {sum_bits} bits",
-                    requantization.output
-                ))
+            RequantizeUnit::Rescale if shift.is_none() => {
+                Some("no multiply and shift equals this layer's rule".to_owned())
             }
+            RequantizeUnit::Thresholds if !fits_thresholds => Some(format!(
+                "a search handles {MAX_THRESHOLD_CODES} codes and sums of {MAX_THRESHOLD_SUM_BITS} bits, not {} codes and {sum_bits} bits",
+                requantization.output
+            )),
             RequantizeUnit::Rescale | RequantizeUnit::Thresholds => None,
         };
         return match reason {
@@ -306,13 +326,15 @@ fn requantize_unit(
         };
     }
     match (shift, fits_thresholds) {
-        (Some(shift), true) => {
-            Ok(if folding::threshold_luts(codes, channel_groups, sum_bits) <= folding::rescale_luts(shift, channel_groups, sum_bits) {
+        (Some(shift), true) => Ok(
+            if folding::threshold_luts(codes, channel_groups, sum_bits)
+                <= folding::rescale_luts(shift, channel_groups, sum_bits)
+            {
                 RequantizeUnit::Thresholds
             } else {
                 RequantizeUnit::Rescale
-            })
-        }
+            },
+        ),
         (Some(_), false) => Ok(RequantizeUnit::Rescale),
         (None, true) => Ok(RequantizeUnit::Thresholds),
         (None, false) => Err(wrong(

@@ -75,7 +75,9 @@ pub fn closure<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<LibraryModul
 /// Whether a line of `text` begins an instance of `module`.
 fn instantiates(text: &str, module: &str) -> bool {
     text.lines().any(|line| {
-        line.trim_start().strip_prefix(module).is_some_and(|rest| rest.trim_start().starts_with("#(") || rest.starts_with(" u_"))
+        line.trim_start()
+            .strip_prefix(module)
+            .is_some_and(|rest| rest.trim_start().starts_with("#(") || rest.starts_with(" u_"))
     })
 }
 

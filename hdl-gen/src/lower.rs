@@ -63,13 +63,8 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
     let lanes = first_lanes(bound);
     let word = Word { lanes: lanes as u32, lane_bits: input.format.bits(), signed: input.format.code_is_signed() };
     let words_per_frame = input.shape.elements() / lanes;
-    let input_content = EdgeContent {
-        tensor: EdgeTensor::Input,
-        order: EdgeOrder::Raster,
-        gain: 1,
-        scale: vec![1],
-        offset: vec![0],
-    };
+    let input_content =
+        EdgeContent { tensor: EdgeTensor::Input, order: EdgeOrder::Raster, gain: 1, scale: vec![1], offset: vec![0] };
     let mut lowering = Lowering {
         bound,
         names: Names::new(network.name()),
@@ -182,7 +177,9 @@ impl<'a> Lowering<'a> {
 fn first_lanes(bound: &Bound) -> u64 {
     match bound.layers().first() {
         Some(BoundLayer::Matrix(matrix)) => matrix.window_lanes.unwrap_or(matrix.simd),
-        Some(BoundLayer::Pool { lanes } | BoundLayer::Requantize { lanes, .. } | BoundLayer::Argmax { lanes }) => *lanes,
+        Some(BoundLayer::Pool { lanes } | BoundLayer::Requantize { lanes, .. } | BoundLayer::Argmax { lanes }) => {
+            *lanes
+        }
         None => 1,
     }
 }

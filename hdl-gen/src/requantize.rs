@@ -43,12 +43,15 @@ pub struct ChannelThresholds {
 ///
 /// Thresholds that no sum reaches become one more than the greatest raw sum (one less than the least, where falling),
 /// so they never need more range than that.
-pub fn channel_thresholds(requantization: &Requantization, channel: usize, sums: Range, map: RawMap) -> ChannelThresholds {
+pub fn channel_thresholds(
+    requantization: &Requantization,
+    channel: usize,
+    sums: Range,
+    map: RawMap,
+) -> ChannelThresholds {
     let steps = requantization.codes.min() + 1..=requantization.codes.max();
     let (falling, exact): (bool, Vec<i64>) = match &requantization.form {
-        Form::Thresholds(form) => {
-            (per_channel(&form.falling, channel).unwrap_or(false), form.row(channel).to_vec())
-        }
+        Form::Thresholds(form) => (per_channel(&form.falling, channel).unwrap_or(false), form.row(channel).to_vec()),
         Form::Shift(shift) => {
             let falling = per_channel(&shift.multipliers, channel).unwrap_or(0) < 0;
             (falling, shift_thresholds(shift, channel, sums, falling, steps))
@@ -59,7 +62,9 @@ pub fn channel_thresholds(requantization: &Requantization, channel: usize, sums:
         .into_iter()
         .map(|threshold| {
             if falling {
-                (threshold.clamp(sums.min() - 1, sums.max()) - map.offset).div_euclid(map.gain).clamp(raw.min() - 1, raw.max())
+                (threshold.clamp(sums.min() - 1, sums.max()) - map.offset)
+                    .div_euclid(map.gain)
+                    .clamp(raw.min() - 1, raw.max())
             } else {
                 map.raw_at_least(threshold.clamp(sums.min(), sums.max() + 1)).clamp(raw.min(), raw.max() + 1)
             }

@@ -15,9 +15,11 @@ use std::path::PathBuf;
 Examples:
   hwgen plan examples/digits-mlp/digits-mlp.qonnx.onnx -o digits.yaml
   hwgen check digits.yaml
-  hwgen run digits.yaml --input examples/digits-mlp/test.npz:x_u8 --input-scale 0.0625 --labels examples/digits-mlp/test.npz:y
+  hwgen run digits.yaml --input examples/digits-mlp/test.npz:x_u8 --input-scale 0.0625 \\
+    --labels examples/digits-mlp/test.npz:y
   hwgen emit digits.yaml -o digits
-  hwgen simulate digits.yaml --input examples/digits-mlp/test.npz:x_u8 --input-scale 0.0625 --frames 20 --stall 0.3"
+  hwgen simulate digits.yaml --input examples/digits-mlp/test.npz:x_u8 --input-scale 0.0625 \\
+    --frames 20 --stall 0.3"
 )]
 pub struct Options {
     /// Report as one JSON object on standard output.
@@ -108,15 +110,21 @@ pub struct InputOptions {
 
 /// Options of `run`.
 #[derive(Debug, Args)]
-#[command(after_help = "FILE.npz:ARRAY is a NumPy array (frames, ...) in the model's own axis order, channels before rows or flat.
-Integers are input codes; floats go through the model's input quantizer. Without :ARRAY the array named like the
-network's input is taken, or the only one.
+#[command(
+    after_help = "FILE.npz:ARRAY is a NumPy array (frames, ...) in the model's own axis order. Integers are input codes;
+floats go through the model's input quantizer. Without :ARRAY the array named like the network's
+input is taken, or the only one.
 
 Examples:
-  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 --labels examples/mnist-cnn/test.npz:y
-  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 --reference examples/mnist-cnn/test.npz:qonnx_out
-  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 --reference examples/mnist-cnn/test.npz:float_out --tolerance 15
-  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 --frames 10 --output out.npz --json")]
+  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 \\
+    --labels examples/mnist-cnn/test.npz:y
+  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 \\
+    --reference examples/mnist-cnn/test.npz:qonnx_out
+  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 \\
+    --reference examples/mnist-cnn/test.npz:float_out --tolerance 15
+  hwgen run plan.yaml --input examples/mnist-cnn/test.npz:x_u8 \\
+    --frames 10 --output out.npz --json"
+)]
 pub struct RunOptions {
     /// The plan.
     pub plan: PathBuf,
@@ -146,7 +154,8 @@ pub struct RunOptions {
 
 Examples:
   hwgen simulate digits.yaml --frames 4
-  hwgen simulate digits.yaml --input examples/digits-mlp/test.npz:x_u8 --input-scale 0.0625 --frames 4 --stall 0.3 --seed 7
+  hwgen simulate digits.yaml --input examples/digits-mlp/test.npz:x_u8 --input-scale 0.0625 \\
+    --frames 4 --stall 0.3 --seed 7
   hwgen simulate digits.yaml --frames 2 --trace run.vcd --json")]
 pub struct SimulateOptions {
     /// The plan.

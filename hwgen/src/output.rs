@@ -161,7 +161,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("out");
         assert_eq!(write_folder(&path, &files(&[OWN, ("../x", "")]), false).unwrap_err().code, Code::OutputWrite);
-        assert_eq!(write_folder(&path, &files(&[OWN, ("a", ""), ("a/b", "")]), false).unwrap_err().code, Code::OutputWrite);
+        assert_eq!(
+            write_folder(&path, &files(&[OWN, ("a", ""), ("a/b", "")]), false).unwrap_err().code,
+            Code::OutputWrite
+        );
         let missing = place.path().join("no/file");
         let present = place.path().join("file");
         assert_eq!(write_files(&[(&present, b"1"), (&missing, b"2")]).unwrap_err().code, Code::OutputWrite);

@@ -66,11 +66,8 @@ fn snippet(fault: &Diagnostic, sources: &mut BTreeMap<String, Vec<String>>) -> O
 fn underlined(line: u64, column: Option<u64>, content: &str) -> String {
     let number = line.to_string();
     let margin = " ".repeat(number.len());
-    let shown: String = content
-        .chars()
-        .take(MAX_SNIPPET_CHARACTERS)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let shown: String =
+        content.chars().take(MAX_SNIPPET_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut text = format!("{margin} |\n{number} | {}\n", shown.trim_end());
     match column.and_then(|column| usize::try_from(column).ok()).filter(|column| *column <= shown.chars().count()) {
         Some(column) => {

@@ -4,7 +4,8 @@ use network::manifest::LayerRow;
 
 /// A text table with a header line, columns padded to their widest entry.
 pub fn layer_table(rows: &[LayerRow]) -> String {
-    let header = ["layer", "op", "output", "in", "weights", "out", "kind", "PE", "SIMD", "requantize", "cycles", "weight bits"];
+    let header =
+        ["layer", "op", "output", "in", "weights", "out", "kind", "PE", "SIMD", "requantize", "cycles", "weight bits"];
     let dash = || "-".to_owned();
     let mut lines: Vec<Vec<String>> = vec![header.map(str::to_owned).to_vec()];
     for row in rows {
@@ -31,7 +32,9 @@ pub fn layer_table(rows: &[LayerRow]) -> String {
 pub fn align(lines: &[Vec<String>], right: &[usize]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
-        .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
         .collect();
     let mut text = String::new();
     for line in lines {
@@ -39,9 +42,11 @@ pub fn align(lines: &[Vec<String>], right: &[usize]) -> String {
             .iter()
             .zip(&widths)
             .enumerate()
-            .map(|(column, (cell, &width))| {
-                if right.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-            })
+            .map(
+                |(column, (cell, &width))| {
+                    if right.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+                },
+            )
             .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');

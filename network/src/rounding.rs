@@ -46,7 +46,13 @@ impl Rounding {
         match self {
             Rounding::HalfEven => value.round_ties_even(),
             Rounding::HalfUp => value.round(),
-            Rounding::HalfDown => if fraction > 0.5 { away } else { towards_zero },
+            Rounding::HalfDown => {
+                if fraction > 0.5 {
+                    away
+                } else {
+                    towards_zero
+                }
+            }
             Rounding::Ceil => value.ceil(),
             Rounding::Floor => value.floor(),
             Rounding::Up => away,

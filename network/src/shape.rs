@@ -129,13 +129,8 @@ mod tests {
 
     #[test]
     fn window_positions_and_sources() {
-        let window = Window {
-            kernel: [3, 2],
-            stride: [2, 1],
-            dilation: [1, 2],
-            padding_before: [1, 0],
-            padding_after: [0, 1],
-        };
+        let window =
+            Window { kernel: [3, 2], stride: [2, 1], dilation: [1, 2], padding_before: [1, 0], padding_after: [0, 1] };
         let input = Shape::new(5, 4, 1).unwrap();
         assert_eq!(window.positions(input), Some([2, 3]));
         assert_eq!(window.source(0, 0, 0, 5), None);

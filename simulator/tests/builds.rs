@@ -209,7 +209,7 @@ fn times(path: &Path) -> (u64, u64) {
     let text = fs::read_to_string(path).unwrap();
     let mut stamps = text.lines().filter_map(|line| line.strip_prefix('#')?.parse().ok());
     let first = stamps.next().unwrap();
-    (first, stamps.last().unwrap())
+    (first, stamps.next_back().unwrap())
 }
 
 #[test]

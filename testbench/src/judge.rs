@@ -130,8 +130,8 @@ impl<'a> Judge<'a> {
 
 impl Progress {
     fn new(edge: &Edge, network: &Network) -> Result<Progress, JudgeError> {
-        let stream = EdgeStream::new(edge, network)
-            .map_err(|problem| JudgeError { edge: edge.name.clone(), problem })?;
+        let stream =
+            EdgeStream::new(edge, network).map_err(|problem| JudgeError { edge: edge.name.clone(), problem })?;
         let verdict = EdgeVerdict::new(&edge.name, &edge.layer);
         Ok(Progress { stream, words: 0, frame: None, expected: Vec::new(), verdict })
     }

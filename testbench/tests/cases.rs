@@ -20,7 +20,8 @@ fn prepare(path: &Path, root: &Path) -> Case {
     let text = std::fs::read_to_string(path).unwrap();
     let plan = Plan::parse(&text, &name).unwrap_or_else(|faults| panic!("{name}: {faults}"));
     let network = plan.build(None).unwrap_or_else(|faults| panic!("{name}: {faults}"));
-    let bound = hdl_gen::bind(&network, &hdl_gen::BindOptions::default()).unwrap_or_else(|faults| panic!("{name}: {faults}"));
+    let bound =
+        hdl_gen::bind(&network, &hdl_gen::BindOptions::default()).unwrap_or_else(|faults| panic!("{name}: {faults}"));
     let design = hdl_gen::lower(&bound).unwrap_or_else(|fault| panic!("{name}: {fault}"));
     let options = hdl_gen::EmitOptions { plan_sha256: "0".repeat(64), clock_mhz: 100.0, vectors: Vec::new() };
     let artifact = design.emit(&options).unwrap_or_else(|fault| panic!("{name}: {fault}"));
@@ -43,8 +44,13 @@ fn cases_equal_their_golden_model() {
     paths.retain(|path| only.as_ref().is_none_or(|only| path.file_stem().unwrap() == only.as_str()));
     let cases: Vec<Case> = paths.iter().map(|path| prepare(path, root.path())).collect();
     let designs: Vec<DesignFolder> = cases.iter().map(|case| DesignFolder::load(&case.folder).unwrap()).collect();
-    let model = Model::build(&Tools::locate().unwrap(), designs, &CacheDir::from_environment().unwrap(), &BuildOptions::default())
-        .unwrap_or_else(|fault| panic!("{fault}"));
+    let model = Model::build(
+        &Tools::locate().unwrap(),
+        designs,
+        &CacheDir::from_environment().unwrap(),
+        &BuildOptions::default(),
+    )
+    .unwrap_or_else(|fault| panic!("{fault}"));
     let mut faults = Vec::new();
     for (index, case) in cases.iter().enumerate() {
         for (seed, stall) in [(1, 0.0), (2, 0.3), (3, 0.8)] {

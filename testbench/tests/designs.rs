@@ -37,7 +37,8 @@ fn seed() -> u64 {
 fn emit(test: &str, name: &str, network: Network) -> Emitted {
     let bound = bind(&network, &BindOptions::default()).unwrap_or_else(|faults| panic!("{name}: {faults}"));
     let design = lower(&bound).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let options = EmitOptions { plan_sha256: "0".repeat(64), clock_mhz: 200.0, vectors: test_vectors(&network).unwrap() };
+    let options =
+        EmitOptions { plan_sha256: "0".repeat(64), clock_mhz: 200.0, vectors: test_vectors(&network).unwrap() };
     let artifact = design.emit(&options).unwrap_or_else(|error| panic!("{name}: {error}"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("designs").join(test).join(name);
     let _ = std::fs::remove_dir_all(&folder);
@@ -125,7 +126,9 @@ fn example(test: &str, name: &str, scale: Option<f32>, frames: usize) -> (Emitte
     let images: ndarray::ArrayD<u8> = archive.by_name("x_u8").unwrap();
     let frame = |image: ndarray::ArrayViewD<'_, u8>| match scale {
         None => codes_from_integers(&network, &image.iter().map(|&code| i64::from(code)).collect::<Vec<_>>()).unwrap(),
-        Some(scale) => codes_from_reals(&network, &image.iter().map(|&x| f32::from(x) * scale).collect::<Vec<_>>()).unwrap(),
+        Some(scale) => {
+            codes_from_reals(&network, &image.iter().map(|&x| f32::from(x) * scale).collect::<Vec<_>>()).unwrap()
+        }
     };
     let frames = images.outer_iter().take(frames).map(frame).collect();
     (emit(test, name, network), frames)
@@ -133,10 +136,11 @@ fn example(test: &str, name: &str, scale: Option<f32>, frames: usize) -> (Emitte
 
 #[test]
 fn shipped_networks_equal_the_golden_model_on_200_images() {
-    let (designs, frames): (Vec<_>, Vec<_>) = [("digits-mlp", Some(1.0 / 16.0)), ("mnist-cnn", None), ("mnist-mbn", None)]
-        .map(|(name, scale)| example("shipped", name, scale, 200))
-        .into_iter()
-        .unzip();
+    let (designs, frames): (Vec<_>, Vec<_>) =
+        [("digits-mlp", Some(1.0 / 16.0)), ("mnist-cnn", None), ("mnist-mbn", None)]
+            .map(|(name, scale)| example("shipped", name, scale, 200))
+            .into_iter()
+            .unzip();
     let model = build(&designs);
     for (index, emitted) in designs.iter().enumerate() {
         assert_eq!(frames[index].len(), 200);
@@ -153,13 +157,17 @@ fn planted_faults_are_found_where_they_are() {
     let (mut planted, mut found) = (0, 0);
     for (index, emitted) in designs.iter().enumerate() {
         let frames = random_frames(&emitted.network, seed(), 6);
-        let mut images: Vec<PathBuf> =
-            std::fs::read_dir(emitted.folder.join("mem")).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+        let mut images: Vec<PathBuf> = std::fs::read_dir(emitted.folder.join("mem"))
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         images.sort();
         for image in images.iter().filter(|image| image.to_string_lossy().contains("_weights")) {
             let text = std::fs::read_to_string(image).unwrap();
             let at = text.find('\n').unwrap() + 1 + text[text.find('\n').unwrap() + 1..].find('\n').unwrap() - 1;
-            let digit = u8::from_str_radix(&text[at..=at], 16).unwrap_or_else(|_| panic!("{}: {text}", image.display()));
+            let digit =
+                u8::from_str_radix(&text[at..=at], 16).unwrap_or_else(|_| panic!("{}: {text}", image.display()));
             std::fs::write(image, format!("{}{:x}{}", &text[..at], digit ^ 1, &text[at + 1..])).unwrap();
             let result = run(&model, index, emitted, &frames, 0.2);
             std::fs::write(image, &text).unwrap();
@@ -182,21 +190,25 @@ fn emitted_designs_pass_in_yosys_and_icarus() {
     for emitted in cases("tools").iter().chain([&digits]) {
         let folder = DesignFolder::load(&emitted.folder).unwrap();
         let manifest = folder.manifest();
-        let read: String = manifest.sources.iter().map(|source| format!("read_verilog -DSYNTHESIS {source}; ")).collect();
-        let script = format!("{read} hierarchy -check -top {}; proc; check -assert", manifest.top);
+        let script = std::fs::read_to_string(emitted.folder.join("synth/yosys_xc7.ys")).unwrap();
+        let is_reading = |line: &&str| line.starts_with("read_verilog") || line.starts_with("hierarchy");
+        let reading: Vec<&str> = script.lines().filter(is_reading).collect();
+        let script = format!("{}; proc; check -assert", reading.join("; "));
         must_pass(Command::new("yosys").args(["-q", "-p", &script]).current_dir(&emitted.folder), &emitted.name);
         let bench = format!("tb/{}_tb.v", manifest.top);
         let mut compile = Command::new("iverilog");
         compile.args(["-g2005", "-Wall", "-o", "tb/run.vvp", &bench]).args(&manifest.sources);
         must_pass(compile.current_dir(&emitted.folder), &emitted.name);
-        let said = must_pass(Command::new("vvp").args(["-n", "tb/run.vvp"]).current_dir(&emitted.folder), &emitted.name);
+        let said =
+            must_pass(Command::new("vvp").args(["-n", "tb/run.vvp"]).current_dir(&emitted.folder), &emitted.name);
         assert!(said.lines().any(|line| line.starts_with("PASS")), "{}: {said}", emitted.name);
     }
 }
 
 #[track_caller]
 fn must_pass(command: &mut Command, name: &str) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error} (scripts/setup --all installs it)"));
+    let output =
+        command.output().unwrap_or_else(|error| panic!("{command:?}: {error} (scripts/setup --all installs it)"));
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && !text.to_lowercase().contains("warning"), "{name}: {command:?}\n{text}");
     text

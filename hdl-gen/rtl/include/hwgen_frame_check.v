@@ -6,6 +6,7 @@
 // simulation with $finish.
 //
 // WORDS_PER_FRAME  1 or more: words in one frame of the stream.
+`ifndef SYNTHESIS
 `default_nettype none
 module hwgen_frame_check #(
     parameter WORDS_PER_FRAME = 1
@@ -37,3 +38,4 @@ module hwgen_frame_check #(
     end
 endmodule
 `default_nettype wire
+`endif

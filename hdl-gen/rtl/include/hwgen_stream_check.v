@@ -6,6 +6,7 @@
 // simulation with $finish.
 //
 // DATA_BITS  1 or more: width of the stream.
+`ifndef SYNTHESIS
 `default_nettype none
 module hwgen_stream_check #(
     parameter DATA_BITS = 8
@@ -37,3 +38,4 @@ module hwgen_stream_check #(
     end
 endmodule
 `default_nettype wire
+`endif

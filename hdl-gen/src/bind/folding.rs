@@ -106,7 +106,8 @@ pub(crate) fn choose(choice: &MatrixChoice, pe: Option<u64>, simd: Option<u64>) 
             let steps = (choice.weights.outputs as u64 / pe) * (choice.weights.length as u64 / simd);
             let cycles = positions.saturating_mul(steps);
             let late = cycles > choice.target;
-            let rank = if late { (true, cycles, cost(choice, pe, simd)) } else { (false, cost(choice, pe, simd), cycles) };
+            let rank =
+                if late { (true, cycles, cost(choice, pe, simd)) } else { (false, cost(choice, pe, simd), cycles) };
             if best.as_ref().is_none_or(|(least, _)| rank < *least) {
                 best = Some((rank, (pe, simd)));
             }
@@ -133,7 +134,12 @@ fn cost(choice: &MatrixChoice, pe: u64, simd: u64) -> u64 {
     let sum_bits = u64::from(choice.sum_bits);
     let groups = choice.weights.outputs as u64 / pe;
     let codes = 1i64 << choice.code_bits.min(10);
-    let per_pe = 10 * sum_bits + if choice.code_bits > 0 { 10 * threshold_luts(codes, groups, choice.sum_bits).min(10 * sum_bits * 20) } else { 0 };
+    let per_pe = 10 * sum_bits
+        + if choice.code_bits > 0 {
+            10 * threshold_luts(codes, groups, choice.sum_bits).min(10 * sum_bits * 20)
+        } else {
+            0
+        };
     let channels = choice.input.channels;
     let ragged = if simd.is_multiple_of(channels) || channels.is_multiple_of(simd) { 0 } else { 2 };
     let per_input = activation_bits * (if groups > 1 { 30 } else { 10 } + 10 * ragged);
@@ -154,9 +160,8 @@ pub(crate) fn threshold_luts(codes: i64, channel_groups: u64, sum_bits: u32) -> 
 
 /// Look-up tables of one lane of the rescale unit: a multiplier and two tables.
 pub(crate) fn rescale_luts(shift: &Shift, channel_groups: u64, sum_bits: u32) -> u64 {
-    let bits = |values: &[i64]| {
-        u64::from(values.iter().map(|v| 64 - v.unsigned_abs().leading_zeros()).max().unwrap_or(0))
-    };
+    let bits =
+        |values: &[i64]| u64::from(values.iter().map(|v| 64 - v.unsigned_abs().leading_zeros()).max().unwrap_or(0));
     let (multiplier_bits, offset_bits) = (bits(&shift.multipliers), bits(&shift.offsets));
     let product = if multiplier_bits <= 1 { 0 } else { u64::from(sum_bits) * multiplier_bits * 8 / 10 };
     let tables = channel_groups.div_ceil(64) * (multiplier_bits + offset_bits) * u64::from(channel_groups > 1);

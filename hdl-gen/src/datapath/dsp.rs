@@ -25,9 +25,11 @@ pub(super) fn products(
 ) {
     let (low, high) = form.product_range();
     let operand_bits = |signal, operand, is_weight| Number::new(netlist, signal, operand, 0, is_weight).bits;
-    let single = signed_bits(low, high)
-        .max(operand_bits(activation, form.activation, false))
-        .max(operand_bits(weight, form.weight, true));
+    let single = signed_bits(low, high).max(operand_bits(activation, form.activation, false)).max(operand_bits(
+        weight,
+        form.weight,
+        true,
+    ));
     let paired = single.max(signed_bits(2 * low - 1, 2 * high));
     let mut constant = 0_i128;
     let mut lane = 0;

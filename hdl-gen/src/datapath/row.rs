@@ -123,14 +123,14 @@ fn multiples(digit: &Digit, function: Function) -> ModuleText {
             port(Port::output("row_o", 1), function.bits),
         ],
         items: vec![
+            Item::Function(function.clone()),
+            Item::Blank,
             Item::Repeat {
                 variable: "i".to_owned(),
                 count: Expr::name("COUNT"),
                 label: "gen_row".to_owned(),
                 items: vec![Item::Assign(part("row_o", function.bits), call)],
             },
-            Item::Blank,
-            Item::Function(function),
         ],
     }
     .print()

@@ -5,8 +5,12 @@ use network::manifest::Manifest;
 /// Paths and texts.
 pub(super) fn files(manifest: &Manifest, clock_mhz: f64) -> Vec<(String, String)> {
     let top = &manifest.top;
-    let period_ns = 1000.0 / clock_mhz;
-    let read = |command: &str| -> String { manifest.sources.iter().map(|path| format!("{command} {path}\n")).collect() };
+    let clock = |template: &str| {
+        let filled = template.replace("{top}", top).replace("{mhz}", &format!("{clock_mhz}"));
+        filled.replace("{period_ns}", &format!("{:.3}", 1000.0 / clock_mhz))
+    };
+    let read =
+        |command: &str| -> String { manifest.sources.iter().map(|path| format!("{command} {path}\n")).collect() };
     vec![
         (
             "synth/yosys_xc7.ys".to_owned(),
@@ -59,13 +63,8 @@ pub(super) fn files(manifest: &Manifest, clock_mhz: f64) -> Vec<(String, String)
                  project_close\n",
             ),
         ),
-        (
-            format!("constraints/{top}.xdc"),
-            format!("create_clock -name aclk -period {period_ns:.3} [get_ports aclk]\n"),
-        ),
-        (
-            format!("constraints/{top}.sdc"),
-            format!("create_clock -name aclk -period {period_ns:.3} [get_ports aclk]\n"),
-        ),
+        (format!("constraints/{top}.xdc"), clock(include_str!("../../../constraints/out-of-context/clock.xdc"))),
+        (format!("constraints/{top}.sdc"), clock(include_str!("../../../constraints/out-of-context/clock.sdc"))),
+        (format!("constraints/{top}.lpf"), clock(include_str!("../../../constraints/out-of-context/clock.lpf"))),
     ]
 }

@@ -148,9 +148,7 @@ fn add_words(
     let raw: Vec<i64> = integers
         .iter()
         .enumerate()
-        .map(|(index, integer)| {
-            content.raw(index % channels, *integer).unwrap_or(0)
-        })
+        .map(|(index, integer)| content.raw(index % channels, *integer).unwrap_or(0))
         .collect();
     for lanes in raw.chunks(word.lanes as usize) {
         image.push(lanes.iter().copied());

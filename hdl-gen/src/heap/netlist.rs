@@ -33,16 +33,16 @@ const SHIFT_REGISTER_BITS: u32 = 3;
 pub struct Cost {
     /// LUTs that hold logic.
     pub lut: u32,
-    /// Shift registers of three and more bits, a LUT each.
+    /// Shift registers of three and more bits, half a LUT each.
     pub shift: u32,
     /// Registers.
     pub ff: u32,
 }
 
 impl Cost {
-    /// The figure that the search minimises: LUTs, and a register as an eighth of one.
+    /// The figure that the search minimises: LUTs, a shift register as half of one and a register as an eighth.
     pub fn weight(self) -> u32 {
-        (self.lut + self.shift) * 8 + self.ff
+        self.lut * 8 + self.shift * 4 + self.ff
     }
 }
 
@@ -379,8 +379,8 @@ impl Netlist {
                     _ => None,
                 })
                 .collect();
-            items.extend(stage.items);
             items.extend(stage.registers);
+            items.extend(stage.items);
             items.extend(unused);
             if !stage.updates.is_empty() {
                 items.push(Item::Clocked(Expr::name("clk_i"), stage.updates));

@@ -5,10 +5,10 @@
 //! the output channel and on which taps are padded: positions with the same padded kernel rows and columns form a
 //! *border zone*. The array adds the constant of the zone to each sum.
 
+use network::Format;
 use network::format::Kind;
 use network::op::{Op, Weights};
 use network::shape::{Shape, Window};
-use network::Format;
 
 /// Positions along one axis, by how their windows reach padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,8 @@ pub(super) struct Borders {
 
 impl AxisZones {
     fn of(window: &Window, axis: usize, positions: u64, length: u64) -> Self {
-        let inside = |position: &u64| (0..window.kernel[axis]).all(|tap| window.source(axis, *position, tap, length).is_some());
+        let inside =
+            |position: &u64| (0..window.kernel[axis]).all(|tap| window.source(axis, *position, tap, length).is_some());
         let before = (0..positions).find(inside).unwrap_or(positions);
         let after = (before..positions).rev().find(inside).map_or(0, |last| positions - 1 - last);
         AxisZones { positions, before, after }

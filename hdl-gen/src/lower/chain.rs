@@ -1,8 +1,8 @@
 //! The chain of streams while it is being built.
 
 use crate::design::Stage;
-use crate::verilog::Expr;
 use crate::timing::{Fifo, SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
+use crate::verilog::Expr;
 use network::graph::Memory;
 use network::manifest::{EdgeContent, EdgeOrder, Word};
 use network::shape::{Shape, Window};

@@ -99,9 +99,8 @@ impl<'a> Lowering<'a> {
         let gain = form.gain();
         let borders = Borders::of(&layer.op, input.shape, output, weights, activation, gain);
         let sums = network.sums(index);
-        let sums_of = |channel: usize| {
-            sums.and_then(|sums| sums.channels.get(channel).copied()).unwrap_or(Range::new(0, 0))
-        };
+        let sums_of =
+            |channel: usize| sums.and_then(|sums| sums.channels.get(channel).copied()).unwrap_or(Range::new(0, 0));
         let ranges = (0..weights.outputs).map(|channel| {
             let map = RawMap { gain, offset: form.offset(weights.row(channel)) };
             map.raw_range(sums_of(channel))
@@ -329,9 +328,8 @@ impl<'a> Lowering<'a> {
             let low = "initial_low";
             items.push(wire("sum_low", low_bits));
             items.push(delay("sum_low", low_bits, parts.product.latency_cycles(), false, Expr::name(low), "sum_low"));
-            let lanes = (0..pe).rev().flat_map(|index| {
-                [lane("inner_sum", pe, index, result_bits), Expr::name("sum_low")]
-            });
+            let lanes =
+                (0..pe).rev().flat_map(|index| [lane("inner_sum", pe, index, result_bits), Expr::name("sum_low")]);
             items.push(Item::wire("sum", pe * (result_bits + low_bits), Expr::concat(lanes.collect())));
         }
         let step_bits = address_bits(parts.output_steps);
@@ -359,16 +357,34 @@ impl<'a> Lowering<'a> {
         };
         let requantization = layer.requantization.as_ref();
         vec![
-            format!("Layer {}: {}, {} PEs of kind {kind} with {} lanes each.", layer.name, layer.op.name(), parts.matrix.pe, parts.matrix.simd),
+            format!(
+                "Layer {}: {}, {} PEs of kind {kind} with {} lanes each.",
+                layer.name,
+                layer.op.name(),
+                parts.matrix.pe,
+                parts.matrix.simd
+            ),
             format!(
                 "Output channel o = sum of {} products of {} weights and {} activations{}.",
                 parts.weights.length,
                 parts.weights.format,
                 parts.activation,
-                requantization.map_or(String::new(), |r| format!(", then {} codes {} by {}", r.output, r.codes, r.form_name())),
+                requantization.map_or(String::new(), |r| format!(
+                    ", then {} codes {} by {}",
+                    r.output,
+                    r.codes,
+                    r.form_name()
+                )),
             ),
-            format!("Stream in: {} words a vector, {} lanes each. Stream out: {} words a vector, {} channels each.", parts.input_steps, parts.matrix.simd, parts.output_steps, parts.matrix.pe),
-            format!("Timing: {} cycles a vector, {} vectors a frame; a result is pushed {latency} cycles after its last step.", parts.input_steps * parts.output_steps, parts.vectors),
+            format!(
+                "Stream in: {} words a vector, {} lanes each. Stream out: {} words a vector, {} channels each.",
+                parts.input_steps, parts.matrix.simd, parts.output_steps, parts.matrix.pe
+            ),
+            format!(
+                "Timing: {} cycles a vector, {} vectors a frame; a result is pushed {latency} cycles after its last step.",
+                parts.input_steps * parts.output_steps,
+                parts.vectors
+            ),
         ]
     }
 }

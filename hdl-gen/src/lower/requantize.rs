@@ -1,5 +1,6 @@
 //! Requantization of raw sums inside a layer's module, and layers that do nothing else.
 
+use self::rescale::Rescaling;
 use super::wiring::{delay, lane, wire};
 use super::{Fault, Lowering};
 use crate::datapath::ShiftRounding;
@@ -8,7 +9,6 @@ use crate::verilog::{Expr, Item};
 use network::graph::{Multiplier, RequantizeUnit};
 use network::manifest::Word;
 use network::requantization::{Form, Requantization, Shift};
-use self::rescale::Rescaling;
 
 pub(super) mod layer;
 pub(super) mod rescale;
@@ -106,7 +106,13 @@ impl Lowering<'_> {
     }
 
     /// The net `code` with valid and last beside it, as late as the unit that makes it.
-    fn pushed_codes(&mut self, word: Word, latency_cycles: u32, results: &Results<'_>, items: &mut Vec<Item>) -> Pushed {
+    fn pushed_codes(
+        &mut self,
+        word: Word,
+        latency_cycles: u32,
+        results: &Results<'_>,
+        items: &mut Vec<Item>,
+    ) -> Pushed {
         items.extend([
             wire("code_valid", 1),
             wire("code_last", 1),

@@ -103,10 +103,7 @@ pub(super) fn stream_wires(name: &str, data_bits: u32) -> [Item; 4] {
 }
 
 fn instance(stage: &Stage, before: &str) -> Instance {
-    let mut ports = vec![
-        Connection::new("clk_i", Expr::name("aclk")),
-        Connection::new("rst_i", Expr::name("rst")),
-    ];
+    let mut ports = vec![Connection::new("clk_i", Expr::name("aclk")), Connection::new("rst_i", Expr::name("rst"))];
     for (side, nets) in [("s", before), ("m", stage.name.as_str())] {
         let [valid, ready] = if side == "s" { ["i", "o"] } else { ["o", "i"] };
         for (signal, way) in [("valid", valid), ("ready", ready), ("data", valid), ("last", valid)] {
@@ -128,6 +125,7 @@ fn layer_table(rows: &[LayerRow]) -> Vec<String> {
     for row in rows {
         let folding = match &row.kind {
             Some(kind) => format!("{kind} {}x{}", row.pe, row.simd),
+            None if row.pe == 1 => "1 lane".to_owned(),
             None => format!("{} lanes", row.pe),
         };
         cells.push([

@@ -1,7 +1,7 @@
 //! Files of arrays and the stream of one array's frames.
 
-use super::npy::{self, Element, Elements, Header};
 use super::ArraySpec;
+use super::npy::{self, Element, Elements, Header};
 use network::{Code, Diagnostic, Place};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -117,11 +117,7 @@ pub struct ArrayStream<'a> {
 
 impl<'a> ArrayStream<'a> {
     /// `entry_bytes` is what the container says of the array's whole length.
-    fn start(
-        label: String,
-        mut reader: Box<dyn Read + Send + 'a>,
-        entry_bytes: Option<u64>,
-    ) -> Checked<Self> {
+    fn start(label: String, mut reader: Box<dyn Read + Send + 'a>, entry_bytes: Option<u64>) -> Checked<Self> {
         let mut counted = Counted { reader: &mut reader, bytes: 0 };
         let header = npy::read_header(&mut counted).map_err(|message| unusable(&label, &message))?;
         let header_bytes = counted.bytes;
@@ -186,7 +182,9 @@ impl<'a> ArrayStream<'a> {
         match read {
             Ok(read) if read as u64 == bytes => {}
             Ok(_) => return Err(unusable(&self.label, &format!("the file ends inside frame {}", self.frames_read))),
-            Err(error) => return Err(unusable(&self.label, &format!("frame {} is damaged: {error}", self.frames_read))),
+            Err(error) => {
+                return Err(unusable(&self.label, &format!("frame {} is damaged: {error}", self.frames_read)));
+            }
         }
         self.frames_read += 1;
         if self.frames_read == self.frames() {

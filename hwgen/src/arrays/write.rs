@@ -52,7 +52,11 @@ impl ArchiveWriter {
         self.push(index, frame.iter().map(|value| value.to_le_bytes()))
     }
 
-    fn push<const N: usize>(&mut self, index: usize, elements: impl Iterator<Item = [u8; N]>) -> Result<(), Diagnostic> {
+    fn push<const N: usize>(
+        &mut self,
+        index: usize,
+        elements: impl Iterator<Item = [u8; N]>,
+    ) -> Result<(), Diagnostic> {
         let Some(spool) = self.arrays.get_mut(index) else { return Ok(()) };
         let write = || elements.map(|bytes| spool.file.write_all(&bytes)).collect::<io::Result<()>>();
         let result = write();
@@ -115,7 +119,9 @@ mod tests {
     fn header_of_two_axes() {
         let bytes = header("<f4", 3, &[10]);
         assert_eq!(bytes.len(), 128);
-        assert!(bytes.starts_with(b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (3, 10), }"));
+        assert!(
+            bytes.starts_with(b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (3, 10), }")
+        );
         assert!(header("<i8", 3, &[]).windows(6).any(|part| part == b" (3,),"));
     }
 }

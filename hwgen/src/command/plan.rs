@@ -8,9 +8,9 @@ use crate::output::{cannot_write, write_files};
 use crate::plan_file::read_model;
 use crate::progress;
 use crate::table::layer_table;
+use network::Network;
 use network::arrays::sha256_hex;
 use network::plan::{Provenance, WriteOptions, write};
-use network::Network;
 use quantizer::{ImportOptions, InputGrid, import};
 use serde_json::json;
 use std::io;
@@ -41,7 +41,8 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
     for (layer, request) in parts.layers.iter_mut().zip(hardware.bound.requests()) {
         layer.hardware = request;
     }
-    let provenance = Provenance { file: file_name(&options.model).unwrap_or_default(), sha256: Some(sha256_hex(&bytes)) };
+    let provenance =
+        Provenance { file: file_name(&options.model).unwrap_or_default(), sha256: Some(sha256_hex(&bytes)) };
     let write_options =
         WriteOptions { arrays_file: arrays_name.clone(), model: Some(provenance), ..WriteOptions::default() };
     let written = write(&parts, &write_options)?;

@@ -34,7 +34,11 @@ fn shapes_and_types_that_are_taken() {
     let codes: Vec<u8> = (0..96).map(|index| index % 16).collect();
     taken(npy("|u1", "(3, 32)", &codes));
     taken(npy("|i1", "(3, 2, 16)", &codes));
-    taken(npy("<i8", "(3, 1, 2, 4, 4)", &codes.iter().flat_map(|&code| i64::from(code).to_le_bytes()).collect::<Vec<_>>()));
+    taken(npy(
+        "<i8",
+        "(3, 1, 2, 4, 4)",
+        &codes.iter().flat_map(|&code| i64::from(code).to_le_bytes()).collect::<Vec<_>>(),
+    ));
     taken(npy(">u2", "(3, 32)", &codes.iter().flat_map(|&code| u16::from(code).to_be_bytes()).collect::<Vec<_>>()));
 }
 
@@ -136,7 +140,10 @@ fn unexplained_differences_fail_the_check() {
     folder.write("zeros.npy", &npy_floats("(3, 10)", &[0.0; 30]));
     let (exit_code, report) = folder.json("run plan.yaml --input a.npz --reference zeros.npy");
     assert_eq!((exit_code, report["ok"].as_bool()), (1, Some(false)));
-    assert_eq!((report["reference"]["frames_differ"].as_u64(), report["reference"]["unexplained"].as_u64()), (Some(3), Some(3)));
+    assert_eq!(
+        (report["reference"]["frames_differ"].as_u64(), report["reference"]["unexplained"].as_u64()),
+        (Some(3), Some(3))
+    );
     let (exit_code, report) = folder.json("run plan.yaml --input a.npz --reference zeros.npy --tolerance 100000");
     assert_eq!((exit_code, report["reference"]["frames_differ"].as_u64()), (0, Some(0)), "{report}");
     folder.write("nan.npy", &npy_floats("(3, 10)", &[f32::NAN; 30]));

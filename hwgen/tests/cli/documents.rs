@@ -29,6 +29,11 @@ fn examples(help: &str) -> String {
     help.split_once("\nExamples:\n").map(|(_, examples)| examples.to_owned()).unwrap_or_default()
 }
 
+/// Lines that end in a backslash go on in the next one.
+fn joined(text: &str) -> String {
+    text.replace("\\\n", " ")
+}
+
 #[test]
 fn help_texts() {
     let folder = folder();
@@ -36,7 +41,7 @@ fn help_texts() {
     for command in ["", "plan", "check", "emit", "run", "simulate", "explain"] {
         let help = folder.run(&format!("{command} --help")).stdout;
         assert!(help.contains("Usage: hwgen"), "{command}: {help}");
-        let ran = run_lines(&folder, &examples(&help), command);
+        let ran = run_lines(&folder, &joined(&examples(&help)), command);
         assert!(ran > 0, "`hwgen {command} --help` has no example:\n{help}");
         count += ran;
     }
@@ -58,5 +63,5 @@ fn readme() {
         })
         .map(|line| format!("{line}\n"))
         .collect();
-    run_lines(&folder(), &code.replace("\\\n", " "), "README.md");
+    run_lines(&folder(), &joined(&code), "README.md");
 }

@@ -13,9 +13,8 @@ fn check(example: &str, options: &str, frames: u64, correct: u64) {
     assert_eq!(exit_code, 0, "{plan}");
     assert!(Path::new(&folder.join("plan.arrays.safetensors")).exists());
     let data = files.join("test.npz").display().to_string();
-    let (exit_code, report) = folder.json(&format!(
-        "run plan.yaml --input {data}:x_u8 {options} --labels {data}:y --reference {data}:qonnx_out"
-    ));
+    let (exit_code, report) = folder
+        .json(&format!("run plan.yaml --input {data}:x_u8 {options} --labels {data}:y --reference {data}:qonnx_out"));
     assert_eq!(exit_code, 0, "{report}");
     assert_eq!(report["frames"].as_u64(), Some(frames));
     assert_eq!(report["correct"].as_u64(), Some(correct), "{report}");

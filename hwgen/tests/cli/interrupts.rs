@@ -64,7 +64,12 @@ fn golden_model() {
     let name = folder.join("x.npy").display().to_string();
     let other = Folder::with_plan(PLAN);
     for signal in ["-INT", "-TERM"] {
-        interrupted(&other, &format!("run plan.yaml --input {name} --output out.npz"), Duration::from_millis(700), signal);
+        interrupted(
+            &other,
+            &format!("run plan.yaml --input {name} --output out.npz"),
+            Duration::from_millis(700),
+            signal,
+        );
     }
 }
 

@@ -104,7 +104,10 @@ fn texts_that_are_no_plan() {
 
 #[test]
 fn all_faults_are_reported_at_once_with_their_lines() {
-    let text = PLAN.replace("format: u4", "format: u99").replace("weight: s4", "weight: s99").replace("name: fc", "name: conv1");
+    let text = PLAN
+        .replace("format: u4", "format: u99")
+        .replace("weight: s4", "weight: s99")
+        .replace("name: fc", "name: conv1");
     let done = Folder::with_plan(&text).run("check plan.yaml");
     assert!(done.stderr.contains("plan.yaml:4:") && done.stderr.contains("plan.yaml:7:"), "{}", done.stderr);
     assert!(done.stderr.contains("7 |   - { name: conv1, op: dense"), "no snippet: {}", done.stderr);
@@ -120,9 +123,8 @@ fn unreadable_plans() {
 
 #[test]
 fn sidecars() {
-    let text = |hash: &str| {
-        PLAN.replace("random: { seed: 7 }", &format!("arrays: {{ file: a.safetensors, sha256: {hash} }}"))
-    };
+    let text =
+        |hash: &str| PLAN.replace("random: { seed: 7 }", &format!("arrays: {{ file: a.safetensors, sha256: {hash} }}"));
     let folder = Folder::with_plan(&text(&"0".repeat(64)));
     folder.refuses("check plan.yaml", 2, "E0301", "plan.yaml:3");
     let empty = b"\x02\0\0\0\0\0\0\0{}";

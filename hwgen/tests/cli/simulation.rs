@@ -16,7 +16,12 @@ fn report_and_cache() {
     assert_eq!((exit_code, second["model_was_cached"].as_bool()), (0, Some(true)), "{second}");
     assert_eq!(second["cycles"], second["predicted_cycles"]);
     assert!(second["cycles"].as_u64() > first["cycles"].as_u64());
-    let third = folder.command().args(["simulate", "plan.yaml", "--frames", "5", "--stall", "0.4", "--json"]).env("HWGEN_SEED", "3").output().unwrap();
+    let third = folder
+        .command()
+        .args(["simulate", "plan.yaml", "--frames", "5", "--stall", "0.4", "--json"])
+        .env("HWGEN_SEED", "3")
+        .output()
+        .unwrap();
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&third.stdout).unwrap(), second, "HWGEN_SEED is the seed");
     let codes: Vec<u8> = (0..96).map(|index| index % 16).collect();
     folder.write("x.npy", &npy("|u1", "(3, 32)", &codes));

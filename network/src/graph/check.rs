@@ -144,13 +144,16 @@ fn output_shape(layer: &Layer, input: &Tensor) -> Checked<Shape> {
         let sides = [window.kernel, window.stride, window.dilation].concat();
         let illegal = sides.iter().any(|side| !(1..=MAX_WINDOW_SIDE).contains(side));
         let padded_away = || {
-            [0, 1].into_iter().any(|axis| {
-                window.padding_before[axis].max(window.padding_after[axis]) >= window.span()[axis]
-            })
+            [0, 1]
+                .into_iter()
+                .any(|axis| window.padding_before[axis].max(window.padding_after[axis]) >= window.span()[axis])
         };
         if illegal || padded_away() {
             return Err(wrong(
-                format!("kernel {:?}, stride {:?}, dilation {:?} or padding makes no sense", window.kernel, window.stride, window.dilation),
+                format!(
+                    "kernel {:?}, stride {:?}, dilation {:?} or padding makes no sense",
+                    window.kernel, window.stride, window.dilation
+                ),
                 "every number is 1 to 65536 and padding is smaller than the window",
             ));
         }
@@ -198,7 +201,13 @@ fn check_weights(layer: &Layer, weights: &Weights) -> Checked<()> {
         return Err(Diagnostic::new(
             Code::ArrayShape,
             layer.place.clone(),
-            format!("`{}` has {} weights, not {} x {}", layer.name, weights.values.len(), weights.outputs, weights.length),
+            format!(
+                "`{}` has {} weights, not {} x {}",
+                layer.name,
+                weights.values.len(),
+                weights.outputs,
+                weights.length
+            ),
             "store one row of weights for each output",
         ));
     }
@@ -208,7 +217,13 @@ fn check_weights(layer: &Layer, weights: &Weights) -> Checked<()> {
         Some((index, value)) => Err(Diagnostic::new(
             Code::WeightRange,
             layer.place.clone(),
-            format!("`{}`: weight {value} at row {}, place {} is no {} value", layer.name, index / weights.length, index % weights.length, weights.format),
+            format!(
+                "`{}`: weight {value} at row {}, place {} is no {} value",
+                layer.name,
+                index / weights.length,
+                index % weights.length,
+                weights.format
+            ),
             "widen the weight format or quantize the weights again",
         )),
     }
@@ -286,7 +301,11 @@ fn check_requantization(layer: &Layer, requantization: &Requantization, sums: &S
         Form::Shift(form) => {
             if !count_fits(form.multipliers.len()) || !count_fits(form.offsets.len()) {
                 return wrong(
-                    format!("{} multipliers and {} offsets for {channels} channels", form.multipliers.len(), form.offsets.len()),
+                    format!(
+                        "{} multipliers and {} offsets for {channels} channels",
+                        form.multipliers.len(),
+                        form.offsets.len()
+                    ),
                     "give one of each for each channel, or one for all",
                 );
             }
@@ -296,23 +315,38 @@ fn check_requantization(layer: &Layer, requantization: &Requantization, sums: &S
             let half = 1i128 << form.shift.min(100);
             if form.shift > MAX_SHIFT_FORM_BITS || value + half >= 1i128 << MAX_SHIFT_FORM_BITS {
                 return wrong(
-                    format!("sums up to {sum} times {} and a shift of {} leave {MAX_SHIFT_FORM_BITS} bits", largest(&form.multipliers), form.shift),
+                    format!(
+                        "sums up to {sum} times {} and a shift of {} leave {MAX_SHIFT_FORM_BITS} bits",
+                        largest(&form.multipliers),
+                        form.shift
+                    ),
                     "use a smaller shift, or thresholds",
                 );
             }
         }
         Form::Thresholds(form) => {
             let steps = requantization.codes.max() - requantization.codes.min();
-            if !count_fits(form.falling.len()) || form.count as i64 != steps || form.values.len() != form.count * form.falling.len() {
+            if !count_fits(form.falling.len())
+                || form.count as i64 != steps
+                || form.values.len() != form.count * form.falling.len()
+            {
                 return wrong(
-                    format!("{} thresholds in {} channels for codes {}", form.values.len(), form.falling.len(), requantization.codes),
+                    format!(
+                        "{} thresholds in {} channels for codes {}",
+                        form.values.len(),
+                        form.falling.len(),
+                        requantization.codes
+                    ),
                     "give each channel one threshold for each code above the least",
                 );
             }
             let bound = 1i64 << MAX_SHIFT_FORM_BITS;
             let sorted = (0..form.falling.len()).all(|channel| form.row(channel).is_sorted());
             if !sorted || form.values.iter().any(|v| *v <= -bound || *v >= bound) {
-                return wrong("thresholds are not in ascending order or too large".to_owned(), "sort the thresholds of each channel");
+                return wrong(
+                    "thresholds are not in ascending order or too large".to_owned(),
+                    "sort the thresholds of each channel",
+                );
             }
         }
     }

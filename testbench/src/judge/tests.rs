@@ -12,15 +12,9 @@ use network::{Format, Network, Place, Shape};
 
 /// Input 2x2x2 of u4; one output channel, kernel 2x2, padded above and to the left, all weights 1.
 fn network() -> Network {
-    let weights =
-        Weights { format: Format::signed(2).unwrap(), outputs: 1, length: 8, values: vec![1; 8] };
-    let window = Window {
-        kernel: [2, 2],
-        stride: [1, 1],
-        dilation: [1, 1],
-        padding_before: [1, 1],
-        padding_after: [0, 0],
-    };
+    let weights = Weights { format: Format::signed(2).unwrap(), outputs: 1, length: 8, values: vec![1; 8] };
+    let window =
+        Window { kernel: [2, 2], stride: [1, 1], dilation: [1, 1], padding_before: [1, 1], padding_after: [0, 0] };
     Network::build(NetworkParts {
         name: "tiny".to_owned(),
         input: Input {
@@ -162,17 +156,59 @@ fn raster_words() {
 fn window_words() {
     let input = |groups, padding| content(EdgeTensor::Input, windows(groups, padding), 1, 0);
     let frame: [&[u8]; 16] = [
-        &[0], &[0], &[0], &[0x21], &[0], &[0], &[0x21], &[0x43], &[0], &[0x21], &[0], &[0x65], &[0x21], &[0x43],
-        &[0x65], &[0x87],
+        &[0],
+        &[0],
+        &[0],
+        &[0x21],
+        &[0],
+        &[0],
+        &[0x21],
+        &[0x43],
+        &[0],
+        &[0x21],
+        &[0],
+        &[0x65],
+        &[0x21],
+        &[0x43],
+        &[0x65],
+        &[0x87],
     ];
     check(input(1, 0), 2, 4, false, &frame, &vec![vec![0]; 16]);
     let grouped: [&[u8]; 16] = [
-        &[0xff], &[0x1f], &[0xff], &[0x2f], &[0xff], &[0x31], &[0xff], &[0x42], &[0x1f], &[0x5f], &[0x2f], &[0x6f],
-        &[0x31], &[0x75], &[0x42], &[0x86],
+        &[0xff],
+        &[0x1f],
+        &[0xff],
+        &[0x2f],
+        &[0xff],
+        &[0x31],
+        &[0xff],
+        &[0x42],
+        &[0x1f],
+        &[0x5f],
+        &[0x2f],
+        &[0x6f],
+        &[0x31],
+        &[0x75],
+        &[0x42],
+        &[0x86],
     ];
     let zeros: Vec<Vec<u8>> = vec![
-        vec![0xff], vec![0x0f], vec![0xff], vec![0x0f], vec![0xff], vec![0x00], vec![0xff], vec![0x00], vec![0x0f], vec![0x0f], vec![0x0f], vec![0x0f],
-        vec![0], vec![0], vec![0], vec![0],
+        vec![0xff],
+        vec![0x0f],
+        vec![0xff],
+        vec![0x0f],
+        vec![0xff],
+        vec![0x00],
+        vec![0xff],
+        vec![0x00],
+        vec![0x0f],
+        vec![0x0f],
+        vec![0x0f],
+        vec![0x0f],
+        vec![0],
+        vec![0],
+        vec![0],
+        vec![0],
     ];
     check(input(2, -1), 2, 4, false, &grouped, &zeros);
 }
@@ -218,7 +254,9 @@ fn missing_and_extra_words() {
 fn a_mismatch_names_its_element() {
     let manifest = manifest(content(EdgeTensor::Input, windows(1, 0), 1, 0), 2, 4, false, 16);
     let mut words = vec![vec![0u8]; 32];
-    for (at, byte) in [(3, 0x21), (6, 0x21), (7, 0x43), (9, 0x21), (11, 0x65), (12, 0x21), (13, 0x4f), (14, 0x65), (15, 0x87)] {
+    for (at, byte) in
+        [(3, 0x21), (6, 0x21), (7, 0x43), (9, 0x21), (11, 0x65), (12, 0x21), (13, 0x4f), (14, 0x65), (15, 0x87)]
+    {
         words[at] = vec![byte];
     }
     let verdict = judge(&manifest, &words);
@@ -244,7 +282,10 @@ fn foreign_manifests_are_refused() {
     let refused = |manifest: Manifest| Judge::new(&manifest, &network, || None).err().unwrap().problem;
     let input = || content(EdgeTensor::Input, EdgeOrder::Raster, 1, 0);
     assert!(refused(manifest(input(), 2, 4, false, 5)).contains("are not the 8 elements"));
-    assert!(refused(manifest(content(EdgeTensor::Output("fc".to_owned()), EdgeOrder::Raster, 1, 0), 2, 4, false, 4)).contains("`fc`"));
+    assert!(
+        refused(manifest(content(EdgeTensor::Output("fc".to_owned()), EdgeOrder::Raster, 1, 0), 2, 4, false, 4))
+            .contains("`fc`")
+    );
     assert!(refused(manifest(content(EdgeTensor::Input, EdgeOrder::Raster, 0, 0), 2, 4, false, 4)).contains("gain 0"));
     assert!(refused(manifest(content(EdgeTensor::Input, windows(3, 0), 1, 0), 2, 4, false, 16)).contains("window"));
     assert!(refused(manifest(input(), 0, 4, false, 4)).contains("0 lanes"));

@@ -37,7 +37,8 @@ impl Lowering<'_> {
         let path = format!("mem/{}_initial.mem", parts.name);
         let vector_ends = Expr::name("step_last").binary(
             BinaryOp::And,
-            Expr::name("step_output").binary(BinaryOp::Equal, Expr::constant(step_bits, u128::from(parts.output_steps - 1))),
+            Expr::name("step_output")
+                .binary(BinaryOp::Equal, Expr::constant(step_bits, u128::from(parts.output_steps - 1))),
         );
         let [rows, columns] = borders.axes;
         items.push(wire("zone", zone_bits));
@@ -70,7 +71,9 @@ impl Lowering<'_> {
             wide("zone", zone_bits)
         } else {
             let steps = Expr::constant(address_bits, u128::from(parts.output_steps));
-            wide("zone", zone_bits).binary(BinaryOp::Multiply, steps).binary(BinaryOp::Add, wide("step_output", step_bits))
+            wide("zone", zone_bits)
+                .binary(BinaryOp::Multiply, steps)
+                .binary(BinaryOp::Add, wide("step_output", step_bits))
         };
         items.push(Item::wire("initial_address", address_bits, address));
         items.push(wire("initial_word", word_bits));

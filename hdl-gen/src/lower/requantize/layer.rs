@@ -43,7 +43,9 @@ impl Lowering<'_> {
         let network = self.bound.network();
         let input = network.layer_input(&network.layers()[index]);
         let map = |channel: usize| match input.encoding {
-            Encoding::Codes { format, .. } if format.kind() == Kind::Bipolar => RawMap { gain: 2, offset: format.value(0) },
+            Encoding::Codes { format, .. } if format.kind() == Kind::Bipolar => {
+                RawMap { gain: 2, offset: format.value(0) }
+            }
             Encoding::Codes { .. } => RawMap::IDENTITY,
             Encoding::Sums { .. } => {
                 let offset = per_channel(&self.chain.content.offset, channel).unwrap_or(0);
@@ -132,8 +134,12 @@ impl Lowering<'_> {
             maps: &maps,
         };
         let output = match unit {
-            ElementUnit::Requantize(choice) => self.requantize_results(index, name, &results, Some(choice), &mut items)?,
-            ElementUnit::Rescale(rescaling) => self.rescaled_results(&layer.name, name, &rescaling, &results, &mut items)?,
+            ElementUnit::Requantize(choice) => {
+                self.requantize_results(index, name, &results, Some(choice), &mut items)?
+            }
+            ElementUnit::Rescale(rescaling) => {
+                self.rescaled_results(&layer.name, name, &rescaling, &results, &mut items)?
+            }
         };
         let latency = 1 + output.latency_cycles;
         let depth = fifo_words(latency, 1);
@@ -143,7 +149,9 @@ impl Lowering<'_> {
         let module = format!("{}_{name}", self.names.top());
         let header = vec![
             format!("Layer {}: multiply-add or thresholds on {lanes} lanes.", layer.name),
-            format!("Streams: {groups} words a position on both sides. Timing: one word a cycle, pushed {latency} cycles after it is taken."),
+            format!(
+                "Streams: {groups} words a position on both sides. Timing: one word a cycle, pushed {latency} cycles after it is taken."
+            ),
         ];
         let printed = Module {
             name: module.clone(),

@@ -29,10 +29,16 @@ impl<'a> Labels<'a> {
             Err(Diagnostic::new(Code::FramesShape, Place::file(stream.label()), message, help))
         };
         if stream.frame_elements() != 1 || stream.shape().is_empty() {
-            return fault(format!("shape {}: a label is one class for each frame", stream.shape_text()), "give an array (frames,)");
+            return fault(
+                format!("shape {}: a label is one class for each frame", stream.shape_text()),
+                "give an array (frames,)",
+            );
         }
         if stream.frames() < frames {
-            return fault(format!("holds {} labels for {frames} frames", stream.frames()), "give as many labels as frames, or use --frames");
+            return fault(
+                format!("holds {} labels for {frames} frames", stream.frames()),
+                "give as many labels as frames, or use --frames",
+            );
         }
         if network.output_tensor().shape.positions() != 1 {
             return fault(
@@ -226,7 +232,11 @@ impl fmt::Display for ReferenceReport {
             self.explained,
             self.near_boundary_codes,
             self.unexplained,
-            if self.first_unexplained.is_empty() { String::new() } else { format!(": frames {:?} ...", self.first_unexplained) }
+            if self.first_unexplained.is_empty() {
+                String::new()
+            } else {
+                format!(": frames {:?} ...", self.first_unexplained)
+            }
         )
     }
 }
