@@ -9,5 +9,4 @@
 
 pub mod cosimulate;
 pub mod judge;
-pub mod random;
 pub mod vectors;

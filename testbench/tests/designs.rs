@@ -61,7 +61,7 @@ fn build(designs: &[Emitted]) -> Model {
 fn run(model: &Model, index: usize, emitted: &Emitted, frames: &[Vec<i32>], stall: f64) -> Cosimulation {
     let mut settings = Settings::new().with_stalls(stall, seed());
     settings.design = index;
-    let frames = frames.to_vec().into_iter();
+    let frames = frames.iter().cloned();
     cosimulate(&emitted.network, &emitted.design, model, &settings, frames, &mut |_| {})
         .unwrap_or_else(|error| panic!("{}: {error}", emitted.name))
 }
@@ -197,7 +197,7 @@ fn emitted_designs_pass_in_yosys_and_icarus() {
         must_pass(Command::new("yosys").args(["-q", "-p", &script]).current_dir(&emitted.folder), &emitted.name);
         let bench = format!("tb/{}_tb.v", manifest.top);
         let mut compile = Command::new("iverilog");
-        compile.args(["-g2005", "-Wall", "-o", "tb/run.vvp", &bench]).args(&manifest.sources);
+        compile.args(["-g2005", "-Wall", "-Wno-timescale", "-o", "tb/run.vvp", &bench]).args(&manifest.sources);
         must_pass(compile.current_dir(&emitted.folder), &emitted.name);
         let said =
             must_pass(Command::new("vvp").args(["-n", "tb/run.vvp"]).current_dir(&emitted.folder), &emitted.name);

@@ -25,6 +25,9 @@ pub(crate) struct MatrixChoice<'a> {
     pub target: u64,
 }
 
+/// How a folding compares: whether it misses the target, then cost and cycles (or cycles and cost, where it misses).
+type Rank = (bool, u64, u64);
+
 /// Divisors in ascending order.
 pub(crate) fn divisors(number: u64) -> Vec<u64> {
     let (mut small, mut large) = (Vec::new(), Vec::new());
@@ -100,7 +103,7 @@ pub(crate) fn choose(choice: &MatrixChoice, pe: Option<u64>, simd: Option<u64>) 
     let pes = pe.map_or_else(|| divisors(choice.weights.outputs as u64), |pe| vec![pe]);
     let simds = simd.map_or_else(|| divisors(choice.weights.length as u64), |simd| vec![simd]);
     let positions = super::positions(choice.output);
-    let mut best: Option<((bool, u64, u64), (u64, u64))> = None;
+    let mut best: Option<(Rank, (u64, u64))> = None;
     for &pe in &pes {
         for &simd in &simds {
             let steps = (choice.weights.outputs as u64 / pe) * (choice.weights.length as u64 / simd);

@@ -380,3 +380,30 @@ impl Search<'_> {
         columns * each
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The worked vector of the {-1,+1} encoding: X = [-3,-1,1,3], W = [3,-1,-3,1], A = -8.
+    #[test]
+    fn the_worked_vector_of_the_bipolar_encoding_holds() {
+        let bipolar = Operand::Bipolar { planes: 2 };
+        let form = DotProductForm::new(bipolar, bipolar, Multiplier::Lut, Target::Lut6).unwrap();
+        let (activations, weights) = ([-3, -1, 1, 3], [3, -1, -3, 1]);
+        let raw: i64 = activations.iter().zip(&weights).map(|(&x, &w)| form.raw_range(&[w], (x, x)).0).sum();
+        assert_eq!(raw, 14, "S of the worked vector");
+        assert_eq!(form.gain() * raw + form.offset(&weights), -8);
+    }
+
+    /// Eight-bit weights against eight-bit activations take four Booth digits, bipolar single planes one xnor.
+    #[test]
+    fn digits_are_the_cheapest() {
+        let digits = |activation, weight| {
+            DotProductForm::new(activation, weight, Multiplier::Lut, Target::Lut6).unwrap().digits.len()
+        };
+        assert_eq!(digits(Operand::Unsigned { bits: 8 }, Operand::Signed { bits: 8 }), 4);
+        assert_eq!(digits(Operand::Bipolar { planes: 1 }, Operand::Bipolar { planes: 1 }), 1);
+        assert_eq!(digits(Operand::Unsigned { bits: 1 }, Operand::Signed { bits: 8 }), 8);
+    }
+}

@@ -55,11 +55,10 @@ impl ArchiveWriter {
     fn push<const N: usize>(
         &mut self,
         index: usize,
-        elements: impl Iterator<Item = [u8; N]>,
+        mut elements: impl Iterator<Item = [u8; N]>,
     ) -> Result<(), Diagnostic> {
         let Some(spool) = self.arrays.get_mut(index) else { return Ok(()) };
-        let write = || elements.map(|bytes| spool.file.write_all(&bytes)).collect::<io::Result<()>>();
-        let result = write();
+        let result = elements.try_for_each(|bytes| spool.file.write_all(&bytes));
         spool.frames += 1;
         result.map_err(|error| self.failed(&error))
     }

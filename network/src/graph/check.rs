@@ -24,6 +24,22 @@ pub(super) fn check(parts: NetworkParts) -> Result<Network, Diagnostics> {
             range: input.quantizer.map_or(input.format.code_range(), |q| Range::new(q.code_min, q.code_max)),
         },
     })];
+    if let Some(quantizer) = input.quantizer {
+        let fits = |code| input.format.code_range().contains(code);
+        let whole = quantizer.code_min <= quantizer.code_max && fits(quantizer.code_min) && fits(quantizer.code_max);
+        if !whole || !quantizer.scale.is_finite() || quantizer.scale <= 0.0 || !quantizer.zero_point.is_finite() {
+            faults.push(Diagnostic::new(
+                Code::PlanRange,
+                Place::default(),
+                format!(
+                    "the input quantizer has scale {}, zero point {} and codes {} to {} of {}",
+                    quantizer.scale, quantizer.zero_point, quantizer.code_min, quantizer.code_max, input.format
+                ),
+                "use a positive scale, a finite zero point and ascending codes inside the format",
+            ));
+            return Err(faults);
+        }
+    }
     let mut sums = Vec::new();
     let mut names = BTreeSet::new();
     for layer in &parts.layers {
@@ -176,12 +192,32 @@ fn output_shape(layer: &Layer, input: &Tensor) -> Checked<Shape> {
             length_must_be(weights, length)?;
             Ok(shape)
         }
-        Op::MaxPool { window } => windowed(window, from.channels),
+        Op::MaxPool { window } => {
+            let shape = windowed(window, from.channels)?;
+            let has_taps = |axis: usize, positions: u64, length: u64| {
+                (0..positions).all(|position| {
+                    (0..window.kernel[axis]).any(|tap| window.source(axis, position, tap, length).is_some())
+                })
+            };
+            if !has_taps(0, shape.rows, from.rows) || !has_taps(1, shape.columns, from.columns) {
+                return Err(wrong("a window lies wholly in the padding".to_owned(), "use less padding or less dilation"));
+            }
+            Ok(shape)
+        }
         Op::Identity => Ok(from),
         Op::Argmax { multipliers, offsets } => {
             let channels = from.channels as usize;
             if from.positions() != 1 {
                 return Err(wrong(format!("argmax over {from}"), "only a single position has an argmax"));
+            }
+            let largest = |values: &[i64]| values.iter().map(|v| i128::from(*v).abs()).max().unwrap_or(0);
+            let values = input.encoding.values();
+            let value = i128::from(values.min()).abs().max(i128::from(values.max()).abs());
+            if value * largest(multipliers) + largest(offsets) >= 1i128 << MAX_SHIFT_FORM_BITS {
+                return Err(wrong(
+                    format!("compared values leave {MAX_SHIFT_FORM_BITS} bits"),
+                    "use smaller multipliers and offsets",
+                ));
             }
             for count in [multipliers.len(), offsets.len()] {
                 if count != 1 && count != channels {
