@@ -99,8 +99,11 @@ pub fn cosimulate(
     let manifest = folder.manifest();
     let count = frames.len() as u64;
     let stalls = (settings.stall > 0.0).then(|| timing::Stalls::uniform(settings.seed, settings.stall));
-    let predicted = design.predict(count, stalls)?;
-    let predicted_ends = predicted.frame_end_cycles.first().cloned().unwrap_or_default();
+    // The prediction runs beside the simulation; a run that is cancelled does not wait for it.
+    let prediction = std::thread::spawn({
+        let design = design.clone();
+        move || design.predict(count, stalls)
+    });
 
     let mut request = RunRequest::new(settings.design);
     request.stalls = simulator::Stalls { probability: settings.stall, seed: settings.seed };
@@ -133,6 +136,9 @@ pub fn cosimulate(
         return Err(fault);
     }
     let report = report?;
+    let broken = || SimulatorError::Request("the prediction broke off".to_owned());
+    let predicted = prediction.join().map_err(|_| broken())??;
+    let predicted_ends = predicted.frame_end_cycles.first().cloned().unwrap_or_default();
     let mut verdict = judge.finish(count);
     verdict.compare_cycles(&predicted_ends, &report.frame_end_cycles);
     Ok(Cosimulation { verdict, report, predicted })

@@ -62,9 +62,6 @@ impl DotProduct {
         for order in orders {
             if let Some(built) = build(&spec, result_bits, start, &order) {
                 let weight = built.netlist.cost.weight();
-                if std::env::var("HWD").is_ok() {
-                    eprintln!("{order:?} cost {:?} latency {}", built.netlist.cost, built.finished.latency);
-                }
                 if best.as_ref().is_none_or(|(least, _)| weight < *least) {
                     best = Some((weight, built));
                 }

@@ -48,20 +48,53 @@ fn help_texts() {
     assert!(count > 12, "{count}");
 }
 
+/// The lines of a document that stand inside fences, or are indented as code.
+fn code(document: &str) -> String {
+    let mut inside = false;
+    let is_code = |line: &&str| {
+        if line.trim_start().starts_with("```") {
+            inside = !inside;
+            return false;
+        }
+        inside || line.starts_with("    ")
+    };
+    document.lines().filter(is_code).map(|line| format!("{line}\n")).collect()
+}
+
 #[test]
 fn readme() {
-    let Ok(readme) = std::fs::read_to_string(repository().join("README.md")) else { return };
-    let mut inside = false;
-    let code: String = readme
-        .lines()
-        .filter(|line| {
-            if line.trim_start().starts_with("```") {
-                inside = !inside;
-                return false;
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let count = run_lines(&folder(), &joined(&code(&readme)), "README.md");
+    assert!(count >= 5, "the README shows only {count} commands");
+}
+
+#[test]
+fn readmes_of_the_examples() {
+    for example in ["digits-mlp", "mnist-cnn", "mnist-mbn"] {
+        let name = format!("examples/{example}/README.md");
+        let text = std::fs::read_to_string(repository().join(&name)).unwrap();
+        assert!(run_lines(&folder(), &joined(&code(&text)), &name) >= 2, "{name}");
+    }
+}
+
+/// Every relative link of every document leads to a file.
+#[test]
+fn links() {
+    let mut documents = vec![];
+    for folder in ["", "docs", "examples/digits-mlp", "examples/mnist-cnn", "examples/mnist-mbn"] {
+        let entries = std::fs::read_dir(repository().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        documents.extend(entries.filter(|path| path.extension().is_some_and(|ending| ending == "md")));
+    }
+    assert!(documents.len() >= 6, "{documents:?}");
+    for document in documents {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
             }
-            inside
-        })
-        .map(|line| format!("{line}\n"))
-        .collect();
-    run_lines(&folder(), &joined(&code), "README.md");
+            let path = document.parent().unwrap().join(target);
+            assert!(path.exists(), "{} links to {link}", document.display());
+        }
+    }
 }
