@@ -27,11 +27,11 @@ macro_rules! library {
 
 library! {
     "include" / "hwgen_stream_check",
-    "include" / "hwgen_frame_check",
     "mem" / "hwgen_ram",
     "mem" / "hwgen_table",
     "mem" / "hwgen_rom",
     "stream" / "hwgen_counter",
+    "include" / "hwgen_frame_check",
     "stream" / "hwgen_delay",
     "stream" / "hwgen_fifo",
     "stream" / "hwgen_credit_fifo",

@@ -5,7 +5,7 @@
 
 use network::manifest::MANIFEST_VERSION;
 use network::{Code, Diagnostic, Place};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
@@ -84,6 +84,7 @@ fn replace_folder(path: &Path, files: &BTreeMap<String, Vec<u8>>) -> io::Result<
         }
         std::fs::write(&target, content)?;
     }
+    carry_over(path, &fresh, files)?;
     let old = temporary.path().join("old");
     match std::fs::rename(path, &old) {
         Ok(()) => {}
@@ -94,6 +95,50 @@ fn replace_folder(path: &Path, files: &BTreeMap<String, Vec<u8>>) -> io::Result<
         // The old design goes back to its place where the new one cannot take it.
         let _ = std::fs::rename(&old, path);
     })
+}
+
+/// Copies what a user added to a design's folder, such as a tool's results, into its successor.
+fn carry_over(path: &Path, fresh: &Path, files: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
+    let manifest = std::fs::read(path.join("manifest.json")).unwrap_or_default();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap_or_default();
+    let made: BTreeSet<&str> = ["sources", "memories"]
+        .iter()
+        .filter_map(|key| manifest.get(key)?.as_array())
+        .flatten()
+        .filter_map(serde_json::Value::as_str)
+        .chain(files.keys().map(String::as_str))
+        .collect();
+    let mut open = vec![PathBuf::new()];
+    while let Some(folder) = open.pop() {
+        let entries = match std::fs::read_dir(path.join(&folder)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let relative = folder.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                open.push(relative);
+            } else if !relative.to_str().is_some_and(|name| made.contains(name)) {
+                let target = fresh.join(&relative);
+                std::fs::create_dir_all(folder_of(&target))?;
+                std::fs::copy(entry.path(), target)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes a report to standard output; a reader that has gone away is no fault.
+pub fn print(report: &str) -> Result<(), Diagnostic> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(report.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(cannot_write(Path::new("standard output"), &error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// A temporary file is private to its user; a finished one gets the usual permissions.
@@ -129,7 +174,7 @@ mod tests {
         entries.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect()
     }
 
-    const OWN: (&str, &str) = ("manifest.json", r#"{ "hwgen": 1, "top": "t" }"#);
+    const OWN: (&str, &str) = ("manifest.json", r#"{ "hwgen": 1, "top": "t", "sources": ["rtl/a.v"] }"#);
 
     #[test]
     fn own_folders_are_replaced_only_when_asked() {
@@ -138,8 +183,10 @@ mod tests {
         write_folder(&path, &files(&[OWN, ("rtl/a.v", "1")]), false).unwrap();
         assert_eq!(write_folder(&path, &files(&[OWN]), false).unwrap_err().code, Code::OutputExists);
         assert!(path.join("rtl/a.v").exists());
+        std::fs::write(path.join("rtl/notes.txt"), "mine").unwrap();
         write_folder(&path, &files(&[OWN, ("b.v", "2")]), true).unwrap();
-        assert!(!path.join("rtl").exists() && path.join("b.v").exists());
+        assert!(!path.join("rtl/a.v").exists() && path.join("b.v").exists());
+        assert_eq!(std::fs::read(path.join("rtl/notes.txt")).unwrap(), b"mine");
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside the folder");
     }
 

@@ -7,7 +7,8 @@ use crate::failure::Failure;
 use network::{Diagnostic, Diagnostics};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// Longest part of a source line that is shown.
 const MAX_SNIPPET_CHARACTERS: usize = 160;
@@ -16,17 +17,16 @@ const MAX_SNIPPET_FILE_BYTES: u64 = 16 << 20;
 
 /// Prints a failure; with `as_json` as one object on standard output.
 pub fn print_failure(failure: &Failure, as_json: bool) {
-    match failure {
-        Failure::Check => {}
-        Failure::Interrupted if as_json => {
-            println!("{}", json!({ "exit_code": failure.exit_code(), "interrupted": true }));
+    let exit_code = failure.exit_code();
+    let (document, text) = match failure {
+        Failure::Check => return,
+        Failure::Interrupted => {
+            (json!({ "exit_code": exit_code, "interrupted": true }), "interrupted; nothing was written".to_owned())
         }
-        Failure::Interrupted => eprintln!("interrupted; nothing was written"),
-        Failure::Faults(faults) if as_json => {
-            println!("{:#}", json!({ "exit_code": failure.exit_code(), "diagnostics": faults }));
-        }
-        Failure::Faults(faults) => eprintln!("{}", for_people(faults)),
-    }
+        Failure::Faults(faults) => (json!({ "exit_code": exit_code, "diagnostics": faults }), for_people(faults)),
+    };
+    // Where not even this can be written, the exit code still tells.
+    let _ = if as_json { writeln!(std::io::stdout(), "{document:#}") } else { writeln!(std::io::stderr(), "{text}") };
 }
 
 /// All diagnostics with their source lines, separated by empty lines.

@@ -1,8 +1,10 @@
 //! A dense or convolution layer as a module: loop control, weights, dot products, requantization, output FIFO.
 //!
+//! ```text
 //!       words ─▶ control ─▶ PE 0..P-1 ─▶ sums ─▶ thresholds or rescale ─▶ FIFO ─▶ words
 //!                   │          ▲
 //!                   └─ address ┴ weights
+//! ```
 //!
 //! One module for each layer. The pipeline after the control never stops; the control starts a result only when the
 //! FIFO at the end has room for it.

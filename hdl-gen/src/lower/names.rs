@@ -145,16 +145,12 @@ impl Names {
     }
 }
 
-/// Whether `name` is `stem` with one of the endings that hwgen gives to a layer's modules.
+/// Whether `name` is `stem` with one of the endings that hwgen gives to a layer's modules and streams.
 fn derived(stem: &str, name: &str) -> bool {
-    name.strip_prefix(stem).is_some_and(|end| {
-        end.starts_with("_window")
-            || end.starts_with("_adapter")
-            || end == "_buffer"
-            || end == "_pe"
-            || end == "_grid"
-            || end == "_rescale"
-    })
+    let Some(end) = name.strip_prefix(stem) else { return false };
+    let is_second_adapter =
+        || end.strip_prefix("_adapter_").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+    matches!(end, "_window" | "_adapter" | "_buffer" | "_pe" | "_grid" | "_rescale") || is_second_adapter()
 }
 
 /// Letters, digits and underscores, starting with a letter, in lower case.

@@ -3,6 +3,7 @@
 use crate::cli::CheckOptions;
 use crate::failure::Outcome;
 use crate::hardware;
+use crate::output::print;
 use crate::plan_file;
 use crate::table::layer_table;
 use serde_json::json;
@@ -20,15 +21,13 @@ pub fn run(options: &CheckOptions, as_json: bool) -> Outcome<()> {
             "timing": timing,
             "layers": hardware.rows(),
         });
-        println!("{report:#}");
-        return Ok(());
+        return Ok(print(&format!("{report:#}\n"))?);
     }
-    print!("{}", layer_table(hardware.rows()));
-    println!(
-        "{} is good: {} predicted cycles for a frame, then one every {}",
+    Ok(print(&format!(
+        "{}{} is good: {} predicted cycles for a frame, then one every {}\n",
+        layer_table(hardware.rows()),
         options.plan.display(),
         timing.first_frame_cycles,
         timing.initiation_interval_cycles
-    );
-    Ok(())
+    ))?)
 }

@@ -4,7 +4,7 @@ use crate::cli::EmitOptions;
 use crate::failure::Outcome;
 use crate::hardware;
 use crate::interrupt::Interrupt;
-use crate::output::{check_folder, write_folder};
+use crate::output::{check_folder, print, write_folder};
 use crate::plan_file;
 use crate::table::layer_table;
 use serde_json::json;
@@ -30,14 +30,15 @@ pub fn run(options: &EmitOptions, as_json: bool) -> Outcome<()> {
             "timing": timing,
             "layers": manifest.layers,
         });
-        println!("{report:#}");
-        return Ok(());
+        return Ok(print(&format!("{report:#}\n"))?);
     }
-    print!("{}", layer_table(&manifest.layers));
-    println!(
-        "{} predicted cycles for a frame, then one every {}",
-        timing.first_frame_cycles, timing.initiation_interval_cycles
-    );
-    println!("wrote {} files to {}; the top is {}", artifact.files.len(), options.output.display(), manifest.top);
-    Ok(())
+    Ok(print(&format!(
+        "{}{} predicted cycles for a frame, then one every {}\nwrote {} files to {}; the top is {}\n",
+        layer_table(&manifest.layers),
+        timing.first_frame_cycles,
+        timing.initiation_interval_cycles,
+        artifact.files.len(),
+        options.output.display(),
+        manifest.top
+    ))?)
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::ExplainOptions;
 use crate::failure::{Outcome, exit_code};
+use crate::output::print;
 use network::{Code, Diagnostic, Place};
 use serde_json::json;
 
@@ -24,11 +25,8 @@ pub fn run(options: &ExplainOptions, as_json: bool) -> Outcome<()> {
             .iter()
             .map(|code| json!({ "code": code, "meaning": code.meaning().trim(), "exit_code": exit_code(*code) }))
             .collect();
-        println!("{:#}", json!(rows));
-        return Ok(());
+        return Ok(print(&format!("{:#}\n", json!(rows)))?);
     }
-    for code in codes {
-        println!("{code}  {}", code.meaning().trim());
-    }
-    Ok(())
+    let lines: String = codes.iter().map(|code| format!("{code}  {}\n", code.meaning().trim())).collect();
+    Ok(print(&lines)?)
 }

@@ -4,7 +4,7 @@ use crate::cli::PlanOptions;
 use crate::failure::Outcome;
 use crate::hardware;
 use crate::interrupt::Interrupt;
-use crate::output::{cannot_write, write_files};
+use crate::output::{cannot_write, print, write_files};
 use crate::plan_file::read_model;
 use crate::progress;
 use crate::table::layer_table;
@@ -60,19 +60,17 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
             "timing": timing,
             "layers": hardware.rows(),
         });
-        println!("{report:#}");
-        return Ok(());
+        return Ok(print(&format!("{report:#}\n"))?);
     }
-    for note in &imported.notes {
-        println!("note: {note}");
-    }
-    print!("{}", layer_table(hardware.rows()));
-    println!(
-        "{} predicted cycles for a frame, then one every {}",
-        timing.first_frame_cycles, timing.initiation_interval_cycles
-    );
-    println!("wrote {} and {}", options.output.display(), arrays_path.display());
-    Ok(())
+    let notes: String = imported.notes.iter().map(|note| format!("note: {note}\n")).collect();
+    Ok(print(&format!(
+        "{notes}{}{} predicted cycles for a frame, then one every {}\nwrote {} and {}\n",
+        layer_table(hardware.rows()),
+        timing.first_frame_cycles,
+        timing.initiation_interval_cycles,
+        options.output.display(),
+        arrays_path.display()
+    ))?)
 }
 
 fn file_name(path: &Path) -> Option<String> {

@@ -7,6 +7,7 @@ use crate::cli::RunOptions;
 use crate::failure::{Failure, Outcome, cannot_evaluate};
 use crate::frames::{Frames, user_axes};
 use crate::interrupt::Interrupt;
+use crate::output::print;
 use crate::plan_file;
 use crate::progress;
 use golden_model::frames::{reals, to_model_order};
@@ -14,6 +15,7 @@ use golden_model::{Evaluator, Tolerance};
 use judge::{Labels, Reference};
 use network::{Diagnostic, Network};
 use serde_json::json;
+use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -93,21 +95,23 @@ pub fn run(options: &RunOptions, as_json: bool) -> Outcome<()> {
             "frames_per_second": rate,
             "ok": ok,
         });
-        println!("{report:#}");
+        print(&format!("{report:#}\n"))?;
     } else {
-        println!("{done} frames of {}", network.name());
+        let mut text = format!("{done} frames of {}\n", network.name());
         if let (Some(labels), Some(accuracy)) = (&labels, accuracy) {
-            println!("accuracy {:.2} %: {} of {done} right, {} ties", accuracy * 100.0, labels.correct, labels.ties);
+            let Labels { correct, ties, .. } = labels;
+            let _ = writeln!(text, "accuracy {:.2} %: {correct} of {done} right, {ties} ties", accuracy * 100.0);
         }
         if let Some(reference) = &reference {
-            print!("{}", reference.report);
+            let _ = write!(text, "{}", reference.report);
         }
         if let Some(path) = &options.output {
-            println!("wrote {}", path.display());
+            let _ = writeln!(text, "wrote {}", path.display());
         }
         if let Some(rate) = rate {
-            println!("{rate} frames/s");
+            let _ = writeln!(text, "{rate} frames/s");
         }
+        print(&text)?;
     }
     if ok { Ok(()) } else { Err(Failure::Check) }
 }

@@ -9,7 +9,7 @@ use crate::failure::{Failure, Outcome, cannot_evaluate};
 use crate::frames::Frames;
 use crate::hardware::{self, Hardware, internal};
 use crate::interrupt::Interrupt;
-use crate::output::{cannot_write, write_folder};
+use crate::output::{cannot_write, print, write_folder};
 use crate::plan_file::{self, LoadedPlan};
 use crate::progress;
 use network::{Code, Diagnostic, Place};
@@ -72,11 +72,7 @@ pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
         is_cached: model.cache_use() == CacheUse::Hit,
         traced_from: options.trace.as_ref().map(|_| first_failing_frame(&result).unwrap_or(0)),
     };
-    if as_json {
-        println!("{:#}", report.json());
-    } else {
-        print!("{report}");
-    }
+    print(&if as_json { format!("{:#}\n", report.json()) } else { report.to_string() })?;
     if result.is_good() { Ok(()) } else { Err(Failure::Check) }
 }
 

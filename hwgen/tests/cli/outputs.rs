@@ -72,3 +72,20 @@ fn every_code_is_explained() {
     assert!(folder.run("explain e0107").stdout.contains("Two layers"));
     folder.refuses("explain E9999", 2, "E0109", "E9999");
 }
+
+#[test]
+fn reports_that_nobody_reads_are_no_panic() {
+    let folder = Folder::new();
+    let hwgen = assert_cmd::cargo::cargo_bin("hwgen").display().to_string();
+    let shell = |line: &str| {
+        let output = std::process::Command::new("sh").args(["-c", line]).current_dir(folder.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (exit_code, stderr) = shell(&format!("{hwgen} explain all > /dev/full"));
+    assert_eq!(exit_code, Some(3), "{stderr}");
+    assert!(stderr.contains("error[E0702]") && stderr.contains("standard output"), "{stderr}");
+    let (_, stderr) = shell(&format!("({hwgen} explain all; echo $? >&2) | true"));
+    assert_eq!(stderr, "0\n");
+    let (exit_code, _) = shell(&format!("{hwgen} check none.yaml 2> /dev/full"));
+    assert_eq!(exit_code, Some(2));
+}

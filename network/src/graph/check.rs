@@ -200,7 +200,10 @@ fn output_shape(layer: &Layer, input: &Tensor) -> Checked<Shape> {
                 })
             };
             if !has_taps(0, shape.rows, from.rows) || !has_taps(1, shape.columns, from.columns) {
-                return Err(wrong("a window lies wholly in the padding".to_owned(), "use less padding or less dilation"));
+                return Err(wrong(
+                    "a window lies wholly in the padding".to_owned(),
+                    "use less padding or less dilation",
+                ));
             }
             Ok(shape)
         }
