@@ -1,5 +1,7 @@
 //! Faults that `Network::build` finds in parts that came from no plan.
 
+#![allow(clippy::unwrap_used)]
+
 use network::graph::{HardwareRequest, HostStep, Input, InputQuantizer, Layer, NetworkParts, Output, TensorId};
 use network::op::Op;
 use network::rounding::Rounding;
