@@ -161,7 +161,8 @@ pub fn cannot_write(path: &Path, error: &io::Error) -> Diagnostic {
     )
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+/// The folder that a path's last part stands in.
+pub fn folder_of(path: &Path) -> PathBuf {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     parent.unwrap_or(Path::new(".")).to_owned()
 }

@@ -3,6 +3,7 @@
 //! Elements are spooled to unnamed temporary files, since an archive holds one array after the other; the archive
 //! appears under its name only when it is complete.
 
+use crate::output::folder_of;
 use network::Diagnostic;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
@@ -28,9 +29,8 @@ struct Spool {
 impl ArchiveWriter {
     /// Prepares an archive at `path`; its folder must exist and be writable.
     pub fn new(path: &Path) -> Result<ArchiveWriter, Diagnostic> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let writer = ArchiveWriter { path: path.to_owned(), folder: folder.to_owned(), arrays: Vec::new() };
-        tempfile::tempfile_in(folder).map_err(|error| writer.failed(&error))?;
+        let writer = ArchiveWriter { path: path.to_owned(), folder: folder_of(path), arrays: Vec::new() };
+        tempfile::tempfile_in(&writer.folder).map_err(|error| writer.failed(&error))?;
         Ok(writer)
     }
 

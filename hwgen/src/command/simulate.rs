@@ -9,7 +9,7 @@ use crate::failure::{Failure, Outcome, cannot_evaluate};
 use crate::frames::Frames;
 use crate::hardware::{self, Hardware, internal};
 use crate::interrupt::Interrupt;
-use crate::output::{cannot_write, print, write_folder};
+use crate::output::{cannot_write, folder_of, print, write_folder};
 use crate::plan_file::{self, LoadedPlan};
 use crate::progress;
 use network::{Code, Diagnostic, Place};
@@ -129,15 +129,18 @@ fn first_failing_frame(result: &Cosimulation) -> Option<u64> {
     Some(earliest.unwrap_or(result.report.frames).min(result.verdict.frames.saturating_sub(1)))
 }
 
+/// Refuses a trace that could not be written, before anything is built.
 fn check_trace(path: &Path) -> Result<TraceFormat, Diagnostic> {
-    TraceFormat::of(path).map_err(|_| {
+    let format = TraceFormat::of(path).map_err(|_| {
         Diagnostic::new(
             Code::OutputWrite,
             Place::file(path.display().to_string()),
             "is the name of no known trace format",
             "let the name end in .vcd or .fst",
         )
-    })
+    })?;
+    tempfile::tempfile_in(folder_of(path)).map_err(|error| cannot_write(path, &error))?;
+    Ok(format)
 }
 
 /// Faults of the simulator as users see them.

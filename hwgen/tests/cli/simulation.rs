@@ -36,6 +36,7 @@ fn waves() {
     assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
     assert!(folder.read("run.vcd").contains("$enddefinitions"));
     folder.refuses("simulate plan.yaml --trace run.txt", 3, "E0702", ".vcd or .fst");
+    folder.refuses("simulate plan.yaml --trace none/run.vcd", 3, "E0702", "none/run.vcd");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::cli::SimulateOptions;
 use crate::table::align;
-use network::Network;
+use network::{Code, Network};
 use serde_json::{Value, json};
 use std::fmt;
 use testbench::cosimulate::Cosimulation;
@@ -97,7 +97,7 @@ impl fmt::Display for Report<'_> {
             writeln!(f, "{violation}")?;
         }
         if let Some(hang) = &report.hang {
-            write!(f, "{hang}")?;
+            write!(f, "error[{}]: {hang}", Code::SimulationHang)?;
         }
         if !report.is_clean() && !report.messages.trim().is_empty() {
             writeln!(f, "{}", report.messages.trim_end())?;
