@@ -64,7 +64,7 @@ fn rescale(random: &mut Random, output: Format, channels: usize, sum_bits: u32) 
 fn mnist_cnn(input: Format, first: Format, second: Format, third: Format) -> Option<Result<Network, Diagnostics>> {
     let random = &mut Random(1);
     let [s8, s2, u2] = [Format::signed(8)?, Format::signed(2)?, Format::unsigned(2)?];
-    let convolution = |weights| Op::Conv2d { weights, window: window(3, 1, 1), padding_value: 0 };
+    let convolution = |weights| Op::Conv2d { weights, window: window(3, 1, 1), padding_value: 0, groups: 1 };
     let pool = || Op::MaxPool { window: window(2, 2, 0) };
     let conv1 = convolution(random.weights(s8, 8, 9));
     let conv2 = convolution(random.weights(second, 16, 72));
@@ -78,10 +78,11 @@ fn mnist_cnn(input: Format, first: Format, second: Format, third: Format) -> Opt
         (dense1, rescale(random, u2, 32, 12)),
         (dense2, None),
     ];
+    let last = TensorId(layers.len());
     let layers = layers.into_iter().enumerate().map(|(index, (op, requantization))| Layer {
         name: format!("layer{index}"),
         place: Place::default(),
-        input: TensorId(index),
+        inputs: vec![TensorId(index)],
         op,
         requantization,
         hardware: Default::default(),
@@ -91,7 +92,14 @@ fn mnist_cnn(input: Format, first: Format, second: Format, third: Format) -> Opt
         name: "mnist-cnn".to_owned(),
         input: Input { name: "x".to_owned(), shape: Shape::new(28, 28, 1)?, format: input, axes, quantizer: None },
         layers: layers.collect(),
-        output: Output { name: "y".to_owned(), axes, scales: vec![1.0], offsets: vec![0.0], host: HostStep::None },
+        outputs: vec![Output {
+            tensor: last,
+            name: "y".to_owned(),
+            axes,
+            scales: vec![1.0],
+            offsets: vec![0.0],
+            host: HostStep::None,
+        }],
     }))
 }
 

@@ -6,7 +6,7 @@ use crate::trace::{EvaluateError, LayerTrace, MAX_ELEMENTS, Trace};
 use network::Network;
 use network::format::{Format, Kind};
 use network::graph::{Encoding, Tensor};
-use network::op::{Op, Weights};
+use network::op::{Loop, Op, Rearrangement, Weights};
 use network::requantization::{Form, Requantization, per_channel};
 use network::shape::{Shape, Window};
 
@@ -29,21 +29,54 @@ pub fn evaluate(network: &Network, input: &[i32]) -> Result<Trace, EvaluateError
             return Err(EvaluateError::TooLarge { layer: layer.name.clone(), elements: shape.elements() });
         }
         let from = network.layer_input(layer);
-        let integers = trace.tensor(layer.input.0).unwrap_or(&[]);
-        let values: Vec<i128> = integers.iter().map(|&integer| value(from.encoding, integer)).collect();
+        let all: Vec<Values> = layer
+            .inputs
+            .iter()
+            .map(|id| {
+                let tensor = &network.tensors()[id.0];
+                let integers = trace.tensor(id.0).unwrap_or(&[]).to_vec();
+                let values = integers.iter().map(|&integer| value(tensor.encoding, integer)).collect();
+                Values { shape: tensor.shape, integers, values }
+            })
+            .collect();
+        let Some(Values { integers, values, .. }) = all.first() else { continue };
         let made = match &layer.op {
-            Op::Dense { weights } => sums(dense(weights, &values), layer.requantization.as_ref(), shape),
-            Op::Conv2d { weights, window, padding_value } => {
-                let sum = conv2d(weights, window, i128::from(*padding_value), from, shape, &values);
+            Op::Dense { weights } => sums(dense(weights, values), layer.requantization.as_ref(), shape),
+            Op::Conv2d { weights, window, padding_value, groups } => {
+                let sum = conv2d(weights, window, (i128::from(*padding_value), *groups), from, shape, values);
                 sums(sum, layer.requantization.as_ref(), shape)
             }
-            Op::Identity => sums(values, layer.requantization.as_ref(), shape),
+            Op::SumPool { window, padding_value } => {
+                let sum = sum_pool(window, i128::from(*padding_value), from, shape, values);
+                sums(sum, layer.requantization.as_ref(), shape)
+            }
+            Op::Add { factors } => sums(add(factors, &all, shape), layer.requantization.as_ref(), shape),
+            Op::Multiply => sums(multiply(&all, shape), layer.requantization.as_ref(), shape),
+            Op::Concat => codes(concat(&all, shape)),
+            Op::Rearrange(rearrangement) => codes(rearrange(rearrangement, integers)),
+            Op::Identity => sums(values.clone(), layer.requantization.as_ref(), shape),
             Op::MaxPool { window } => codes(max_pool(window, from, shape, integers)),
-            Op::Argmax { multipliers, offsets } => codes(argmax(multipliers, offsets, &values)),
+            Op::Argmax { multipliers, offsets } => codes(argmax(multipliers, offsets, values)),
         };
         trace.layers.push(made);
     }
     Ok(trace)
+}
+
+/// One tensor that a layer reads.
+struct Values {
+    shape: Shape,
+    integers: Vec<i64>,
+    values: Vec<i128>,
+}
+
+impl Values {
+    /// Index of an element; a single position stands for all.
+    fn index(&self, [row, column, channel]: [u64; 3]) -> usize {
+        let Shape { columns, channels, .. } = self.shape;
+        let position = if self.shape.positions() == 1 { 0 } else { row * columns + column };
+        (position * channels + channel) as usize
+    }
 }
 
 /// The value that an integer of a tensor means; of bipolar codes the sum of 2^(m-1) c_m over planes c_m in {-1,+1}.
@@ -67,17 +100,26 @@ fn dense(weights: &Weights, values: &[i128]) -> Vec<i128> {
         .collect()
 }
 
-fn conv2d(weights: &Weights, window: &Window, padding: i128, from: &Tensor, to: Shape, values: &[i128]) -> Vec<i128> {
+fn conv2d(
+    weights: &Weights,
+    window: &Window,
+    (padding, groups): (i128, u64),
+    from: &Tensor,
+    to: Shape,
+    values: &[i128],
+) -> Vec<i128> {
+    let (group_inputs, group_outputs) = (from.shape.channels / groups, weights.outputs as u64 / groups);
     let mut sums = Vec::new();
     for_each_position(to, |row, column| {
         for output in 0..weights.outputs {
             let mut sum = 0;
             for tap_row in 0..window.kernel[0] {
                 for tap_column in 0..window.kernel[1] {
-                    for channel in 0..from.shape.channels {
+                    for inner in 0..group_inputs {
+                        let channel = output as u64 / group_outputs * group_inputs + inner;
                         let element = element(window, from.shape, [row, column], [tap_row, tap_column], channel);
                         let value = element.map_or(padding, |element| values[element]);
-                        let tap = (tap_row * window.kernel[1] + tap_column) * from.shape.channels + channel;
+                        let tap = (tap_row * window.kernel[1] + tap_column) * group_inputs + inner;
                         sum += value * i128::from(weights.row(output)[tap as usize]);
                     }
                 }
@@ -86,6 +128,63 @@ fn conv2d(weights: &Weights, window: &Window, padding: i128, from: &Tensor, to: 
         }
     });
     sums
+}
+
+fn sum_pool(window: &Window, padding: i128, from: &Tensor, to: Shape, values: &[i128]) -> Vec<i128> {
+    let mut sums = Vec::new();
+    for_each_position(to, |row, column| {
+        for channel in 0..to.channels {
+            let taps = (0..window.kernel[0]).flat_map(|r| (0..window.kernel[1]).map(move |c| [r, c]));
+            let tap = |tap| element(window, from.shape, [row, column], tap, channel).map_or(padding, |e| values[e]);
+            sums.push(taps.map(tap).sum());
+        }
+    });
+    sums
+}
+
+/// Visits every element of a shape in hardware order.
+fn each_element<T>(shape: Shape, element: impl Fn([u64; 3]) -> T) -> Vec<T> {
+    let mut made = Vec::new();
+    for_each_position(shape, |row, column| made.extend((0..shape.channels).map(|c| element([row, column, c]))));
+    made
+}
+
+fn add(factors: &[Vec<i64>], inputs: &[Values], shape: Shape) -> Vec<i128> {
+    each_element(shape, |at| {
+        let term = |(input, factors): (&Values, &Vec<i64>)| {
+            i128::from(per_channel(factors, at[2] as usize).unwrap_or(0)) * input.values[input.index(at)]
+        };
+        inputs.iter().zip(factors).map(term).sum()
+    })
+}
+
+fn multiply(inputs: &[Values], shape: Shape) -> Vec<i128> {
+    each_element(shape, |at| inputs.iter().map(|input| input.values[input.index(at)]).product())
+}
+
+fn concat(inputs: &[Values], shape: Shape) -> Vec<i64> {
+    each_element(shape, |[row, column, mut channel]| {
+        for input in inputs {
+            if channel < input.shape.channels {
+                return input.integers[input.index([row, column, channel])];
+            }
+            channel -= input.shape.channels;
+        }
+        0
+    })
+}
+
+fn rearrange(rearrangement: &Rearrangement, integers: &[i64]) -> Vec<i64> {
+    (0..rearrangement.shape.elements())
+        .map(|mut index| {
+            let mut element = rearrangement.start as i64;
+            for Loop { count, stride } in rearrangement.loops.iter().rev() {
+                element += (index % count) as i64 * stride;
+                index /= count;
+            }
+            integers[element as usize]
+        })
+        .collect()
 }
 
 fn max_pool(window: &Window, from: &Tensor, to: Shape, integers: &[i64]) -> Vec<i64> {
@@ -174,6 +273,10 @@ pub fn requantize(requantization: &Requantization, channel: usize, sum: i64) -> 
             let falls = per_channel(&form.falling, channel).unwrap_or(false);
             let reached = |threshold: &&i64| if falls { sum <= **threshold } else { sum >= **threshold };
             least + form.row(channel).iter().filter(reached).count() as i128
+        }
+        Form::Table(form) => {
+            let (thresholds, codes) = form.row(channel);
+            i128::from(codes[thresholds.iter().filter(|threshold| sum >= **threshold).count()])
         }
     };
     code.clamp(least, most) as i64

@@ -70,7 +70,7 @@ impl Evaluator {
         Ok(trace)
     }
 
-    /// Evaluates one frame of codes and gives the last tensor only.
+    /// Evaluates one frame of codes and gives the outputs only, one tensor after the other.
     pub fn output<'s>(&self, input: &[i32], scratch: &'s mut Scratch) -> Result<&'s [i64], EvaluateError> {
         self.output_with_flips(input, scratch, &[])
     }
@@ -84,15 +84,17 @@ impl Evaluator {
     ) -> Result<&'s [i64], EvaluateError> {
         self.run(input, scratch, flips, None)?;
         scratch.output.clear();
-        match scratch.tensors.last() {
-            Some(Integers::Narrow(integers)) => scratch.output.extend(integers.iter().copied().map(i64::from)),
-            Some(Integers::Wide(integers)) => scratch.output.extend_from_slice(integers),
-            None => {}
+        for output in self.network.outputs() {
+            match scratch.tensors.get(output.tensor.0) {
+                Some(Integers::Narrow(integers)) => scratch.output.extend(integers.iter().copied().map(i64::from)),
+                Some(Integers::Wide(integers)) => scratch.output.extend_from_slice(integers),
+                None => {}
+            }
         }
         Ok(&scratch.output)
     }
 
-    /// Evaluates many frames on all cores and gives the last tensor of each.
+    /// Evaluates many frames on all cores and gives the outputs of each, one tensor after the other.
     pub fn outputs<F: AsRef<[i32]> + Sync>(&self, frames: &[F]) -> Result<Vec<Vec<i64>>, FrameError> {
         let evaluate = |scratch: &mut Scratch, (frame, input): (usize, &F)| {
             let output = self.output(input.as_ref(), scratch).map_err(|source| FrameError { frame, source })?;
@@ -122,9 +124,10 @@ impl Evaluator {
         }
         for (index, (layer, space)) in layers.iter().zip(&mut scratch.spaces).enumerate() {
             let (made, rest) = scratch.tensors.split_at_mut(index + 1);
-            let (Some(source), Some(output)) = (made.get(layer.source), rest.first_mut()) else { continue };
+            let sources: Vec<&Integers> = layer.sources.iter().filter_map(|&source| made.get(source)).collect();
+            let Some(output) = rest.first_mut() else { continue };
             let mut sums = Vec::new();
-            layer.run(self.instructions, source, space, output, keep.is_some().then_some(&mut sums));
+            layer.run(self.instructions, &sources, space, output, keep.is_some().then_some(&mut sums));
             for flip in flips.iter().filter(|flip| flip.layer == index) {
                 output.set(flip.element, flip.to);
             }

@@ -143,7 +143,7 @@ impl Evaluator {
                 flips.extend(sums.iter().zip(&made.output).enumerate().filter_map(flip));
             }
             let prepared = self.layers()?.get(index);
-            let read = trace.tensor(layer.input.0).unwrap_or(&[]);
+            let read = trace.tensor(layer.input().0).unwrap_or(&[]);
             if let (Some(argmax), Some(&from)) = (prepared.and_then(|layer| layer.argmax()), made.output.first()) {
                 let grid = argmax.grid(read);
                 let best = grid.iter().copied().max().unwrap_or(0);

@@ -70,9 +70,22 @@ fn to_hardware_order(
 }
 
 /// The real results of one frame in the model's axis order: real = scale * integer + offset for each channel, then the
-/// step that stays on the host. `integers` is the last tensor in hardware order.
+/// step that stays on the host. `integers` holds the output tensors in hardware order, one after the other, and so do
+/// the results.
 pub fn reals(network: &Network, integers: &[i64]) -> Vec<f64> {
-    let (output, shape) = (network.output(), network.output_tensor().shape);
+    let mut all = Vec::with_capacity(integers.len());
+    let mut rest = integers;
+    for output in network.outputs() {
+        let shape = network.output_tensor(output).shape;
+        let Some((integers, others)) = rest.split_at_checked(shape.elements() as usize) else { break };
+        all.extend(output_reals(output, shape, integers));
+        rest = others;
+    }
+    all
+}
+
+/// The real results of one output.
+fn output_reals(output: &Output, shape: Shape, integers: &[i64]) -> Vec<f64> {
     let channels = shape.channels as usize;
     let mut reals: Vec<f64> = integers
         .iter()

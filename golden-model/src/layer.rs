@@ -1,12 +1,13 @@
 //! A layer made ready for evaluation: its operator, its working space, its integers.
 
 use crate::argmax::Argmax;
+use crate::elementwise::{Moves, Sums};
 use crate::kernel::Instructions;
 use crate::max_pool::MaxPool;
 use crate::product::{Product, Staging};
 use crate::requantize::Requantizer;
 use crate::trace::EvaluateError;
-use network::graph::{Encoding, Layer};
+use network::graph::Layer;
 use network::op::Op;
 use network::{Network, Range};
 
@@ -49,8 +50,8 @@ pub(crate) fn fits_32_bits(range: Range) -> bool {
 
 /// A layer made ready.
 pub(crate) struct PreparedLayer {
-    /// Index of the tensor it reads.
-    pub(crate) source: usize,
+    /// Indices of the tensors it reads.
+    pub(crate) sources: Vec<usize>,
     work: Work,
 }
 
@@ -58,7 +59,8 @@ enum Work {
     Product(Box<Product>),
     MaxPool(MaxPool),
     Argmax(Argmax),
-    Requantize { encoding: Encoding, requantizer: Requantizer, narrow_sums: bool },
+    Sums { sums: Sums, requantizer: Option<Requantizer>, narrow_sums: bool },
+    Moves(Moves),
 }
 
 /// Working space of one layer for one frame at a time.
@@ -83,8 +85,9 @@ impl PreparedLayer {
         let channels = output.shape.channels as usize;
         let sums = network.sums(index).map_or(Range::new(0, 0), |sums| sums.all);
         let requantizer = layer.requantization.as_ref().map(|r| Requantizer::new(r, channels, sums));
+        let inputs: Vec<_> = network.layer_inputs(layer).collect();
         let work = match &layer.op {
-            Op::Dense { .. } | Op::Conv2d { .. } => {
+            Op::Dense { .. } | Op::Conv2d { groups: 1, .. } => {
                 let product = Product::new(&layer.op, input, output.shape, sums, requantizer, instructions);
                 Work::Product(Box::new(product.map_err(too_large)?))
             }
@@ -92,13 +95,17 @@ impl PreparedLayer {
                 Work::MaxPool(MaxPool::new(window, input.shape, output.shape, input.encoding.integers().min()))
             }
             Op::Argmax { multipliers, offsets } => Work::Argmax(Argmax::new(multipliers, offsets, input.encoding)),
-            Op::Identity => Work::Requantize {
-                encoding: input.encoding,
-                requantizer: requantizer.ok_or_else(|| too_large(0))?,
+            Op::Concat => {
+                Work::Moves(Moves::Concat { channels: inputs.iter().map(|t| t.shape.channels as usize).collect() })
+            }
+            Op::Rearrange(rearrangement) => Work::Moves(Moves::Rearrange(rearrangement.clone())),
+            Op::Conv2d { .. } | Op::SumPool { .. } | Op::Add { .. } | Op::Multiply | Op::Identity => Work::Sums {
+                sums: Sums::new(&layer.op, &inputs, output.shape).ok_or_else(|| too_large(0))?,
+                requantizer,
                 narrow_sums: fits_32_bits(sums),
             },
         };
-        Ok(PreparedLayer { source: layer.input.0, work })
+        Ok(PreparedLayer { sources: layer.inputs.iter().map(|id| id.0).collect(), work })
     }
 
     /// Working space for this layer.
@@ -106,8 +113,8 @@ impl PreparedLayer {
         match &self.work {
             Work::Product(product) => Space::Staging(product.staging()),
             Work::MaxPool(_) => Space::Row(Vec::new()),
-            Work::Requantize { .. } => Space::Sums(Vec::new()),
-            Work::Argmax(_) => Space::None,
+            Work::Sums { .. } => Space::Sums(Vec::new()),
+            Work::Argmax(_) | Work::Moves(_) => Space::None,
         }
     }
 
@@ -115,7 +122,7 @@ impl PreparedLayer {
     pub(crate) fn argmax(&self) -> Option<&Argmax> {
         match &self.work {
             Work::Argmax(argmax) => Some(argmax),
-            Work::Product(_) | Work::MaxPool(_) | Work::Requantize { .. } => None,
+            Work::Product(_) | Work::MaxPool(_) | Work::Sums { .. } | Work::Moves(_) => None,
         }
     }
 
@@ -123,11 +130,12 @@ impl PreparedLayer {
     pub(crate) fn run(
         &self,
         instructions: Instructions,
-        input: &Integers,
+        inputs: &[&Integers],
         space: &mut Space,
         output: &mut Integers,
         keep: Option<&mut Vec<i64>>,
     ) {
+        let Some(&input) = inputs.first() else { return };
         match (&self.work, input, output, space) {
             (Work::Product(product), Integers::Narrow(input), output, Space::Staging(staging)) => {
                 product.run(instructions, input, staging, output, keep);
@@ -142,33 +150,38 @@ impl PreparedLayer {
             (Work::Argmax(argmax), Integers::Wide(input), Integers::Narrow(output), _) => {
                 output[0] = argmax.index(input);
             }
-            (
-                Work::Requantize { encoding, requantizer, narrow_sums },
-                input,
-                Integers::Narrow(output),
-                Space::Sums(sums),
-            ) => {
-                if let (true, Integers::Narrow(input)) = (narrow_sums, input) {
-                    for (sum, &integer) in output.iter_mut().zip(input) {
-                        *sum = encoding.value(i64::from(integer)) as i32;
-                    }
-                    if let Some(keep) = keep {
-                        keep.extend(output.iter().copied().map(i64::from));
-                    }
-                    requantizer.narrow(instructions, output);
-                } else {
-                    *sums = input.to_vec();
-                    for sum in sums.iter_mut() {
-                        *sum = encoding.value(*sum);
-                    }
-                    requantizer.wide(sums, output);
-                    if let Some(keep) = keep {
-                        keep.extend_from_slice(sums);
-                    }
+            (Work::Moves(moves), _, output, _) => moves.run(inputs, output),
+            (Work::Sums { sums: make, requantizer, narrow_sums }, _, output, Space::Sums(sums)) => {
+                make.run(inputs, sums);
+                if let Some(keep) = keep {
+                    keep.extend_from_slice(sums);
                 }
+                finish(instructions, requantizer.as_ref(), *narrow_sums, sums, output);
             }
-            // A product reads codes, which are narrow; pooling keeps the type; argmax and requantization give codes.
-            (Work::Product(_) | Work::MaxPool(_) | Work::Argmax(_) | Work::Requantize { .. }, ..) => {}
+            // A product reads codes, which are narrow; pooling keeps the type; argmax gives a code.
+            (Work::Product(_) | Work::MaxPool(_) | Work::Argmax(_) | Work::Sums { .. }, ..) => {}
         }
+    }
+}
+
+/// Sums become the integers that leave.
+fn finish(
+    instructions: Instructions,
+    requantizer: Option<&Requantizer>,
+    narrow_sums: bool,
+    sums: &[i64],
+    output: &mut Integers,
+) {
+    match (output, requantizer) {
+        (Integers::Narrow(output), Some(requantizer)) if !narrow_sums => requantizer.wide(sums, output),
+        (Integers::Narrow(output), requantizer) => {
+            for (to, &sum) in output.iter_mut().zip(sums) {
+                *to = sum as i32;
+            }
+            if let Some(requantizer) = requantizer {
+                requantizer.narrow(instructions, output);
+            }
+        }
+        (Integers::Wide(output), _) => output.copy_from_slice(sums),
     }
 }

@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod trace;
 
 mod argmax;
+mod elementwise;
 mod layer;
 mod max_pool;
 mod product;

@@ -75,6 +75,7 @@ impl Requantizer {
                     };
                     Fast::Searched((0..channels).map(search).collect())
                 }
+                Form::Table(_) => Fast::None,
             }
         };
         Requantizer { requantization: requantization.clone(), channels, fast }
@@ -133,6 +134,7 @@ impl Requantizer {
                 };
                 codes.min() + reached as i64
             }
+            Form::Table(form) => form.code(channel, sum),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What an evaluation gives: all integers of one frame, or the reason why there are none.
 
+use network::Network;
 use network::range::Range;
 
 /// All integers of one frame, every tensor in hardware order (rows, columns, channels).
@@ -29,9 +30,15 @@ impl Trace {
         }
     }
 
-    /// The last tensor.
-    pub fn output(&self) -> &[i64] {
+    /// The tensor of the last layer.
+    pub fn last(&self) -> &[i64] {
         self.layers.last().map_or(&self.input, |layer| &layer.output)
+    }
+
+    /// The output tensors of the network, one after the other.
+    pub fn outputs(&self, network: &Network) -> Vec<i64> {
+        let tensors = network.outputs().iter().filter_map(|output| self.tensor(output.tensor.0));
+        tensors.flatten().copied().collect()
     }
 }
 

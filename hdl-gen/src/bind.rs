@@ -129,7 +129,7 @@ pub fn bind(network: &Network, options: &BindOptions) -> Result<Bound, Diagnosti
 pub(crate) fn needs_window(op: &Op) -> bool {
     match op {
         Op::Conv2d { window, .. } => window.taps() > 1 || window.stride != [1, 1] || window.is_padded(),
-        Op::Dense { .. } | Op::MaxPool { .. } | Op::Identity | Op::Argmax { .. } => false,
+        _ => false,
     }
 }
 
@@ -138,6 +138,13 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
     let output = network.layer_output(index);
     let wish = &layer.hardware;
     match &layer.op {
+        Op::Conv2d { groups, .. } if *groups > 1 => Err(wrong(
+            layer,
+            Code::Hardware,
+            "there is no hardware for grouped convolutions",
+            "run it with `hwgen run`",
+        )
+        .into()),
         Op::Dense { weights } | Op::Conv2d { weights, .. } => {
             let Encoding::Codes { format, .. } = input.encoding else {
                 return Err(wrong(
@@ -173,6 +180,10 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
         Op::Argmax { .. } => {
             let lanes = element_lanes(layer, input.shape.channels, |lanes| input.shape.channels / lanes <= target)?;
             Ok(BoundLayer::Argmax { lanes })
+        }
+        op @ (Op::SumPool { .. } | Op::Add { .. } | Op::Multiply | Op::Concat | Op::Rearrange(_)) => {
+            let message = format!("there is no hardware for `{}`", op.name());
+            Err(wrong(layer, Code::Hardware, &message, "run it with `hwgen run`").into())
         }
     }
 }
@@ -296,12 +307,21 @@ fn requantize_unit(
     channel_groups: u64,
     sum_bits: u32,
 ) -> Result<RequantizeUnit, Diagnostics> {
+    if let Form::Table(_) = requantization.form {
+        return Err(wrong(
+            layer,
+            Code::Hardware,
+            "there is no hardware for tables of codes",
+            "run it with `hwgen run`",
+        )
+        .into());
+    }
     let codes = requantization.codes.max() - requantization.codes.min() + 1;
     let fits_thresholds =
         requantization.output.bits() <= MAX_THRESHOLD_CODES.ilog2() && sum_bits <= MAX_THRESHOLD_SUM_BITS;
     let shift = match &requantization.form {
         Form::Shift(shift) => Some(shift),
-        Form::Thresholds(_) => None,
+        Form::Thresholds(_) | Form::Table(_) => None,
     };
     if let Some(at) = &layer.hardware.requantize {
         let reason = match at.value {

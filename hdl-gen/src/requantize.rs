@@ -52,6 +52,7 @@ pub fn channel_thresholds(
     let steps = requantization.codes.min() + 1..=requantization.codes.max();
     let (falling, exact): (bool, Vec<i64>) = match &requantization.form {
         Form::Thresholds(form) => (per_channel(&form.falling, channel).unwrap_or(false), form.row(channel).to_vec()),
+        Form::Table(form) => (false, form.row(channel).0.to_vec()),
         Form::Shift(shift) => {
             let falling = per_channel(&shift.multipliers, channel).unwrap_or(0) < 0;
             (falling, shift_thresholds(shift, channel, sums, falling, steps))

@@ -3,7 +3,7 @@
 //! A [`Network`] can only be made by [`Network::build`], which checks that shapes and formats fit, that weights fit
 //! their declared formats and that no sum can overflow. Later stages never check again.
 
-mod check;
+pub(crate) mod check;
 mod input;
 
 pub use input::InputQuantizer;
@@ -109,9 +109,11 @@ pub struct Input {
     pub quantizer: Option<InputQuantizer>,
 }
 
-/// What the network's last tensor means to the user.
+/// What a tensor that leaves the network means to the user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
+    /// The tensor that leaves.
+    pub tensor: TensorId,
     /// The name that the model gave it.
     pub name: String,
     /// How users order the axes of a result.
@@ -145,14 +147,21 @@ pub struct Layer {
     pub name: String,
     /// Where the plan describes it.
     pub place: Place,
-    /// The tensor it reads.
-    pub input: TensorId,
+    /// The tensors it reads, as many as its operator takes.
+    pub inputs: Vec<TensorId>,
     /// Operator with its weights.
     pub op: Op,
     /// How sums become codes; absent where sums (or the operator's own codes) leave.
     pub requantization: Option<Requantization>,
     /// What the plan asks of the hardware.
     pub hardware: HardwareRequest,
+}
+
+impl Layer {
+    /// The first tensor it reads.
+    pub fn input(&self) -> TensorId {
+        self.inputs.first().copied().unwrap_or(TensorId(0))
+    }
 }
 
 /// The plan's wishes for one layer's hardware; what is absent is chosen.
@@ -217,8 +226,8 @@ pub struct NetworkParts {
     pub input: Input,
     /// The layers in order; a layer reads only earlier tensors.
     pub layers: Vec<Layer>,
-    /// The output.
-    pub output: Output,
+    /// The outputs, at least one.
+    pub outputs: Vec<Output>,
 }
 
 /// A checked network: ordered, every tensor with shape and exact range, no overflow possible.
@@ -254,9 +263,9 @@ impl Network {
         &self.parts.input
     }
 
-    /// The output.
-    pub fn output(&self) -> &Output {
-        &self.parts.output
+    /// The outputs, at least one, in the model's order.
+    pub fn outputs(&self) -> &[Output] {
+        &self.parts.outputs
     }
 
     /// The layers in order.
@@ -269,9 +278,14 @@ impl Network {
         &self.tensors
     }
 
-    /// The tensor that a layer reads.
+    /// The first tensor that a layer reads.
     pub fn layer_input(&self, layer: &Layer) -> &Tensor {
-        &self.tensors[layer.input.0]
+        &self.tensors[layer.input().0]
+    }
+
+    /// All tensors that a layer reads.
+    pub fn layer_inputs<'a>(&'a self, layer: &'a Layer) -> impl Iterator<Item = &'a Tensor> {
+        layer.inputs.iter().map(|id| &self.tensors[id.0])
     }
 
     /// The tensor that the layer at `index` makes.
@@ -279,9 +293,17 @@ impl Network {
         &self.tensors[index + 1]
     }
 
-    /// The last tensor.
-    pub fn output_tensor(&self) -> &Tensor {
-        &self.tensors[self.tensors.len() - 1]
+    /// The tensor that leaves at an output.
+    pub fn output_tensor(&self, output: &Output) -> &Tensor {
+        &self.tensors[output.tensor.0]
+    }
+
+    /// Layers that read a tensor, once for each time they do, by index.
+    pub fn readers(&self, tensor: TensorId) -> impl Iterator<Item = usize> {
+        let reads = move |(index, layer): (usize, &Layer)| {
+            std::iter::repeat_n(index, layer.inputs.iter().filter(|&&id| id == tensor).count())
+        };
+        self.parts.layers.iter().enumerate().flat_map(reads)
     }
 
     /// Exact ranges of the sums of the layer at `index`, where it makes sums.

@@ -2,7 +2,7 @@
 
 use crate::format::Format;
 use crate::range::Range;
-use crate::shape::Window;
+use crate::shape::{Shape, Window};
 
 /// An operator with its constants, all in hardware order (rows, columns, channels).
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,17 @@ pub enum Op {
         window: Window,
         /// The value that a padded tap stands for: 0, or the zero point of the input's integer codes.
         padding_value: i64,
+        /// Groups into which input and output channels are cut, in order: an output sees the channels of its own
+        /// group alone. 1 for an ordinary convolution, the number of channels for a depthwise one.
+        groups: u64,
+    },
+    /// The sum of the values of each channel over a window: average pooling, whose division is part of the
+    /// requantization.
+    SumPool {
+        /// Kernel, stride, dilation, padding.
+        window: Window,
+        /// The value that a padded tap adds.
+        padding_value: i64,
     },
     /// The greatest code of each channel over a window; padded taps never win.
     MaxPool {
@@ -28,6 +39,19 @@ pub enum Op {
     },
     /// The values of the input themselves, to be requantized.
     Identity,
+    /// Element by element the sum of factor * value over the inputs, all of one shape. An input with a single
+    /// position stands for all positions.
+    Add {
+        /// For each input one factor for each channel, or one for all; of either sign.
+        factors: Vec<Vec<i64>>,
+    },
+    /// Element by element the product of the values of two inputs; the second may have a single position, which
+    /// stands for all positions.
+    Multiply,
+    /// The channels of all inputs one after the other; the inputs have the same rows, columns and kind of integers.
+    Concat,
+    /// Elements of the input in another order, some perhaps left out or repeated.
+    Rearrange(Rearrangement),
     /// The index of the greatest channel at the only position, the lowest index where several are equal.
     ///
     /// Channels are compared on a common grid: multiplier * value + offset.
@@ -46,6 +70,11 @@ impl Op {
             Op::Dense { .. } => "dense",
             Op::Conv2d { .. } => "conv2d",
             Op::MaxPool { .. } => "max_pool",
+            Op::SumPool { .. } => "sum_pool",
+            Op::Add { .. } => "add",
+            Op::Multiply => "multiply",
+            Op::Concat => "concat",
+            Op::Rearrange(_) => "rearrange",
             Op::Identity => "requantize",
             Op::Argmax { .. } => "argmax",
         }
@@ -55,8 +84,103 @@ impl Op {
     pub fn weights(&self) -> Option<&Weights> {
         match self {
             Op::Dense { weights } | Op::Conv2d { weights, .. } => Some(weights),
-            Op::MaxPool { .. } | Op::Identity | Op::Argmax { .. } => None,
+            Op::MaxPool { .. }
+            | Op::SumPool { .. }
+            | Op::Identity
+            | Op::Add { .. }
+            | Op::Multiply
+            | Op::Concat
+            | Op::Rearrange(_)
+            | Op::Argmax { .. } => None,
         }
+    }
+
+    /// Least and greatest number of tensors that the operator reads.
+    pub fn inputs(&self) -> std::ops::RangeInclusive<usize> {
+        match self {
+            Op::Add { .. } | Op::Concat => 2..=MAX_INPUTS,
+            Op::Multiply => 2..=2,
+            _ => 1..=1,
+        }
+    }
+}
+
+/// Most tensors that one layer reads.
+pub const MAX_INPUTS: usize = 64;
+
+/// Elements taken from a tensor by nested loops: the output's elements in hardware order run through the loops, the
+/// last loop fastest, and each takes the input element start + sum of index * stride.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rearrangement {
+    /// Shape of the output.
+    pub shape: Shape,
+    /// Input element of the first output element.
+    pub start: u64,
+    /// Loops, outermost first.
+    pub loops: Vec<Loop>,
+}
+
+/// One loop of a [`Rearrangement`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loop {
+    /// Turns, at least 1.
+    pub count: u64,
+    /// Elements of the input from one turn to the next; 0 repeats.
+    pub stride: i64,
+}
+
+/// Most loops of a [`Rearrangement`].
+pub const MAX_LOOPS: usize = 12;
+
+impl Rearrangement {
+    /// Least and greatest input element taken; `None` where a number is beyond 2^62 or below zero.
+    pub fn reach(&self) -> Option<(u64, u64)> {
+        let (mut least, mut most) = (i64::try_from(self.start).ok()?, i64::try_from(self.start).ok()?);
+        for Loop { count, stride } in &self.loops {
+            let way = i64::try_from(count.checked_sub(1)?).ok()?.checked_mul(*stride)?;
+            if way < 0 {
+                least = least.checked_add(way)?;
+            } else {
+                most = most.checked_add(way)?;
+            }
+        }
+        Some((u64::try_from(least).ok()?, u64::try_from(most).ok()?))
+    }
+
+    /// The input element of each output element in turn.
+    pub fn elements(&self) -> impl Iterator<Item = u64> + '_ {
+        let mut indices = vec![0u64; self.loops.len()];
+        let mut address = self.start as i64;
+        (0..self.shape.elements()).map(move |_| {
+            let element = address as u64;
+            for (index, Loop { count, stride }) in indices.iter_mut().zip(&self.loops).rev() {
+                *index += 1;
+                address += stride;
+                if *index < *count {
+                    break;
+                }
+                address -= stride * *count as i64;
+                *index = 0;
+            }
+            element
+        })
+    }
+
+    /// Merges neighbouring loops that are one, and drops those of one turn.
+    pub fn simplified(mut self) -> Self {
+        let mut loops: Vec<Loop> = Vec::new();
+        for next in self.loops.iter().filter(|next| next.count != 1) {
+            match loops.last_mut() {
+                Some(outer)
+                    if i64::try_from(next.count).is_ok_and(|n| n.checked_mul(next.stride) == Some(outer.stride)) =>
+                {
+                    *outer = Loop { count: outer.count * next.count, stride: next.stride };
+                }
+                _ => loops.push(*next),
+            }
+        }
+        self.loops = loops;
+        self
     }
 }
 

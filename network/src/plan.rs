@@ -16,6 +16,7 @@ pub use write::{WriteOptions, Written, write};
 use crate::diagnostic::{At, Diagnostics, Place};
 use crate::format::Format;
 use crate::graph::{HardwareRequest, HostStep};
+use crate::op::Rearrangement;
 use crate::range::Range;
 use crate::shape::{AxisOrder, Shape, Window};
 
@@ -42,8 +43,8 @@ pub struct Plan {
     pub input: InputPlan,
     /// The layers, in order.
     pub layers: Vec<LayerPlan>,
-    /// The output.
-    pub output: OutputPlan,
+    /// The outputs, at least one.
+    pub outputs: Vec<OutputPlan>,
 }
 
 impl Plan {
@@ -133,8 +134,8 @@ pub struct LayerPlan {
     pub name: String,
     /// Where the plan describes it.
     pub place: Place,
-    /// What it reads: 0 for the network's input, else 1 + index of an earlier layer.
-    pub input: usize,
+    /// What it reads: for each tensor 0 for the network's input, else 1 + index of an earlier layer.
+    pub inputs: Vec<usize>,
     /// The operator without its arrays.
     pub op: OpPlan,
     /// Format and range of the codes that leave; absent where sums (or the operator's own codes) leave.
@@ -172,6 +173,15 @@ pub enum OpPlan {
         window: Window,
         /// Value of a padded tap.
         padding_value: i64,
+        /// Groups of channels.
+        groups: u64,
+    },
+    /// Sums over windows.
+    SumPool {
+        /// Kernel, stride, dilation, padding.
+        window: Window,
+        /// Value of a padded tap.
+        padding_value: i64,
     },
     /// Greatest code over windows.
     MaxPool {
@@ -180,6 +190,14 @@ pub enum OpPlan {
     },
     /// Requantization alone.
     Requantize,
+    /// Element-wise weighted sums.
+    Add,
+    /// Element-wise products.
+    Multiply,
+    /// Channels side by side.
+    Concat,
+    /// Elements in another order.
+    Rearrange(Rearrangement),
     /// Index of the greatest channel.
     Argmax,
 }
@@ -187,6 +205,10 @@ pub enum OpPlan {
 /// The output as a plan states it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputPlan {
+    /// The layer that leaves: 1 + its index, or 0 for the network's input.
+    pub tensor: usize,
+    /// First part of the names of its arrays in the sidecar file.
+    pub arrays: String,
     /// Name of the model's output.
     pub name: String,
     /// How users order the axes of a result.

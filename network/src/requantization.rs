@@ -30,6 +30,8 @@ pub enum Form {
     Shift(Shift),
     /// Count thresholds.
     Thresholds(Thresholds),
+    /// Count thresholds and look the code up.
+    Table(Table),
 }
 
 /// code = clamp((sum * multiplier + offset) >> shift), with an arithmetic shift (floor), or rounding half to even.
@@ -58,6 +60,18 @@ pub struct Thresholds {
     pub falling: Vec<bool>,
 }
 
+/// code = codes\[number of thresholds that the sum has reached (sum >= threshold)\]: any function with so few steps,
+/// also one that rises and falls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// For each channel `count` thresholds in ascending order (equal ones are allowed); one row may stand for all.
+    pub values: Vec<i64>,
+    /// Thresholds of one channel.
+    pub count: usize,
+    /// For each channel `count + 1` codes.
+    pub codes: Vec<i64>,
+}
+
 /// real = gain * sum + offset, in code steps, before rounding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RealRule {
@@ -78,6 +92,7 @@ impl Requantization {
         match &self.form {
             Form::Shift(form) => form.multipliers.len().max(form.offsets.len()),
             Form::Thresholds(form) => form.falling.len(),
+            Form::Table(form) => form.channels(),
         }
     }
 
@@ -87,6 +102,7 @@ impl Requantization {
             Form::Shift(Shift { half_even: true, .. }) => "half-even shift",
             Form::Shift(_) => "shift",
             Form::Thresholds(_) => "thresholds",
+            Form::Table(_) => "table",
         }
     }
 }
@@ -113,5 +129,28 @@ impl Thresholds {
         let channel = if self.falling.len() == 1 { 0 } else { channel };
         let start = channel * self.count;
         self.values.get(start..start + self.count).unwrap_or(&[])
+    }
+}
+
+impl Table {
+    /// Rows of thresholds and codes.
+    pub fn channels(&self) -> usize {
+        self.codes.len() / (self.count + 1)
+    }
+
+    /// Thresholds and codes of one channel.
+    pub fn row(&self, channel: usize) -> (&[i64], &[i64]) {
+        let channel = if self.channels() == 1 { 0 } else { channel };
+        let (first, codes) = (channel * self.count, channel * (self.count + 1));
+        (
+            self.values.get(first..first + self.count).unwrap_or(&[]),
+            self.codes.get(codes..codes + self.count + 1).unwrap_or(&[]),
+        )
+    }
+
+    /// The code of a sum in one channel.
+    pub fn code(&self, channel: usize, sum: i64) -> i64 {
+        let (thresholds, codes) = self.row(channel);
+        codes.get(thresholds.partition_point(|&threshold| threshold <= sum)).copied().unwrap_or(0)
     }
 }

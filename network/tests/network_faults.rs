@@ -27,18 +27,19 @@ fn parts(op: Op) -> NetworkParts {
         layers: vec![Layer {
             name: "layer".to_owned(),
             place: Place::layer("layer"),
-            input: TensorId(0),
+            inputs: vec![TensorId(0)],
             op,
             requantization: None,
             hardware: HardwareRequest::default(),
         }],
-        output: Output {
+        outputs: vec![Output {
+            tensor: TensorId(1),
             name: "y".to_owned(),
             axes: AxisOrder::default(),
             scales: vec![1.0],
             offsets: vec![0.0],
             host: HostStep::None,
-        },
+        }],
     }
 }
 

@@ -48,7 +48,7 @@ fn check(old: &str, new: &str, code: Code, mark: &str) {
 fn the_right_plan_builds() {
     let network = build(RIGHT).unwrap();
     assert_eq!(network.layers().len(), 3);
-    assert_eq!(network.output_tensor().shape.elements(), 5);
+    assert_eq!(network.output_tensor(&network.outputs()[0]).shape.elements(), 5);
 }
 
 #[test]

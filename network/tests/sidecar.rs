@@ -111,7 +111,7 @@ fn the_right_file_gives_its_numbers() {
         "Thresholds(Thresholds { values: [-5, 0, 5, -1, -1, 4], count: 3, falling: [false, true] })"
     );
     assert_eq!(format!("{:?}", requantization.rule), "Some(RealRule { gains: [0.25], offsets: [0.5, -0.5] })");
-    assert_eq!((&network.output().scales[..], &network.output().offsets[..]), (&[0.5, -2.0][..], &[1e-3][..]));
+    assert_eq!((&network.outputs()[0].scales[..], &network.outputs()[0].offsets[..]), (&[0.5, -2.0][..], &[1e-3][..]));
 }
 
 #[test]

@@ -106,6 +106,7 @@ mod tests {
                 let reached = thresholds.row(channel).iter().filter(|&&t| if falling { sum <= t } else { sum >= t });
                 solved.codes.min() + reached.count() as i64
             }
+            Form::Table(table) => table.code(channel, sum),
         }
     }
 
@@ -150,6 +151,7 @@ mod tests {
                 if shift.half_even { " even" } else { "" }
             ),
             Form::Thresholds(thresholds) => format!("{} thresholds", thresholds.count),
+            Form::Table(table) => format!("a table of {}", table.count),
         };
         assert_eq!(got, expected);
     }

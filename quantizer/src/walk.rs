@@ -255,7 +255,14 @@ impl Walk<'_> {
     ) -> TensorId {
         let name = self.names.next(kind);
         let place = Place::layer(&name);
-        self.layers.push(Layer { name, place, input, op, requantization, hardware: HardwareRequest::default() });
+        self.layers.push(Layer {
+            name,
+            place,
+            inputs: vec![input],
+            op,
+            requantization,
+            hardware: HardwareRequest::default(),
+        });
         self.origins.push(origin.to_owned());
         self.tensors.push(tensor);
         TensorId(self.tensors.len() - 1)

@@ -21,12 +21,12 @@ pub fn evaluate(network: &Network, codes: &[i64]) -> Outcome {
         vec![input.axes.model_indices(input.shape).map(|index| codes[index as usize]).collect()];
     let mut near = 0;
     for (index, layer) in network.layers().iter().enumerate() {
-        let from = &network.tensors()[layer.input.0];
-        let made = run(layer, from, &tensors[layer.input.0], network.layer_output(index), &mut near);
+        let from = &network.tensors()[layer.input().0];
+        let made = run(layer, from, &tensors[layer.input().0], network.layer_output(index), &mut near);
         tensors.push(made);
     }
-    let last = network.output_tensor();
-    let output = network.output();
+    let output = &network.outputs()[0];
+    let last = network.output_tensor(output);
     let hardware = tensors.last().unwrap();
     let mut reals = vec![0.0; hardware.len()];
     for (place, index) in output.axes.model_indices(last.shape).enumerate() {
@@ -55,8 +55,13 @@ fn run(layer: &Layer, from: &Tensor, input: &[i64], to: &Tensor, near: &mut usiz
     }
     let sums = match &layer.op {
         Op::Dense { weights } => (0..weights.outputs).map(|output| dot(weights, output, &values)).collect(),
-        Op::Conv2d { weights, window, padding_value } => convolve(weights, window, *padding_value, from, &values, to),
+        Op::Conv2d { weights, window, padding_value, .. } => {
+            convolve(weights, window, *padding_value, from, &values, to)
+        }
         Op::Identity => values,
+        Op::SumPool { .. } | Op::Add { .. } | Op::Multiply | Op::Concat | Op::Rearrange(_) => {
+            panic!("no definition here")
+        }
         Op::MaxPool { window } => return pool(window, from, input, to),
         Op::Argmax { multipliers, offsets } => {
             let grid: Vec<i64> = (0..values.len())
@@ -139,6 +144,7 @@ pub fn requantize(requantization: &Requantization, channel: usize, sum: i64) -> 
             let up = shift.half_even && (2 * rest > step || (2 * rest == step && floor % 2 != 0));
             (floor + i128::from(up)).clamp(i128::from(codes.min()), i128::from(codes.max())) as i64
         }
+        Form::Table(table) => table.code(channel, sum),
         Form::Thresholds(thresholds) => {
             let falling = per_channel(&thresholds.falling, channel).unwrap();
             let reached = |&&threshold: &&i64| if falling { sum <= threshold } else { sum >= threshold };

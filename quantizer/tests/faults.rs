@@ -135,7 +135,7 @@ fn a_stated_input_replaces_a_missing_quantizer() {
     let quantizer = imported.parts.input.quantizer.unwrap();
     assert_eq!((quantizer.scale, quantizer.code_min, quantizer.code_max), (0.5, -16, 15));
     // Weights step by 0.125, codes by 0.5.
-    assert_eq!(imported.parts.output.scales, [0.0625]);
+    assert_eq!(imported.parts.outputs[0].scales, [0.0625]);
     let wrong = ImportOptions { input: Some(InputGrid { scale: f32::NAN, ..grid }), ..ImportOptions::default() };
     assert_eq!(import(&model("input_not_quantized"), "raw.onnx", &wrong).unwrap_err().0[0].code, ModelQuantizer);
 }

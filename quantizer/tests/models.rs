@@ -28,6 +28,7 @@ fn table(network: &Network) -> Vec<String> {
                 format!("{} {} x{bits}", requantization.form_name(), shift.shift)
             }
             Form::Thresholds(thresholds) => format!("{} thresholds", thresholds.count),
+            Form::Table(table) => format!("a table of {}", table.count),
         });
         let weights = layer.op.weights().map_or("-".to_owned(), |weights| weights.format.to_string());
         format!("{} {} {} {} {form}", layer.name, weights, tensor.shape, tensor.encoding.label())

@@ -111,10 +111,11 @@ pub const POINT: Window =
 
 /// A chain of layers over an input whose codes lie in `codes`.
 pub fn parts(shape: Shape, format: Format, codes: Range, layers: Vec<(Op, Option<Requantization>)>) -> NetworkParts {
+    let last = TensorId(layers.len());
     let layers = layers.into_iter().enumerate().map(|(index, (op, requantization))| Layer {
         name: format!("layer{index}"),
         place: Place::default(),
-        input: TensorId(index),
+        inputs: vec![TensorId(index)],
         op,
         requantization,
         hardware: Default::default(),
@@ -129,13 +130,14 @@ pub fn parts(shape: Shape, format: Format, codes: Range, layers: Vec<(Op, Option
             quantizer: Some(only(codes)),
         },
         layers: layers.collect(),
-        output: Output {
+        outputs: vec![Output {
+            tensor: last,
             name: "output".to_owned(),
             axes: AxisOrder::ChannelsFirst,
             scales: vec![1.0],
             offsets: vec![0.0],
             host: HostStep::None,
-        },
+        }],
     }
 }
 

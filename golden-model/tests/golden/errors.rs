@@ -30,7 +30,7 @@ fn codes_outside_the_format_or_the_quantizer() {
     let narrow =
         build::network(shape(1, 1, 1), format("s8"), Range::new(-127, 127), vec![(Op::Dense { weights }, None)]);
     assert!(Evaluator::new(&narrow).evaluate(&[-128]).is_err());
-    assert_eq!(Evaluator::new(&narrow).evaluate(&[-127]).unwrap().output(), [-127]);
+    assert_eq!(Evaluator::new(&narrow).evaluate(&[-127]).unwrap().last(), [-127]);
     let last = Evaluator::new(&narrow).outputs(&[vec![1], vec![2], vec![-128]]);
     assert!(matches!(last, Err(FrameError { frame: 2, .. })));
 }
@@ -64,7 +64,7 @@ fn tensors_too_large_for_memory() {
         padding_after: [0, 0],
     };
     let weights = Weights { format: build::format("s2"), outputs: 1, length: 4, values: vec![1; 4] };
-    let op = Op::Conv2d { weights, window, padding_value: 0 };
+    let op = Op::Conv2d { weights, window, padding_value: 0, groups: 1 };
     let network = build::network(shape(1, 1, 1), format, format.code_range(), vec![(op, None)]);
     assert!(matches!(Evaluator::new(&network).evaluate(&[0]), Err(EvaluateError::TooLarge { .. })));
 }
@@ -87,7 +87,7 @@ fn argmax_takes_the_lowest_index_of_a_tie() {
         let layers = vec![(Op::Dense { weights: weights.clone() }, None), (Op::Argmax { multipliers, offsets }, None)];
         Evaluator::new(&network(shape(1, 1, 2), format("s4"), Range::new(-8, 7), layers))
     };
-    let index = |evaluator: &Evaluator, frame: [i32; 2]| evaluator.evaluate(&frame).unwrap().output().to_vec();
+    let index = |evaluator: &Evaluator, frame: [i32; 2]| evaluator.evaluate(&frame).unwrap().last().to_vec();
     let plain = argmax(vec![1], vec![0]);
     assert_eq!(index(&plain, [1, 2]), [2]);
     assert_eq!(index(&plain, [-1, -1]), [0]);
@@ -104,5 +104,5 @@ fn padding_never_wins_a_max_pool() {
         Window { kernel: [2, 2], stride: [2, 2], padding_before: [1, 1], padding_after: [1, 1], ..build::POINT };
     let pool = vec![(Op::MaxPool { window }, None)];
     let network = network(shape(2, 2, 1), format("s4"), Range::new(-8, 7), pool);
-    assert_eq!(Evaluator::new(&network).evaluate(&[-8, -7, -6, -5]).unwrap().output(), [-8, -7, -6, -5]);
+    assert_eq!(Evaluator::new(&network).evaluate(&[-8, -7, -6, -5]).unwrap().last(), [-8, -7, -6, -5]);
 }

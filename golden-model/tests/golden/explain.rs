@@ -43,7 +43,7 @@ fn one_flip_and_two_flips() {
     assert_eq!(explain([5, 4], 16.0), Explanation::ByFlips(vec![first]));
     assert_eq!(explain([5, 3], 14.0), Explanation::ByFlips(vec![Flip { to: 1, ..second }]));
     assert_eq!(explain([5, 3], 11.0), Explanation::ByFlips(vec![first, second]));
-    assert_eq!(evaluator.evaluate_with_flips(&[5, 3], &[first, second]).unwrap().output(), [11],);
+    assert_eq!(evaluator.evaluate_with_flips(&[5, 3], &[first, second]).unwrap().last(), [11],);
 }
 
 #[test]

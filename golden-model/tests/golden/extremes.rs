@@ -14,7 +14,7 @@ fn check(input: &str, code: i32, weight: &str, value: i32, length: usize, sum: i
     for instructions in Instructions::available() {
         let evaluator = Evaluator::with_instructions(&network, instructions);
         let trace = evaluator.evaluate(&vec![code; length]).unwrap();
-        assert_eq!(trace.output(), [sum, sum], "{instructions:?}");
+        assert_eq!(trace.last(), [sum, sum], "{instructions:?}");
         assert_eq!(trace.layers[0].sums.as_deref(), Some(&[sum, sum][..]));
         assert_eq!(evaluator.output(&vec![code; length], &mut Scratch::default()).unwrap(), [sum, sum]);
     }
@@ -56,7 +56,7 @@ fn a_span_one_wider_than_a_byte() {
         let frame = [most as i32, least as i32];
         for instructions in Instructions::available() {
             let trace = Evaluator::with_instructions(&network, instructions).evaluate(&frame).unwrap();
-            assert_eq!(trace.output(), [127 * most - 128 * least], "{least} {most}");
+            assert_eq!(trace.last(), [127 * most - 128 * least], "{least} {most}");
         }
     }
 }
@@ -67,8 +67,8 @@ fn padding_with_a_code_that_is_not_zero() {
     let window =
         network::shape::Window { kernel: [3, 3], padding_before: [1, 1], padding_after: [1, 1], ..build::POINT };
     let weights = Weights { format: format("s4"), outputs: 1, length: 9, values: vec![1; 9] };
-    let op = Op::Conv2d { weights, window, padding_value: 9 };
+    let op = Op::Conv2d { weights, window, padding_value: 9, groups: 1 };
     let input = format("u4");
     let network = network(shape(1, 1, 1), input, input.code_range(), vec![(op, None)]);
-    assert_eq!(Evaluator::new(&network).evaluate(&[5]).unwrap().output(), [77]);
+    assert_eq!(Evaluator::new(&network).evaluate(&[5]).unwrap().last(), [77]);
 }

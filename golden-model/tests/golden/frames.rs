@@ -24,7 +24,7 @@ fn axis_orders() {
     let codes = codes_from_integers(&first, &[1, 2, 3, 4, 5, 6]).unwrap();
     assert_eq!(codes, [1, 3, 5, 2, 4, 6]);
     let output = Evaluator::new(&first).evaluate(&codes).unwrap();
-    assert_eq!(reals(&first, output.output()), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    assert_eq!(reals(&first, output.last()), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let last = pass_through(|parts| parts.input.axes = AxisOrder::ChannelsLast);
     assert_eq!(codes_from_integers(&last, &[1, 2, 3, 4, 5, 6]).unwrap(), [1, 2, 3, 4, 5, 6]);
 }
@@ -60,10 +60,10 @@ fn scales_and_host_steps() {
     let integers = [1, -2, 3, 0, 0, 0];
     let network = |host| {
         pass_through(|parts| {
-            parts.output.axes = AxisOrder::ChannelsLast;
-            parts.output.scales = vec![0.5, 1.0, 2.0];
-            parts.output.offsets = vec![0.25];
-            parts.output.host = host;
+            parts.outputs[0].axes = AxisOrder::ChannelsLast;
+            parts.outputs[0].scales = vec![0.5, 1.0, 2.0];
+            parts.outputs[0].offsets = vec![0.25];
+            parts.outputs[0].host = host;
         })
     };
     assert_eq!(reals(&network(HostStep::None), &integers), [0.75, -1.75, 6.25, 0.25, 0.25, 0.25]);

@@ -7,6 +7,7 @@ mod errors;
 mod explain;
 mod extremes;
 mod frames;
+mod graphs;
 mod networks;
 mod packed;
 mod requantization;

@@ -20,12 +20,12 @@ fn check(network: &Network, random: &mut Random, frames: usize) {
             let frame = random.codes(input.encoding.integers(), input.shape.elements() as usize);
             let expected = define::evaluate(network, &frame).unwrap();
             assert_eq!(evaluator.evaluate(&frame).unwrap(), expected, "{instructions:?}");
-            assert_eq!(evaluator.output(&frame, &mut scratch).unwrap(), expected.output(), "{instructions:?}");
+            assert_eq!(evaluator.output(&frame, &mut scratch).unwrap(), expected.last(), "{instructions:?}");
             codes.push(frame);
         }
         let outputs = evaluator.outputs(&codes).unwrap();
         for (frame, output) in codes.iter().zip(outputs) {
-            assert_eq!(output, define::evaluate(network, frame).unwrap().output());
+            assert_eq!(output, define::evaluate(network, frame).unwrap().last());
         }
     }
 }
@@ -106,7 +106,7 @@ proptest! {
         let is_bipolar = input.kind() == network::format::Kind::Bipolar;
         let codes = some_codes(input, choice, random);
         let padding_value = if is_bipolar { 0 } else { random.between(input.value_range().min(), input.value_range().max()) };
-        let op = Op::Conv2d { weights, window, padding_value };
+        let op = Op::Conv2d { weights, window, padding_value, groups: 1 };
         let shape = shape(rows, columns, channels);
         let sums = build::sum_range(shape, input, codes, &op);
         let requantization = (rule < 3).then(|| random.requantization(rule, output, outputs, sums));

@@ -18,8 +18,8 @@ fn check(network: &Network, cases: &[(i32, i64)]) {
     for instructions in Instructions::available() {
         let evaluator = Evaluator::with_instructions(network, instructions);
         for &(sum, code) in cases {
-            assert_eq!(evaluator.evaluate(&[sum]).unwrap().output(), [code], "sum {sum}, {instructions:?}");
-            assert_eq!(define::evaluate(network, &[sum]).unwrap().output(), [code], "definition, sum {sum}");
+            assert_eq!(evaluator.evaluate(&[sum]).unwrap().last(), [code], "sum {sum}, {instructions:?}");
+            assert_eq!(define::evaluate(network, &[sum]).unwrap().last(), [code], "definition, sum {sum}");
         }
     }
 }

@@ -84,7 +84,7 @@ fn worked_vector() {
     check(&[0, 1, 2, 3], 2, &[vec![3, 1, 0, 2]], 2, &[true; 4], false);
     // The same through a network: values -3 -1 1 3 and 3 -1 -3 1.
     let network = build::dense("bipolar2", "bipolar2", &[&[3, -1, -3, 1]], None);
-    assert_eq!(Evaluator::new(&network).evaluate(&[0, 1, 2, 3]).unwrap().output(), [-8]);
+    assert_eq!(Evaluator::new(&network).evaluate(&[0, 1, 2, 3]).unwrap().last(), [-8]);
 }
 
 proptest! {
@@ -140,7 +140,7 @@ proptest! {
         let window = if window.positions(shape(rows, columns, 1)).is_some() { window } else { build::POINT };
         let codes = if half { build::upper_half(input) } else { input.code_range() };
         let weights = random.weights(weight, outputs, (window.taps() * channels) as usize);
-        let op = Op::Conv2d { weights, window, padding_value: 0 };
+        let op = Op::Conv2d { weights, window, padding_value: 0, groups: 1 };
         let network = network(shape(rows, columns, channels), input, codes, vec![(op, None)]);
         let frame = random.codes(codes, (rows * columns * channels) as usize);
         let expected = define::evaluate(&network, &frame).unwrap();
@@ -170,9 +170,9 @@ fn padded_taps_contribute_nothing_at_all() {
     // One tap row above the image: of three taps with weights 1, 1, 3 only the lower two count.
     let window = Window { kernel: [3, 1], padding_before: [1, 0], padding_after: [1, 0], ..build::POINT };
     let weights = network::op::Weights { format: format("bipolar2"), outputs: 1, length: 3, values: vec![1, 1, 3] };
-    let op = Op::Conv2d { weights, window, padding_value: 0 };
+    let op = Op::Conv2d { weights, window, padding_value: 0, groups: 1 };
     let bipolar = format("bipolar1");
     let network = network(shape(2, 1, 1), bipolar, bipolar.code_range(), vec![(op, None)]);
     // Values +1 -1: first 1*1 - 3*1, second 1*1 - 1*1.
-    assert_eq!(Evaluator::new(&network).evaluate(&[1, 0]).unwrap().output(), [-2, 0]);
+    assert_eq!(Evaluator::new(&network).evaluate(&[1, 0]).unwrap().last(), [-2, 0]);
 }

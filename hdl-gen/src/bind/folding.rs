@@ -53,7 +53,7 @@ pub(crate) fn default_target(network: &Network) -> u64 {
         match &layer.op {
             op @ Op::Conv2d { .. } if needs_window(op) => window_cycles(op, input, output, input.channels),
             op @ Op::MaxPool { .. } => pool_cycles(op, input, output, input.channels),
-            Op::Conv2d { .. } | Op::Dense { .. } | Op::Identity | Op::Argmax { .. } => output.positions(),
+            _ => output.positions(),
         }
     });
     slowest.max().unwrap_or(0).max(DEFAULT_CYCLES)
@@ -94,7 +94,7 @@ pub(crate) fn pool_cycles(op: &Op, input: Shape, output: Shape, lanes: u64) -> u
 pub(crate) fn pools_in_place(op: &Op) -> bool {
     match op {
         Op::MaxPool { window } => window.kernel == window.stride && window.dilation == [1, 1] && !window.is_padded(),
-        Op::Dense { .. } | Op::Conv2d { .. } | Op::Identity | Op::Argmax { .. } => false,
+        _ => false,
     }
 }
 

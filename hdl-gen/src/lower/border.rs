@@ -122,7 +122,7 @@ mod tests {
         // One channel in, 2 planes (values -3..3), 3x3 kernel of ones: a corner misses 5 taps of value -3.
         let format = Format::bipolar(1).unwrap();
         let weights = Weights { format, outputs: 1, length: 9, values: vec![1; 9] };
-        let op = Op::Conv2d { weights: weights.clone(), window: window(3, 1), padding_value: 0 };
+        let op = Op::Conv2d { weights: weights.clone(), window: window(3, 1), padding_value: 0, groups: 1 };
         let shape = Shape::new(4, 4, 1).unwrap();
         let borders = Borders::of(&op, shape, shape, &weights, Format::bipolar(2).unwrap(), 2).unwrap();
         assert_eq!(borders.axes[0], AxisZones { positions: 4, before: 1, after: 1 });
@@ -134,7 +134,7 @@ mod tests {
     fn even_channels_keep_the_gain() {
         let format = Format::bipolar(1).unwrap();
         let weights = Weights { format, outputs: 1, length: 18, values: vec![-1; 18] };
-        let op = Op::Conv2d { weights: weights.clone(), window: window(3, 1), padding_value: 0 };
+        let op = Op::Conv2d { weights: weights.clone(), window: window(3, 1), padding_value: 0, groups: 1 };
         let shape = Shape::new(4, 4, 2).unwrap();
         let borders = Borders::of(&op, shape, shape, &weights, Format::bipolar(1).unwrap(), 2).unwrap();
         assert_eq!((borders.gain_division, borders.zones().next()), (1, Some(&[-5][..])));

@@ -82,7 +82,7 @@ impl Lowering<'_> {
                 let rescaling = self.rescaling(index, requantization, shift, results, unit.multiplier);
                 self.rescale_lanes(&layer.name, name, &rescaling, results, items)?
             }
-            (RequantizeUnit::Rescale, Form::Thresholds(_)) | (RequantizeUnit::Thresholds, _) => {
+            (RequantizeUnit::Rescale, Form::Thresholds(_) | Form::Table(_)) | (RequantizeUnit::Thresholds, _) => {
                 self.threshold_lanes(index, name, requantization, results, items)?
             }
         };

@@ -13,7 +13,7 @@ use crate::progress;
 use golden_model::frames::{reals, to_model_order};
 use golden_model::{Evaluator, Tolerance};
 use judge::{Labels, Reference};
-use network::{Diagnostic, Network};
+use network::{Code, Diagnostic, Network, Place};
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
@@ -39,14 +39,22 @@ pub fn run(options: &RunOptions, as_json: bool) -> Outcome<()> {
         _ => None,
     };
     let reference_spec = options.reference.as_deref().map(ArraySpec::parse);
-    let mut reference_file = reference_spec.as_ref().map(|spec| ArrayFile::open(&spec.path)).transpose()?;
-    let tolerance = options.tolerance.map_or_else(Tolerance::default, Tolerance::Absolute);
-    let mut reference = match (&mut reference_file, &reference_spec) {
-        (Some(file), Some(spec)) => {
-            let stream = file.open_array(spec, Some(&network.output().name))?;
-            Some(Reference::new(stream, network, frames.count(), tolerance)?)
+    let mut reference_files = match &reference_spec {
+        Some(spec) => {
+            check_reference(spec, network)?;
+            network.outputs().iter().map(|_| ArrayFile::open(&spec.path)).collect::<Result<Vec<_>, _>>()?
         }
-        _ => None,
+        None => Vec::new(),
+    };
+    let tolerance = options.tolerance.map_or_else(Tolerance::default, Tolerance::Absolute);
+    let mut reference = match &reference_spec {
+        Some(spec) => {
+            let ends = reference_files.iter_mut().zip(network.outputs());
+            let streams: Vec<_> =
+                ends.map(|(file, output)| file.open_array(spec, Some(&output.name))).collect::<Result<_, _>>()?;
+            Some(Reference::new(streams, network, frames.count(), tolerance)?)
+        }
+        None => None,
     };
     let mut writer = options.output.as_deref().map(|path| OutputWriter::new(path, network)).transpose()?;
 
@@ -116,30 +124,55 @@ pub fn run(options: &RunOptions, as_json: bool) -> Outcome<()> {
     if ok { Ok(()) } else { Err(Failure::Check) }
 }
 
+/// One array cannot be the reference of several outputs.
+fn check_reference(spec: &ArraySpec, network: &Network) -> Result<(), Diagnostic> {
+    match (&spec.array, network.outputs()) {
+        (Some(array), [_, _, ..]) => Err(Diagnostic::new(
+            Code::FramesShape,
+            Place::file(spec.path.display().to_string()),
+            format!("`{array}` cannot be the reference of {} outputs", network.outputs().len()),
+            "leave the array out; each output is compared with the array of its name",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The results on their way to an archive.
 struct OutputWriter {
     archive: ArchiveWriter,
-    reals: usize,
-    integers: usize,
+    /// For each output its arrays of reals and of integers.
+    arrays: Vec<[usize; 2]>,
 }
 
 impl OutputWriter {
     fn new(path: &Path, network: &Network) -> Result<OutputWriter, Diagnostic> {
-        let output = network.output();
-        let shape = network.output_tensor().shape;
-        let axes = if shape.positions() == 1 { vec![shape.channels] } else { user_axes(output.axes, shape).to_vec() };
         let mut archive = ArchiveWriter::new(path)?;
-        let name = if output.name.is_empty() || output.name == "integers" { "output" } else { &output.name };
-        let reals = archive.add_array(name, true, axes.clone())?;
-        let integers = archive.add_array("integers", false, axes)?;
-        Ok(OutputWriter { archive, reals, integers })
+        let mut arrays = Vec::with_capacity(network.outputs().len());
+        for output in network.outputs() {
+            let shape = network.output_tensor(output).shape;
+            let axes =
+                if shape.positions() == 1 { vec![shape.channels] } else { user_axes(output.axes, shape).to_vec() };
+            let name = if output.name.is_empty() || output.name == "integers" { "output" } else { &output.name };
+            let integers = match network.outputs() {
+                [_] => "integers".to_owned(),
+                _ => format!("{name}.integers"),
+            };
+            arrays.push([archive.add_array(name, true, axes.clone())?, archive.add_array(&integers, false, axes)?]);
+        }
+        Ok(OutputWriter { archive, arrays })
     }
 
     fn push(&mut self, network: &Network, outputs: &[Vec<i64>], reals: &[Vec<f64>]) -> Result<(), Diagnostic> {
         for (integers, reals) in outputs.iter().zip(reals) {
-            self.archive.push_floats(self.reals, reals)?;
-            let integers = to_model_order(network.output().axes, network.output_tensor().shape, integers);
-            self.archive.push_integers(self.integers, &integers)?;
+            let mut start = 0;
+            for (output, [real_array, integer_array]) in network.outputs().iter().zip(&self.arrays) {
+                let shape = network.output_tensor(output).shape;
+                let end = start + shape.elements() as usize;
+                self.archive.push_floats(*real_array, reals.get(start..end).unwrap_or(&[]))?;
+                let integers = to_model_order(output.axes, shape, integers.get(start..end).unwrap_or(&[]));
+                self.archive.push_integers(*integer_array, &integers)?;
+                start = end;
+            }
         }
         Ok(())
     }

@@ -2,9 +2,9 @@
 
 use super::{Encoding, Layer, Network, NetworkParts, SumRanges, Tensor, TensorId};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
-use crate::op::{Op, Weights};
+use crate::op::{MAX_LOOPS, Op, Weights};
 use crate::range::Range;
-use crate::requantization::{Form, MAX_SHIFT_FORM_BITS, Requantization};
+use crate::requantization::{Form, MAX_SHIFT_FORM_BITS, Requantization, per_channel};
 use crate::shape::{Shape, Window};
 use std::collections::BTreeSet;
 
@@ -70,42 +70,116 @@ pub(super) fn check(parts: NetworkParts) -> Result<Network, Diagnostics> {
             "describe at least one layer",
         ));
     }
-    if let Some(Some(last)) = tensors.last() {
-        let channels = last.shape.channels as usize;
-        for (what, count) in [("scales", parts.output.scales.len()), ("offsets", parts.output.offsets.len())] {
-            if count != 1 && count != channels {
-                faults.push(Diagnostic::new(
-                    Code::ArrayShape,
-                    Place::default(),
-                    format!("the output has {channels} channels but {count} {what}"),
-                    "give one number for each output channel, or one for all",
-                ));
-            }
-        }
-    }
+    check_outputs(&parts, &tensors, &mut faults);
     faults.or(())?;
     let tensors = tensors.into_iter().flatten().collect();
     Ok(Network { parts, tensors, sums })
 }
 
+/// Outputs that are no tensors or have a wrong number of scales, and layers that nobody reads.
+fn check_outputs(parts: &NetworkParts, tensors: &[Option<Tensor>], faults: &mut Diagnostics) {
+    if parts.outputs.is_empty() {
+        faults.push(Diagnostic::new(
+            Code::PlanValue,
+            Place::default(),
+            "the network has no output",
+            "let at least one layer leave the network",
+        ));
+    }
+    for output in &parts.outputs {
+        let Some(tensor) = tensors.get(output.tensor.0) else {
+            faults.push(Diagnostic::new(
+                Code::PlanReference,
+                Place::default(),
+                format!("output `{}` is tensor {}, which no layer makes", output.name, output.tensor.0),
+                "name a layer of the network",
+            ));
+            continue;
+        };
+        let Some(tensor) = tensor else { continue };
+        let channels = tensor.shape.channels as usize;
+        for (what, count) in [("scales", output.scales.len()), ("offsets", output.offsets.len())] {
+            if count != 1 && count != channels {
+                faults.push(Diagnostic::new(
+                    Code::ArrayShape,
+                    Place::default(),
+                    format!("output `{}` has {channels} channels but {count} {what}", output.name),
+                    "give one number for each output channel, or one for all",
+                ));
+            }
+        }
+    }
+    let mut is_read = vec![false; tensors.len()];
+    let ends = parts.outputs.iter().map(|output| output.tensor);
+    for TensorId(id) in parts.layers.iter().flat_map(|layer| layer.inputs.iter().copied()).chain(ends) {
+        if let Some(read) = is_read.get_mut(id) {
+            *read = true;
+        }
+    }
+    for (layer, _) in parts.layers.iter().zip(&is_read[1..]).filter(|(_, read)| !**read) {
+        faults.push(Diagnostic::new(
+            Code::PlanConflict,
+            layer.place.clone(),
+            format!("nothing reads `{}`, and it is no output", layer.name),
+            "let a layer read it, name it as an output, or leave it out",
+        ));
+    }
+}
+
 /// The layer's tensor and sum ranges; `None` where an earlier fault leaves its input unknown.
 fn derive_layer(layer: &Layer, tensors: &[Option<Tensor>]) -> Checked<Option<(Tensor, Option<SumRanges>)>> {
     let fault = |code, message: String, help: &str| Err(Diagnostic::new(code, layer.place.clone(), message, help));
-    let TensorId(source) = layer.input;
-    let Some(input) = tensors.get(source) else {
+    let mut inputs = Vec::with_capacity(layer.inputs.len());
+    for TensorId(source) in &layer.inputs {
+        match tensors.get(*source) {
+            Some(Some(input)) => inputs.push(input),
+            Some(None) => return Ok(None),
+            None => {
+                return fault(
+                    Code::PlanReference,
+                    format!("`{}` reads tensor {source}, which no earlier layer makes", layer.name),
+                    "let a layer read the input or an earlier layer",
+                );
+            }
+        }
+    }
+    let wanted = layer.op.inputs();
+    if !wanted.contains(&layer.inputs.len()) {
         return fault(
-            Code::PlanReference,
-            format!("`{}` reads tensor {source}, which no earlier layer makes", layer.name),
-            "let a layer read the input or an earlier layer",
+            Code::PlanConflict,
+            format!(
+                "`{}` ({}) reads {} tensors, not {} to {}",
+                layer.name,
+                layer.op.name(),
+                layer.inputs.len(),
+                wanted.start(),
+                wanted.end()
+            ),
+            "name as many inputs as the operator takes",
         );
-    };
-    let Some(input) = input else { return Ok(None) };
-    let shape = output_shape(layer, input)?;
+    }
+    let (shape, ranges) = shape_and_sums(layer, &inputs)?;
+    let encoding = encoding(layer, &inputs, ranges.as_ref())?;
+    Ok(Some((Tensor { shape, encoding }, ranges)))
+}
+
+/// The shape of what a layer makes from its inputs, as many as its operator takes, and its exact sums if it makes any.
+pub(crate) fn shape_and_sums(layer: &Layer, inputs: &[&Tensor]) -> Checked<(Shape, Option<SumRanges>)> {
+    let shape = output_shape(layer, inputs)?;
     if let Some(weights) = layer.op.weights() {
         check_weights(layer, weights)?;
     }
-    let ranges = sum_ranges(layer, input, shape)?;
-    let encoding = match (&layer.requantization, &layer.op, &ranges) {
+    let ranges = sum_ranges(layer, inputs, shape)?;
+    Ok((shape, ranges))
+}
+
+/// What the integers are that leave a layer.
+pub(crate) fn encoding(layer: &Layer, inputs: &[&Tensor], ranges: Option<&SumRanges>) -> Checked<Encoding> {
+    let fault = |code, message: String, help: &str| Err(Diagnostic::new(code, layer.place.clone(), message, help));
+    let Some(&input) = inputs.first() else {
+        return fault(Code::PlanConflict, format!("`{}` reads nothing", layer.name), "name its input");
+    };
+    Ok(match (&layer.requantization, &layer.op, ranges) {
         (Some(requantization), _, Some(ranges)) => {
             check_requantization(layer, requantization, ranges)?;
             Encoding::Codes { format: requantization.output, range: requantization.codes }
@@ -124,7 +198,8 @@ fn derive_layer(layer: &Layer, tensors: &[Option<Tensor>]) -> Checked<Option<(Te
                 "give it an `output:` format or leave it out",
             );
         }
-        (None, Op::MaxPool { .. }, _) => input.encoding,
+        (None, Op::MaxPool { .. } | Op::Rearrange(_), _) => input.encoding,
+        (None, Op::Concat, _) => concat_encoding(layer, inputs)?,
         (None, Op::Argmax { .. }, _) => {
             let indices = Range::new(0, input.shape.channels as i64 - 1);
             let Some(format) = crate::format::Format::integer_for(indices) else {
@@ -136,13 +211,56 @@ fn derive_layer(layer: &Layer, tensors: &[Option<Tensor>]) -> Checked<Option<(Te
             };
             Encoding::Codes { format, range: indices }
         }
-        (None, Op::Dense { .. } | Op::Conv2d { .. }, Some(ranges)) => Encoding::Sums { range: ranges.all },
-        (None, Op::Dense { .. } | Op::Conv2d { .. }, None) => return Ok(None),
-    };
-    Ok(Some((Tensor { shape, encoding }, ranges)))
+        (
+            None,
+            Op::Dense { .. } | Op::Conv2d { .. } | Op::SumPool { .. } | Op::Add { .. } | Op::Multiply,
+            Some(ranges),
+        ) => Encoding::Sums { range: ranges.all },
+        (None, Op::Dense { .. } | Op::Conv2d { .. } | Op::SumPool { .. } | Op::Add { .. } | Op::Multiply, None) => {
+            return fault(Code::AccumulatorRange, format!("`{}` has no sums", layer.name), "describe its operands");
+        }
+    })
 }
 
-fn output_shape(layer: &Layer, input: &Tensor) -> Checked<Shape> {
+/// What the integers of a concatenation are: those of its inputs, which must be alike.
+fn concat_encoding(layer: &Layer, inputs: &[&Tensor]) -> Checked<Encoding> {
+    let mut inputs = inputs.iter().map(|tensor| tensor.encoding);
+    let Some(first) = inputs.next() else { return Ok(Encoding::Sums { range: Range::new(0, 0) }) };
+    inputs.try_fold(first, |all, next| match (all, next) {
+        (Encoding::Codes { format, range }, Encoding::Codes { format: other, range: more }) if format == other => {
+            Ok(Encoding::Codes { format, range: range.union(more) })
+        }
+        (Encoding::Sums { range }, Encoding::Sums { range: more }) => Ok(Encoding::Sums { range: range.union(more) }),
+        _ => Err(Diagnostic::new(
+            Code::LayerFormat,
+            layer.place.clone(),
+            format!("`{}` joins {} and {} channels", layer.name, first.label(), next.label()),
+            "requantize the inputs to one format in front of it",
+        )),
+    })
+}
+
+/// The shape of element-wise results: all inputs alike, or with a single position.
+fn joined_shape(layer: &Layer, inputs: &[&Tensor]) -> Checked<Shape> {
+    let shapes: Vec<Shape> = inputs.iter().map(|tensor| tensor.shape).collect();
+    let full = shapes.iter().copied().max_by_key(|shape| shape.positions());
+    let fits = |shape: &Shape, full: Shape| *shape == full || shape.positions() == 1 && shape.channels == full.channels;
+    match (full, shapes.first()) {
+        (Some(full), Some(first)) if *first == full && shapes.iter().all(|shape| fits(shape, full)) => Ok(full),
+        _ => {
+            let list: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+            Err(Diagnostic::new(
+                Code::LayerShape,
+                layer.place.clone(),
+                format!("`{}` joins inputs of {}", layer.name, list.join(", ")),
+                "inputs have one shape; all but the first may have one row and one column instead",
+            ))
+        }
+    }
+}
+
+fn output_shape(layer: &Layer, inputs: &[&Tensor]) -> Checked<Shape> {
+    let Some(&input) = inputs.first() else { return joined_shape(layer, inputs) };
     let wrong = |message: String, help: &str| {
         Diagnostic::new(Code::LayerShape, layer.place.clone(), format!("`{}`: {message}", layer.name), help)
     };
@@ -186,9 +304,16 @@ fn output_shape(layer: &Layer, input: &Tensor) -> Checked<Shape> {
             Shape::new(1, 1, weights.outputs as u64)
                 .ok_or_else(|| wrong("no outputs".to_owned(), "give at least one output"))
         }
-        Op::Conv2d { weights, window, .. } => {
-            let length = window.taps().saturating_mul(from.channels);
-            let shape = windowed(window, weights.outputs as u64)?;
+        Op::Conv2d { weights, window, groups, .. } => {
+            let outputs = weights.outputs as u64;
+            if *groups == 0 || !from.channels.is_multiple_of(*groups) || !outputs.is_multiple_of(*groups) {
+                return Err(wrong(
+                    format!("{groups} groups do not divide {} input and {outputs} output channels", from.channels),
+                    "use a common divisor of both",
+                ));
+            }
+            let length = window.taps().saturating_mul(from.channels / groups);
+            let shape = windowed(window, outputs)?;
             length_must_be(weights, length)?;
             Ok(shape)
         }
@@ -207,7 +332,55 @@ fn output_shape(layer: &Layer, input: &Tensor) -> Checked<Shape> {
             }
             Ok(shape)
         }
+        Op::SumPool { window, .. } => windowed(window, from.channels),
         Op::Identity => Ok(from),
+        Op::Add { factors } => {
+            let shape = joined_shape(layer, inputs)?;
+            if factors.len() != inputs.len() {
+                return Err(wrong(
+                    format!("{} rows of factors for {} inputs", factors.len(), inputs.len()),
+                    "give one row of factors for each input",
+                ));
+            }
+            let channels = shape.channels as usize;
+            match factors.iter().find(|row| row.len() != 1 && row.len() != channels) {
+                Some(row) => Err(wrong(
+                    format!("{} factors for {channels} channels", row.len()),
+                    "give one factor for each channel, or one for all",
+                )),
+                None => Ok(shape),
+            }
+        }
+        Op::Multiply => joined_shape(layer, inputs),
+        Op::Concat => {
+            let alike = |tensor: &&&Tensor| [tensor.shape.rows, tensor.shape.columns] == [from.rows, from.columns];
+            if let Some(other) = inputs.iter().find(|tensor| !alike(tensor)) {
+                return Err(wrong(
+                    format!("joins channels of {from} and {}", other.shape),
+                    "all inputs need the same rows and columns",
+                ));
+            }
+            let channels = inputs.iter().try_fold(0u64, |sum, tensor| sum.checked_add(tensor.shape.channels));
+            channels
+                .and_then(|channels| Shape::new(from.rows, from.columns, channels))
+                .ok_or_else(|| wrong("too many channels".to_owned(), "join fewer inputs"))
+        }
+        Op::Rearrange(rearrangement) => {
+            let shape = Shape::new(rearrangement.shape.rows, rearrangement.shape.columns, rearrangement.shape.channels);
+            let turns = rearrangement.loops.iter().try_fold(1u64, |turns, next| turns.checked_mul(next.count));
+            let inside = rearrangement.reach().is_some_and(|(_, most)| most < from.elements());
+            if rearrangement.loops.len() > MAX_LOOPS || shape.map(Shape::elements) != turns || !inside {
+                return Err(wrong(
+                    format!(
+                        "loops of {} turns make {} out of {from}, or reach beyond it",
+                        turns.unwrap_or(0),
+                        rearrangement.shape
+                    ),
+                    "the turns multiply to the output's elements, and every element taken lies in the input",
+                ));
+            }
+            Ok(rearrangement.shape)
+        }
         Op::Argmax { multipliers, offsets } => {
             let channels = from.channels as usize;
             if from.positions() != 1 {
@@ -268,11 +441,12 @@ fn check_weights(layer: &Layer, weights: &Weights) -> Checked<()> {
     }
 }
 
-fn sum_ranges(layer: &Layer, input: &Tensor, shape: Shape) -> Checked<Option<SumRanges>> {
+fn sum_ranges(layer: &Layer, inputs: &[&Tensor], shape: Shape) -> Checked<Option<SumRanges>> {
+    let Some(&input) = inputs.first() else { return Ok(None) };
     let values = input.encoding.values();
     let (weights, values) = match &layer.op {
         Op::Dense { weights } => (weights, values),
-        Op::Conv2d { weights, window, padding_value } => {
+        Op::Conv2d { weights, window, padding_value, .. } => {
             check_padding(layer, input, *padding_value)?;
             let padding = Range::new(*padding_value, *padding_value);
             (weights, if window.is_padded() { values.union(padding) } else { values })
@@ -281,7 +455,36 @@ fn sum_ranges(layer: &Layer, input: &Tensor, shape: Shape) -> Checked<Option<Sum
             let channels = vec![values; shape.channels as usize];
             return Ok(Some(SumRanges { channels, all: values }));
         }
-        Op::MaxPool { .. } | Op::Argmax { .. } => return Ok(None),
+        Op::SumPool { window, padding_value } => {
+            check_padding(layer, input, *padding_value)?;
+            let padding = Range::new(*padding_value, *padding_value);
+            let values = if window.is_padded() { values.union(padding) } else { values };
+            let taps = i64::try_from(window.taps()).ok();
+            let all = taps.and_then(|taps| scaled(values, taps)).ok_or_else(|| leaves_62_bits(layer))?;
+            return Ok(Some(SumRanges { channels: vec![all; shape.channels as usize], all }));
+        }
+        Op::Add { factors } => {
+            let channels = (0..shape.channels as usize)
+                .map(|channel| {
+                    inputs.iter().zip(factors).try_fold(Range::new(0, 0), |sum, (tensor, factors)| {
+                        let term = scaled(tensor.encoding.values(), per_channel(factors, channel)?)?;
+                        bounded(sum.min().checked_add(term.min())?, sum.max().checked_add(term.max())?)
+                    })
+                })
+                .collect::<Option<Vec<Range>>>()
+                .ok_or_else(|| leaves_62_bits(layer))?;
+            let all = channels.iter().copied().reduce(Range::union).unwrap_or(Range::new(0, 0));
+            return Ok(Some(SumRanges { channels, all }));
+        }
+        Op::Multiply => {
+            let other = inputs.get(1).map_or(values, |tensor| tensor.encoding.values());
+            let all = scaled(values, other.min())
+                .zip(scaled(values, other.max()))
+                .map(|(a, b)| a.union(b))
+                .ok_or_else(|| leaves_62_bits(layer))?;
+            return Ok(Some(SumRanges { channels: vec![all; shape.channels as usize], all }));
+        }
+        Op::MaxPool { .. } | Op::Concat | Op::Rearrange(_) | Op::Argmax { .. } => return Ok(None),
     };
     if matches!(input.encoding, Encoding::Sums { .. }) {
         return Err(Diagnostic::new(
@@ -305,6 +508,26 @@ fn sum_ranges(layer: &Layer, input: &Tensor, shape: Shape) -> Checked<Option<Sum
     }
     let all = channels.iter().copied().reduce(Range::union).unwrap_or(Range::new(0, 0));
     Ok(Some(SumRanges { channels, all }))
+}
+
+/// A range times a factor; `None` where it leaves 62 bits.
+fn scaled(range: Range, factor: i64) -> Option<Range> {
+    bounded(range.min().checked_mul(factor)?, range.max().checked_mul(factor)?)
+}
+
+/// The range between two ends; `None` where it leaves 62 bits.
+fn bounded(a: i64, b: i64) -> Option<Range> {
+    let range = Range::new(a, b);
+    (range.bits() <= MAX_SHIFT_FORM_BITS).then_some(range)
+}
+
+fn leaves_62_bits(layer: &Layer) -> Diagnostic {
+    Diagnostic::new(
+        Code::AccumulatorRange,
+        layer.place.clone(),
+        format!("`{}`: its sums can leave {MAX_SHIFT_FORM_BITS} bits", layer.name),
+        "use narrower formats or smaller factors",
+    )
 }
 
 fn check_padding(layer: &Layer, input: &Tensor, padding_value: i64) -> Checked<()> {
@@ -379,15 +602,39 @@ fn check_requantization(layer: &Layer, requantization: &Requantization, sums: &S
                     "give each channel one threshold for each code above the least",
                 );
             }
-            let bound = 1i64 << MAX_SHIFT_FORM_BITS;
-            let sorted = (0..form.falling.len()).all(|channel| form.row(channel).is_sorted());
-            if !sorted || form.values.iter().any(|v| *v <= -bound || *v >= bound) {
+            check_thresholds(layer, (0..form.falling.len()).map(|channel| form.row(channel)))?;
+        }
+        Form::Table(form) => {
+            let rows = form.channels();
+            let whole = form.values.len() == rows * form.count && form.codes.len() == rows * (form.count + 1);
+            if rows == 0 || !count_fits(rows) || !whole {
                 return wrong(
-                    "thresholds are not in ascending order or too large".to_owned(),
-                    "sort the thresholds of each channel",
+                    format!("{} thresholds and {} codes for {channels} channels", form.values.len(), form.codes.len()),
+                    "give each channel its thresholds and one code more",
                 );
             }
+            if let Some(code) = form.codes.iter().find(|code| !requantization.codes.contains(**code)) {
+                return wrong(
+                    format!("code {code} of the table lies outside {}", requantization.codes),
+                    "widen `codes`",
+                );
+            }
+            check_thresholds(layer, (0..rows).map(|channel| form.row(channel).0))?;
         }
     }
     Ok(())
+}
+
+fn check_thresholds<'a>(layer: &Layer, mut rows: impl Iterator<Item = &'a [i64]>) -> Checked<()> {
+    let bound = 1i64 << MAX_SHIFT_FORM_BITS;
+    let legal = |row: &[i64]| row.is_sorted() && row.iter().all(|v| -bound < *v && *v < bound);
+    if rows.all(legal) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        Code::Requantization,
+        layer.place.clone(),
+        format!("`{}`: thresholds are not in ascending order or too large", layer.name),
+        "sort the thresholds of each channel",
+    ))
 }

@@ -8,7 +8,7 @@ use crate::diagnostic::{At, Code, Diagnostic, Diagnostics, Place};
 use crate::format::Format;
 use crate::graph::{Input, Layer, Network, NetworkParts, Output, TensorId};
 use crate::op::{Op, Weights};
-use crate::requantization::{Form, RealRule, Requantization, Shift, Thresholds};
+use crate::requantization::{Form, RealRule, Requantization, Shift, Table, Thresholds};
 
 type Checked<T> = Result<T, Diagnostic>;
 
@@ -34,7 +34,7 @@ impl Plan {
                 self.stored_layers(arrays)?
             }
         };
-        let output = self.output(arrays.filter(|_| matches!(self.constants, Constants::Arrays { .. })))?;
+        let outputs = self.outputs(arrays.filter(|_| matches!(self.constants, Constants::Arrays { .. })))?;
         let input = Input {
             name: self.input.name.clone(),
             shape: self.input.shape,
@@ -42,10 +42,10 @@ impl Plan {
             axes: self.input.axes,
             quantizer: self.input.quantizer,
         };
-        Network::build(NetworkParts { name: self.name.clone(), input, layers, output }).map_err(|mut faults| {
+        Network::build(NetworkParts { name: self.name.clone(), input, layers, outputs }).map_err(|mut faults| {
             // A fault that names no layer is one of the output.
             for fault in faults.0.iter_mut().filter(|fault| fault.place == Place::default()) {
-                fault.place = self.output.place.clone();
+                fault.place = self.outputs.first().map_or_else(Place::default, |output| output.place.clone());
             }
             faults.in_file(&self.file)
         })
@@ -75,25 +75,33 @@ impl Plan {
         faults.or(layers)
     }
 
-    fn output(&self, arrays: Option<&Arrays>) -> Result<Output, Diagnostics> {
+    fn outputs(&self, arrays: Option<&Arrays>) -> Result<Vec<Output>, Diagnostics> {
         let mut faults = Diagnostics::default();
-        let mut entries = |inline: &Option<At<f64>>, name: &str, default: f64| match (inline, arrays) {
-            (Some(at), _) => vec![at.value],
-            (None, None) => vec![default],
-            (None, Some(arrays)) => arrays.reals(name, &self.output.place).unwrap_or_else(|fault| {
-                faults.push(fault);
-                Vec::new()
-            }),
-        };
-        let scales = entries(&self.output.scale, "output.scale", 1.0);
-        let offsets = entries(&self.output.offset, "output.offset", 0.0);
-        faults.or(Output {
-            name: self.output.name.clone(),
-            axes: self.output.axes,
-            scales,
-            offsets,
-            host: self.output.host,
-        })
+        let mut outputs = Vec::with_capacity(self.outputs.len());
+        for plan in &self.outputs {
+            let mut entries = |inline: &Option<At<f64>>, suffix: &str, default: f64| match (inline, arrays) {
+                (Some(at), _) => vec![at.value],
+                (None, None) => vec![default],
+                (None, Some(arrays)) => {
+                    let name = format!("{}.{suffix}", plan.arrays);
+                    arrays.reals(&name, &plan.place).unwrap_or_else(|fault| {
+                        faults.push(fault);
+                        Vec::new()
+                    })
+                }
+            };
+            let scales = entries(&plan.scale, "scale", 1.0);
+            let offsets = entries(&plan.offset, "offset", 0.0);
+            outputs.push(Output {
+                tensor: TensorId(plan.tensor),
+                name: plan.name.clone(),
+                axes: plan.axes,
+                scales,
+                offsets,
+                host: plan.host,
+            });
+        }
+        faults.or(outputs)
     }
 }
 
@@ -103,7 +111,7 @@ impl LayerPlan {
         Layer {
             name: self.name.clone(),
             place: self.place.clone(),
-            input: TensorId(self.input),
+            inputs: self.inputs.iter().copied().map(TensorId).collect(),
             op,
             requantization,
             hardware: self.hardware.clone(),
@@ -123,13 +131,19 @@ fn check_hash(expected: &At<String>, arrays: &Arrays) -> Result<(), Diagnostics>
 fn stored_op(plan: &LayerPlan, arrays: &Arrays) -> Checked<Op> {
     Ok(match &plan.op {
         OpPlan::Dense { outputs, weight } => Op::Dense { weights: stored_weights(plan, outputs, *weight, arrays)? },
-        OpPlan::Conv2d { outputs, weight, window, padding_value } => Op::Conv2d {
+        OpPlan::Conv2d { outputs, weight, window, padding_value, groups } => Op::Conv2d {
             weights: stored_weights(plan, outputs, *weight, arrays)?,
             window: *window,
             padding_value: *padding_value,
+            groups: *groups,
         },
+        OpPlan::SumPool { window, padding_value } => Op::SumPool { window: *window, padding_value: *padding_value },
         OpPlan::MaxPool { window } => Op::MaxPool { window: *window },
         OpPlan::Requantize => Op::Identity,
+        OpPlan::Add => Op::Add { factors: stored_factors(plan, arrays)? },
+        OpPlan::Multiply => Op::Multiply,
+        OpPlan::Concat => Op::Concat,
+        OpPlan::Rearrange(rearrangement) => Op::Rearrange(rearrangement.clone()),
         OpPlan::Argmax => Op::Argmax {
             multipliers: stored_integers(plan, "multiplier", arrays)?,
             offsets: stored_integers(plan, "offset", arrays)?,
@@ -151,6 +165,21 @@ fn stored_weights(plan: &LayerPlan, outputs: &At<u64>, format: Format, arrays: &
             format!("array `{name}` has the shape {shape:?}, but the layer has {} outputs", outputs.value),
             "store one row of weights for each output",
         )),
+    }
+}
+
+/// Factors of an `add` layer, one row for each input; all 1 where the file has none.
+fn stored_factors(plan: &LayerPlan, arrays: &Arrays) -> Checked<Vec<Vec<i64>>> {
+    let name = format!("{}.factor", plan.name);
+    if !arrays.has(&name) {
+        return Ok(vec![vec![1]; plan.inputs.len()]);
+    }
+    let array = arrays.integers(&name, 2, i64::MIN..=i64::MAX, &plan.place)?;
+    match array.shape {
+        &[rows, columns] if rows == plan.inputs.len() && columns > 0 => {
+            Ok(array.values.chunks(columns).map(<[i64]>::to_vec).collect())
+        }
+        shape => Err(wrong_count(&plan.place, &name, shape.first().copied().unwrap_or(0), plan.inputs.len())),
     }
 }
 
@@ -177,6 +206,7 @@ fn wrong_count(place: &Place, name: &str, found: usize, needed: usize) -> Diagno
 fn stored_requantization(plan: &LayerPlan, codes: super::CodesPlan, arrays: &Arrays) -> Checked<Requantization> {
     let has = |suffix: &str| arrays.has(&format!("{}.{suffix}", plan.name));
     let form = match (has("thresholds"), has("multiplier")) {
+        (true, false) if has("codes") => Form::Table(stored_table(plan, arrays)?),
         (true, false) => Form::Thresholds(stored_thresholds(plan, arrays)?),
         (false, _) => Form::Shift(Shift {
             multipliers: stored_integers(plan, "multiplier", arrays)?,
@@ -201,6 +231,20 @@ fn stored_requantization(plan: &LayerPlan, codes: super::CodesPlan, arrays: &Arr
         None
     };
     Ok(Requantization { output: codes.format, codes: codes.range, form, rule })
+}
+
+fn stored_table(plan: &LayerPlan, arrays: &Arrays) -> Checked<Table> {
+    let name = |suffix: &str| format!("{}.{suffix}", plan.name);
+    let thresholds = arrays.integers(&name("thresholds"), 2, i64::MIN..=i64::MAX, &plan.place)?;
+    let codes = arrays.integers(&name("codes"), 2, -65536..=65536, &plan.place)?;
+    match (thresholds.shape, codes.shape) {
+        (&[channels, count], &[rows, entries]) if channels == rows && entries == count + 1 => {
+            Ok(Table { values: thresholds.values, count, codes: codes.values })
+        }
+        (_, shape) => {
+            Err(wrong_count(&plan.place, &name("codes"), codes.values.len(), thresholds.values.len() + shape[0]))
+        }
+    }
 }
 
 fn stored_thresholds(plan: &LayerPlan, arrays: &Arrays) -> Checked<Thresholds> {

@@ -1,16 +1,16 @@
 //! The document's parts outside the layers.
 
 use super::fields::{Fields, Reader};
-use super::node::{self, Content};
+use super::node::{self, Content, Node};
 use super::{Budget, Constants, InputPlan, LayerPlan, OutputPlan, PLAN_VERSION, Plan, Provenance, Target, read_layer};
-use crate::diagnostic::{Code, Diagnostics, Place};
+use crate::diagnostic::{At, Code, Diagnostics, Place};
 use crate::format::Format;
 use crate::graph::{HostStep, InputQuantizer};
 use crate::range::Range;
 use crate::rounding::Rounding;
 use crate::shape::{AxisOrder, MAX_ELEMENTS, Shape};
 
-const KEYS: &[&str] = &["hwgen", "name", "model", "arrays", "random", "target", "input", "layers", "output"];
+const KEYS: &[&str] = &["hwgen", "name", "model", "arrays", "random", "target", "input", "layers", "output", "outputs"];
 
 /// Most layers of a plan.
 const MAX_LAYERS: usize = 4096;
@@ -97,7 +97,7 @@ fn document(reader: &mut Reader<'_>, tree: &node::Node) -> Option<Plan> {
     let input =
         reader.required(&fields, "input", "{ shape: [28, 28, 1], format: u8 }").and_then(|node| input(reader, node));
     let layers = layers(reader, &fields);
-    let output = output(reader, &fields, tree.at);
+    let outputs = outputs(reader, &fields, layers.as_deref().unwrap_or(&[]), tree.at);
     Some(Plan {
         file: reader.file.to_owned(),
         name: name?.value,
@@ -106,7 +106,7 @@ fn document(reader: &mut Reader<'_>, tree: &node::Node) -> Option<Plan> {
         target,
         input: input?,
         layers: layers?,
-        output,
+        outputs: outputs?,
     })
 }
 
@@ -285,19 +285,73 @@ fn layers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Vec<LayerPlan>
     layers.into_iter().collect()
 }
 
-fn output(reader: &mut Reader<'_>, fields: &Fields<'_>, at: (u64, u64)) -> OutputPlan {
-    let keys = &["name", "axes", "host", "scale", "offset"];
-    let node = fields.get("output");
-    let map = node.and_then(|node| reader.fields(node, "`output`", keys));
+/// Most outputs of a network.
+const MAX_OUTPUTS: usize = 64;
+
+/// `output`, or the list `outputs`; without either the last layer leaves.
+fn outputs(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    layers: &[LayerPlan],
+    at: (u64, u64),
+) -> Option<Vec<OutputPlan>> {
+    let Some(list) = fields.get("outputs") else {
+        return Some(vec![output(reader, fields.get("output"), "`output`", "output".to_owned(), layers, at)?]);
+    };
+    if let Some(node) = fields.get("output") {
+        reader.fault(
+            Code::PlanConflict,
+            node.at,
+            "`output` has no meaning beside `outputs`",
+            "describe every output in the list",
+        );
+    }
+    let Content::List(items) = &list.content else {
+        reader.fault(Code::PlanValue, list.at, "`outputs` of the plan is no list", "write a list of maps");
+        return None;
+    };
+    if items.is_empty() || items.len() > MAX_OUTPUTS {
+        let message = format!("`outputs` of the plan has {} entries", items.len());
+        reader.fault(Code::PlanValue, list.at, message, format!("write 1 to {MAX_OUTPUTS} outputs"));
+        return None;
+    }
+    let read = |(index, item): (usize, &Node)| {
+        let what = format!("output {}", index + 1);
+        output(reader, Some(item), &what, format!("outputs.{index}"), layers, item.at)
+    };
+    let outputs: Vec<Option<OutputPlan>> = items.iter().enumerate().map(read).collect();
+    outputs.into_iter().collect()
+}
+
+fn output(
+    reader: &mut Reader<'_>,
+    node: Option<&Node>,
+    what: &str,
+    arrays: String,
+    layers: &[LayerPlan],
+    at: (u64, u64),
+) -> Option<OutputPlan> {
+    let keys = &["layer", "name", "axes", "host", "scale", "offset"];
+    let map = node.and_then(|node| reader.fields(node, what, keys));
     let mut plan = OutputPlan {
+        tensor: layers.len(),
         name: "output".to_owned(),
         axes: AxisOrder::default(),
         host: HostStep::default(),
         scale: None,
         offset: None,
+        arrays,
         place: reader.place(node.map_or(at, |node| node.at)),
     };
     if let Some(map) = map {
+        if let Some(At { value: name, place }) = reader.text(&map, "layer") {
+            let found = layers.iter().position(|layer| layer.name == name);
+            if found.is_none() && !layers.is_empty() {
+                let message = format!("{what} is `{name}`, which is no layer");
+                reader.fault_at(Code::PlanReference, place, message, "name a layer of the plan");
+            }
+            plan.tensor = found? + 1;
+        }
         if let Some(name) = reader.text(&map, "name") {
             plan.name = name.value;
         }
@@ -306,5 +360,5 @@ fn output(reader: &mut Reader<'_>, fields: &Fields<'_>, at: (u64, u64)) -> Outpu
         plan.scale = reader.real(&map, "scale", false);
         plan.offset = reader.real(&map, "offset", false);
     }
-    plan
+    Some(plan)
 }

@@ -5,7 +5,8 @@ use super::node::{Content, Node};
 use super::{CodesPlan, LayerPlan, OpPlan, read};
 use crate::diagnostic::{At, Code};
 use crate::graph::{HardwareRequest, Memory, Multiplier, PeKind, RequantizeUnit};
-use crate::shape::Window;
+use crate::op::{Loop, MAX_LOOPS, Rearrangement};
+use crate::shape::{MAX_ELEMENTS, Shape, Window};
 
 /// Most output channels of a layer.
 const MAX_OUTPUTS: i64 = 1 << 20;
@@ -15,7 +16,7 @@ const MAX_WINDOW: i64 = 4096;
 const MAX_FOLDING: i64 = 1 << 24;
 
 /// Keys that every layer may have.
-const COMMON: &[&str] = &["name", "op", "input", "hw"];
+const COMMON: &[&str] = &["name", "op", "input", "inputs", "hw"];
 
 /// Words for PE kinds.
 pub(super) const KINDS: &[(&str, PeKind)] = &[("mac", PeKind::Mac), ("xnor", PeKind::Xnor)];
@@ -33,7 +34,12 @@ enum Word {
     Dense,
     Conv2d,
     MaxPool,
+    SumPool,
     Requantize,
+    Add,
+    Multiply,
+    Concat,
+    Rearrange,
     Argmax,
 }
 
@@ -41,7 +47,12 @@ const OPS: &[(&str, Word)] = &[
     ("dense", Word::Dense),
     ("conv2d", Word::Conv2d),
     ("max_pool", Word::MaxPool),
+    ("sum_pool", Word::SumPool),
     ("requantize", Word::Requantize),
+    ("add", Word::Add),
+    ("multiply", Word::Multiply),
+    ("concat", Word::Concat),
+    ("rearrange", Word::Rearrange),
     ("argmax", Word::Argmax),
 ];
 
@@ -50,12 +61,23 @@ impl Word {
     fn keys(self) -> &'static [&'static str] {
         match self {
             Word::Dense => &["outputs", "weight", "output", "codes"],
-            Word::Conv2d => {
-                &["outputs", "kernel", "stride", "dilation", "padding", "padding_value", "weight", "output", "codes"]
-            }
+            Word::Conv2d => &[
+                "outputs",
+                "kernel",
+                "stride",
+                "dilation",
+                "padding",
+                "padding_value",
+                "groups",
+                "weight",
+                "output",
+                "codes",
+            ],
+            Word::SumPool => &["kernel", "stride", "dilation", "padding", "padding_value", "output", "codes"],
             Word::MaxPool => &["kernel", "stride", "dilation", "padding"],
-            Word::Requantize => &["output", "codes"],
-            Word::Argmax => &[],
+            Word::Requantize | Word::Add | Word::Multiply => &["output", "codes"],
+            Word::Rearrange => &["shape", "start", "loops"],
+            Word::Argmax | Word::Concat => &[],
         }
     }
 
@@ -63,9 +85,14 @@ impl Word {
     fn hardware_keys(self) -> &'static [&'static str] {
         match self {
             Word::Dense | Word::Conv2d => &["kind", "multiplier", "pe", "simd", "memory", "requantize"],
-            Word::MaxPool | Word::Argmax => &["pe", "simd"],
-            Word::Requantize => &["pe", "simd", "requantize"],
+            Word::MaxPool | Word::Argmax | Word::Concat | Word::Rearrange => &["pe", "simd"],
+            Word::SumPool | Word::Requantize | Word::Add | Word::Multiply => &["pe", "simd", "requantize"],
         }
+    }
+
+    /// Whether the operator reads several tensors.
+    fn joins(self) -> bool {
+        matches!(self, Word::Add | Word::Multiply | Word::Concat)
     }
 }
 
@@ -90,16 +117,17 @@ pub(super) fn layer(
         return None;
     };
     let name = layer_name(reader, &fields, names);
-    let input = layer_input(reader, &fields, names);
+    let earlier = names.len();
     let written = fields.get("name").map(|node| &node.content);
     names.push(if let Some(Content::Text(text)) = written { Some(text.clone()) } else { None });
     reader.required(&fields, "op", "conv2d");
     let word = reader.word(&fields, "op", OPS)?.value;
+    let inputs = layer_inputs(reader, &fields, word, &names[..earlier]);
     check_keys(reader, &fields, word, &known);
     let output = layer_output(reader, &fields, word);
     let hardware = hardware(reader, &fields, word);
     let op = operator(reader, &fields, word);
-    Some(LayerPlan { name: name?, place: reader.place(node.at), input: input?, op: op?, output: output?, hardware })
+    Some(LayerPlan { name: name?, place: reader.place(node.at), inputs: inputs?, op: op?, output: output?, hardware })
 }
 
 /// The name of a layer before it is checked, for the places of its faults.
@@ -138,11 +166,56 @@ fn layer_name(reader: &mut Reader<'_>, fields: &Fields<'_>, names: &[Option<Stri
 /// Names that no layer may have.
 pub(super) const RESERVED_NAMES: &[&str] = &["input", "output"];
 
-fn layer_input(reader: &mut Reader<'_>, fields: &Fields<'_>, names: &[Option<String>]) -> Option<usize> {
-    if !fields.has("input") {
-        return Some(names.len());
+/// What a layer reads: `inputs` where its operator joins several tensors, else `input` or the layer before.
+fn layer_inputs(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    word: Word,
+    names: &[Option<String>],
+) -> Option<Vec<usize>> {
+    let (wanted, other) = if word.joins() { ("inputs", "input") } else { ("input", "inputs") };
+    if let Some(node) = fields.get(other) {
+        let message = format!("`{other}` of {} has no meaning for its operator", fields.what);
+        reader.fault(Code::PlanConflict, node.at, message, format!("use `{wanted}`"));
+        return None;
     }
-    let At { value: name, place } = reader.text(fields, "input")?;
+    if !word.joins() {
+        if !fields.has("input") {
+            return Some(vec![names.len()]);
+        }
+        let name = reader.text(fields, "input")?;
+        return Some(vec![tensor(reader, fields, name, names)?]);
+    }
+    let node = reader.required(fields, "inputs", "[conv1, conv2]")?;
+    let Content::List(items) = &node.content else {
+        reader.fault(
+            Code::PlanValue,
+            node.at,
+            format!("`inputs` of {} is no list", fields.what),
+            "write [conv1, conv2]",
+        );
+        return None;
+    };
+    let mut inputs = Vec::with_capacity(items.len());
+    for item in items {
+        let Content::Text(name) = &item.content else {
+            let message = format!("`inputs` of {} has an entry that is {}", fields.what, item.content.kind());
+            reader.fault(Code::PlanValue, item.at, message, "name an earlier layer, or `input`");
+            return None;
+        };
+        let name = At::new(name.clone(), reader.place(item.at));
+        inputs.push(tensor(reader, fields, name, names)?);
+    }
+    Some(inputs)
+}
+
+/// The tensor that a name stands for.
+fn tensor(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    At { value: name, place }: At<String>,
+    names: &[Option<String>],
+) -> Option<usize> {
     if name == "input" {
         return Some(0);
     }
@@ -197,18 +270,71 @@ fn operator(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word) -> Option<
         Word::Conv2d => {
             let (outputs, weight) = matrix(reader, fields);
             let window = window(reader, fields, |_| [1, 1]);
-            let limit = 1 << 16;
-            let padding_value = if fields.has("padding_value") {
-                reader.signed(fields, "padding_value", -limit..=limit).map(|at| at.value)
-            } else {
-                Some(0)
-            };
-            Some(OpPlan::Conv2d { outputs: outputs?, weight: weight?, window: window?, padding_value: padding_value? })
+            let padding_value = padding_value(reader, fields);
+            let groups = if fields.has("groups") { reader.count(fields, "groups", 1..=MAX_OUTPUTS)?.value } else { 1 };
+            Some(OpPlan::Conv2d {
+                outputs: outputs?,
+                weight: weight?,
+                window: window?,
+                padding_value: padding_value?,
+                groups,
+            })
         }
+        Word::SumPool => {
+            let window = window(reader, fields, |kernel| kernel);
+            Some(OpPlan::SumPool { padding_value: padding_value(reader, fields)?, window: window? })
+        }
+        Word::Add => Some(OpPlan::Add),
+        Word::Multiply => Some(OpPlan::Multiply),
+        Word::Concat => Some(OpPlan::Concat),
+        Word::Rearrange => Some(OpPlan::Rearrange(rearrangement(reader, fields)?)),
         Word::MaxPool => Some(OpPlan::MaxPool { window: window(reader, fields, |kernel| kernel)? }),
         Word::Requantize => Some(OpPlan::Requantize),
         Word::Argmax => Some(OpPlan::Argmax),
     }
+}
+
+fn padding_value(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<i64> {
+    let limit = 1 << 16;
+    if fields.has("padding_value") {
+        reader.signed(fields, "padding_value", -limit..=limit).map(|at| at.value)
+    } else {
+        Some(0)
+    }
+}
+
+fn rearrangement(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Rearrangement> {
+    reader.required(fields, "shape", "[14, 14, 4]");
+    let node = reader.required(fields, "loops", "[[14, 8], [4, 1]]")?;
+    let most = MAX_ELEMENTS as i64;
+    let shape = reader.numbers(fields, "shape", &[3], "[rows, columns, channels]", 1..=most);
+    let start = if fields.has("start") { reader.count(fields, "start", 0..=most)?.value } else { 0 };
+    let Content::List(items) = &node.content else {
+        let message = format!("`loops` of {} is no list", fields.what);
+        reader.fault(Code::PlanValue, node.at, message, "write [[count, stride], ...]");
+        return None;
+    };
+    let mut loops = Vec::with_capacity(items.len().min(MAX_LOOPS));
+    for item in items {
+        let Content::List(pair) = &item.content else { return wrong_loop(reader, fields, item) };
+        let number = |index: usize| match pair.get(index).map(|node| &node.content) {
+            Some(Content::Integer(value)) => i64::try_from(*value).ok().filter(|value| value.abs() <= most),
+            _ => None,
+        };
+        match (pair.len(), number(0).and_then(|count| u64::try_from(count).ok()), number(1)) {
+            (2, Some(count), Some(stride)) if count > 0 => loops.push(Loop { count, stride }),
+            _ => return wrong_loop(reader, fields, item),
+        }
+    }
+    let &[rows, columns, channels] = shape?.value.as_slice() else { return None };
+    let shape = Shape { rows: rows as u64, columns: columns as u64, channels: channels as u64 };
+    Some(Rearrangement { shape, start, loops })
+}
+
+fn wrong_loop(reader: &mut Reader<'_>, fields: &Fields<'_>, item: &Node) -> Option<Rearrangement> {
+    let message = format!("`loops` of {} has an entry that is no [count, stride]", fields.what);
+    reader.fault(Code::PlanValue, item.at, message, "write two whole numbers; the count is at least 1");
+    None
 }
 
 fn matrix(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Option<At<u64>>, Option<crate::Format>) {

@@ -62,7 +62,16 @@ pub fn write(parts: &NetworkParts, options: &WriteOptions) -> Result<Written, Di
     line(&mut plan, "input", &input_fields(&parts.input));
     plan.push_str("layers:\n");
     plan.push_str(&layer::lines(parts));
-    line(&mut plan, "output", &output_fields(&parts.output));
+    match &parts.outputs[..] {
+        [output] => line(&mut plan, "output", &output_fields(parts, output)),
+        outputs => {
+            plan.push_str("outputs:\n");
+            for output in outputs {
+                // Writing into a String cannot fail.
+                let _ = writeln!(plan, "  - {}", map(&output_fields(parts, output)));
+            }
+        }
+    }
     Ok(Written { plan, arrays, arrays_sha256 })
 }
 
@@ -84,9 +93,9 @@ fn check(parts: &NetworkParts, options: &WriteOptions) -> Result<(), Diagnostics
     if let Err(help) = check_name(&parts.name, PLAN_NAME_EXTRA) {
         fault(Code::PlanValue, Place::default(), format!("`{}` is no legal name of a plan", parts.name), help);
     }
-    let printable =
-        [(&parts.input.name, "input name"), (&parts.output.name, "output name"), (&options.arrays_file, "file name")];
-    for (text, what) in printable {
+    let printable = [(&parts.input.name, "input name"), (&options.arrays_file, "file name")];
+    let outputs = parts.outputs.iter().map(|output| (&output.name, "output name"));
+    for (text, what) in printable.into_iter().chain(outputs) {
         if text.is_empty() || text.chars().count() > 256 || text.chars().any(char::is_control) {
             let help = "write 1 to 256 printable characters".to_owned();
             fault(Code::PlanValue, Place::default(), format!("the {what} cannot stand in a plan"), help);
@@ -99,8 +108,8 @@ fn check(parts: &NetworkParts, options: &WriteOptions) -> Result<(), Diagnostics
             let help = "`input` and `output` are the network's ends".to_owned();
             fault(Code::PlanValue, layer.place.clone(), format!("a layer cannot be named `{}`", layer.name), help);
         }
-        if layer.input.0 > index {
-            let message = format!("`{}` reads tensor {}, which no earlier layer makes", layer.name, layer.input.0);
+        if let Some(id) = layer.inputs.iter().find(|id| id.0 > index) {
+            let message = format!("`{}` reads tensor {}, which no earlier layer makes", layer.name, id.0);
             fault(
                 Code::PlanReference,
                 layer.place.clone(),
@@ -116,7 +125,7 @@ fn check(parts: &NetworkParts, options: &WriteOptions) -> Result<(), Diagnostics
     }
     let quantizer = parts.input.quantizer;
     let input = quantizer.is_none_or(|q| q.scale.is_finite() && q.scale > 0.0 && q.zero_point.is_finite());
-    if !input || !all_finite(&parts.output.scales) || !all_finite(&parts.output.offsets) {
+    if !input || !parts.outputs.iter().all(|output| all_finite(&output.scales) && all_finite(&output.offsets)) {
         let help = "check the model's scales".to_owned();
         fault(
             Code::PlanRange,
@@ -137,9 +146,12 @@ fn arrays(parts: &NetworkParts) -> ArraysWriter {
     for layer in &parts.layers {
         layer_arrays(&mut arrays, layer);
     }
-    for (values, name) in [(&parts.output.scales, "output.scale"), (&parts.output.offsets, "output.offset")] {
-        if values.len() != 1 {
-            arrays.reals(name.to_owned(), values);
+    for (index, output) in parts.outputs.iter().enumerate() {
+        let first = if parts.outputs.len() == 1 { "output".to_owned() } else { format!("outputs.{index}") };
+        for (values, suffix) in [(&output.scales, "scale"), (&output.offsets, "offset")] {
+            if values.len() != 1 {
+                arrays.reals(format!("{first}.{suffix}"), values);
+            }
         }
     }
     arrays
@@ -156,7 +168,15 @@ fn layer_arrays(arrays: &mut ArraysWriter, layer: &Layer) {
             arrays.integers(name("multiplier"), &[multipliers.len()], multipliers);
             arrays.integers(name("offset"), &[offsets.len()], offsets);
         }
-        Op::MaxPool { .. } | Op::Identity => {}
+        Op::Add { factors } => {
+            if factors.iter().any(|row| row[..] != [1]) {
+                let columns = factors.iter().map(Vec::len).max().unwrap_or(1);
+                let spread = |row: &Vec<i64>| if row.len() == 1 { vec![row[0]; columns] } else { row.clone() };
+                let values: Vec<i64> = factors.iter().flat_map(spread).collect();
+                arrays.integers(name("factor"), &[factors.len(), columns], &values);
+            }
+        }
+        Op::MaxPool { .. } | Op::SumPool { .. } | Op::Identity | Op::Multiply | Op::Concat | Op::Rearrange(_) => {}
     }
     let Some(Requantization { form, rule, .. }) = &layer.requantization else { return };
     match form {
@@ -170,6 +190,11 @@ fn layer_arrays(arrays: &mut ArraysWriter, layer: &Layer) {
             arrays.integers(name("thresholds"), &[form.falling.len(), form.count], &form.values);
             let falling: Vec<u8> = form.falling.iter().map(|&falling| u8::from(falling)).collect();
             arrays.bytes(name("falling"), &falling);
+        }
+        Form::Table(form) => {
+            let rows = form.channels();
+            arrays.integers(name("thresholds"), &[rows, form.count], &form.values);
+            arrays.integers(name("codes"), &[rows, form.count + 1], &form.codes);
         }
     }
     if let Some(rule) = rule {
@@ -220,8 +245,13 @@ fn input_fields(input: &Input) -> Vec<(&'static str, String)> {
     fields
 }
 
-fn output_fields(output: &Output) -> Vec<(&'static str, String)> {
-    let mut fields = vec![("name", text(&output.name))];
+fn output_fields(parts: &NetworkParts, output: &Output) -> Vec<(&'static str, String)> {
+    let mut fields = Vec::new();
+    if output.tensor.0 != parts.layers.len() {
+        let layer = output.tensor.0.checked_sub(1).and_then(|index| parts.layers.get(index));
+        fields.extend(layer.map(|layer| ("layer", text(&layer.name))));
+    }
+    fields.push(("name", text(&output.name)));
     if output.axes != AxisOrder::default() {
         fields.push(("axes", word(AXES, output.axes)));
     }

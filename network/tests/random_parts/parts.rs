@@ -5,8 +5,8 @@ use network::graph::{
     HardwareRequest, HostStep, Input, InputQuantizer, Layer, Memory, Multiplier, NetworkParts, Output, PeKind,
     RequantizeUnit, TensorId,
 };
-use network::op::{Op, Weights};
-use network::requantization::{Form, RealRule, Requantization, Shift, Thresholds};
+use network::op::{Loop, Op, Rearrangement, Weights};
+use network::requantization::{Form, RealRule, Requantization, Shift, Table, Thresholds};
 use network::rounding::Rounding;
 use network::shape::{AxisOrder, Shape, Window};
 use network::{At, Place, Range};
@@ -93,47 +93,60 @@ pub fn random_parts(seed: u64, layers: usize) -> NetworkParts {
     let mut tensors = vec![(shape, Some(format))];
     for index in 0..layers {
         let source = if dice.roll(0, 3) == 0 { dice.roll(0, index as i64) as usize } else { index };
-        let (shape, format) = tensors[source];
-        let (layer, shape, format) = layer(&mut dice, index, source, shape, format);
+        let (layer, shape, format) = layer(&mut dice, index, source, &tensors);
         made.push(layer);
         tensors.push((shape, format));
     }
-    let channels = tensors[layers].0.channels as usize;
-    let count = |dice: &mut Dice| if dice.coin() { 1 } else { channels };
-    let scales = (0..count(&mut dice)).map(|_| dice.real()).collect();
-    let offsets = (0..count(&mut dice)).map(|_| dice.real()).collect();
-    let output = Output {
-        name: dice.pick(&names).to_owned(),
-        axes: dice.pick(&axes),
-        scales,
-        offsets,
-        host: dice.pick(&[HostStep::None, HostStep::Relu, HostStep::Sigmoid, HostStep::Softmax]),
-    };
+    let is_read = |tensor: usize| made.iter().any(|layer: &Layer| layer.inputs.contains(&TensorId(tensor)));
+    let ends: Vec<usize> = (1..=layers).filter(|&tensor| !is_read(tensor)).collect();
+    let outputs = ends.into_iter().map(|tensor| {
+        let channels = tensors[tensor].0.channels as usize;
+        let count = |dice: &mut Dice| if dice.coin() { 1 } else { channels };
+        let scales = (0..count(&mut dice)).map(|_| dice.real()).collect();
+        let offsets = (0..count(&mut dice)).map(|_| dice.real()).collect();
+        Output {
+            tensor: TensorId(tensor),
+            name: dice.pick(&names).to_owned(),
+            axes: dice.pick(&axes),
+            scales,
+            offsets,
+            host: dice.pick(&[HostStep::None, HostStep::Relu, HostStep::Sigmoid, HostStep::Softmax]),
+        }
+    });
+    let outputs = outputs.collect();
     let name = dice.pick(&["tiny", "mnist-cnn", "no", "net_1.v2"]).to_owned();
-    NetworkParts { name, input, layers: made, output }
+    NetworkParts { name, input, layers: made, outputs }
 }
 
-/// A layer over a tensor of this shape; `format` is absent where the tensor holds sums.
+/// A layer over `source`; a format is absent where a tensor holds sums.
 fn layer(
     dice: &mut Dice,
     index: usize,
     source: usize,
-    from: Shape,
-    format: Option<Format>,
+    tensors: &[(Shape, Option<Format>)],
 ) -> (Layer, Shape, Option<Format>) {
+    let (from, format) = tensors[source];
     let name = dice.pick(&["conv", "fc", "Layer_", "true", "null", "e"]).to_owned()
         + &if index == 0 { String::new() } else { index.to_string() };
-    let (op, shape) = operator(dice, from, format);
+    let (op, shape, inputs) = match join(dice, source, tensors) {
+        Some(joined) => joined,
+        None => {
+            let (op, shape) = operator(dice, from, format);
+            (op, shape, vec![source])
+        }
+    };
     let requantizes = match op {
-        Op::Dense { .. } | Op::Conv2d { .. } => dice.roll(0, 3) > 0,
+        Op::Dense { .. } | Op::Conv2d { .. } | Op::SumPool { .. } | Op::Add { .. } | Op::Multiply => {
+            dice.roll(0, 3) > 0
+        }
         Op::Identity => true,
-        Op::MaxPool { .. } | Op::Argmax { .. } => false,
+        Op::MaxPool { .. } | Op::Argmax { .. } | Op::Concat | Op::Rearrange(_) => false,
     };
     let requantization = requantizes.then(|| requantization(dice, shape.channels as usize));
     let format = match (&requantization, &op) {
         (Some(made), _) => Some(made.output),
         (None, Op::Argmax { .. }) => Some(Format::integer_for(Range::new(0, from.channels as i64 - 1)).unwrap()),
-        (None, Op::MaxPool { .. }) => format,
+        (None, Op::MaxPool { .. } | Op::Concat | Op::Rearrange(_)) => format,
         (None, _) => None,
     };
     let weighted = op.weights().is_some();
@@ -149,14 +162,27 @@ fn layer(
         memory: dice.some(memory).filter(|_| weighted),
         requantize: dice.some(unit).filter(|_| requantizes),
     };
-    let layer = Layer { name, place: Place::default(), input: TensorId(source), op, requantization, hardware };
+    let layer = Layer {
+        name,
+        place: Place::default(),
+        inputs: inputs.into_iter().map(TensorId).collect(),
+        op,
+        requantization,
+        hardware,
+    };
     (layer, shape, format)
 }
 
 fn operator(dice: &mut Dice, from: Shape, format: Option<Format>) -> (Op, Shape) {
     let Some(format) = format else { return (Op::Identity, from) };
-    match dice.roll(0, 5) {
+    match dice.roll(0, 7) {
         0 => (Op::Identity, from),
+        6 => {
+            let window = window(dice, from);
+            let [rows, columns] = window.positions(from).unwrap();
+            (Op::SumPool { window, padding_value: 0 }, Shape::new(rows, columns, from.channels).unwrap())
+        }
+        7 => rearrangement(dice, from),
         1 if from.positions() == 1 => {
             let (multipliers, offsets) =
                 (constants(dice, from.channels as usize), constants(dice, from.channels as usize));
@@ -170,11 +196,17 @@ fn operator(dice: &mut Dice, from: Shape, format: Option<Format>) -> (Op, Shape)
         3 | 4 => {
             let window = window(dice, from);
             let [rows, columns] = window.positions(from).unwrap();
-            let weights = weights(dice, (window.taps() * from.channels) as usize);
+            let groups = if from.channels == 1 || dice.coin() { 1 } else { from.channels };
+            let mut weights = weights(dice, (window.taps() * from.channels / groups) as usize);
+            if groups > 1 {
+                // As many outputs as groups, and again.
+                weights.values = weights.values.repeat(groups as usize);
+                weights.outputs *= groups as usize;
+            }
             let padding_value =
                 if format.kind() == Kind::Bipolar || dice.coin() { 0 } else { format.code_range().max() };
             let shape = Shape::new(rows, columns, weights.outputs as u64).unwrap();
-            (Op::Conv2d { weights, window, padding_value }, shape)
+            (Op::Conv2d { weights, window, padding_value, groups }, shape)
         }
         _ => {
             let weights = weights(dice, from.elements() as usize);
@@ -182,6 +214,44 @@ fn operator(dice: &mut Dice, from: Shape, format: Option<Format>) -> (Op, Shape)
             (Op::Dense { weights }, shape)
         }
     }
+}
+
+/// The whole input transposed, a part of it, or parts again and again.
+fn rearrangement(dice: &mut Dice, from: Shape) -> (Op, Shape) {
+    let all = from.elements() as i64;
+    let count = dice.roll(1, all);
+    let repeats = dice.roll(1, 3);
+    let step = if count > 1 { (all - 1) / (count - 1) } else { 0 };
+    let (start, stride) = if dice.coin() { (0, step) } else { (step * (count - 1), -step) };
+    let shape = Shape::new(count as u64, 1, repeats as u64).unwrap();
+    let loops = vec![Loop { count: count as u64, stride }, Loop { count: repeats as u64, stride: 0 }];
+    (Op::Rearrange(Rearrangement { shape, start: start as u64, loops }), shape)
+}
+
+/// An operator of several tensors, where there is a second one that fits.
+fn join(dice: &mut Dice, source: usize, tensors: &[(Shape, Option<Format>)]) -> Option<(Op, Shape, Vec<usize>)> {
+    if dice.roll(0, 3) > 0 {
+        return None;
+    }
+    let other = dice.roll(0, tensors.len() as i64 - 1) as usize;
+    let ((from, format), (shape, other_format)) = (tensors[source], tensors[other]);
+    let alike = shape == from || shape.positions() == 1 && shape.channels == from.channels;
+    let format = format.filter(|_| alike && other_format.is_some())?;
+    Some(match dice.roll(0, 2) {
+        0 if shape == from && other_format == Some(format) => {
+            let channels = from.channels * 2;
+            (Op::Concat, Shape { channels, ..from }, vec![source, other])
+        }
+        1 => (Op::Multiply, from, vec![source, other]),
+        _ => {
+            let factors = if dice.coin() {
+                vec![vec![1]; 2]
+            } else {
+                (0..2).map(|_| (0..from.channels).map(|_| dice.roll(-300, 300)).collect()).collect()
+            };
+            (Op::Add { factors }, from, vec![source, other])
+        }
+    })
 }
 
 fn window(dice: &mut Dice, from: Shape) -> Window {
@@ -228,6 +298,16 @@ fn requantization(dice: &mut Dice, channels: usize) -> Requantization {
             values.extend(row);
         }
         Form::Thresholds(Thresholds { values, count, falling })
+    } else if dice.roll(0, 3) == 0 {
+        let (rows, count) = (if dice.coin() { 1 } else { channels }, dice.roll(1, 9) as usize);
+        let mut values = Vec::new();
+        for _ in 0..rows {
+            let mut row: Vec<i64> = (0..count).map(|_| dice.roll(-(1 << 40), 1 << 40)).collect();
+            row.sort_unstable();
+            values.extend(row);
+        }
+        let codes = (0..rows * (count + 1)).map(|_| dice.roll(codes.min(), codes.max())).collect();
+        Form::Table(Table { values, count, codes })
     } else {
         let (multipliers, offsets) = (constants(dice, channels), constants(dice, channels));
         Form::Shift(Shift { multipliers, offsets, shift: dice.roll(0, 40) as u32, half_even: dice.coin() })

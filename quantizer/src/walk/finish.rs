@@ -83,10 +83,11 @@ impl Walk<'_> {
         let input = self
             .input(input_axes)
             .ok_or_else(|| Fault::quantizer("the input has no format", "put a Quant on the input"))?;
-        let output = Output { name: self.model.names[output].clone(), axes, scales, offsets, host };
+        let tensor = TensorId(self.layers.len());
+        let output = Output { tensor, name: self.model.names[output].clone(), axes, scales, offsets, host };
         let layers = std::mem::take(&mut self.layers);
         Ok(Imported {
-            parts: NetworkParts { name: name.to_owned(), input, layers, output },
+            parts: NetworkParts { name: name.to_owned(), input, layers, outputs: vec![output] },
             origins: std::mem::take(&mut self.origins),
             notes: std::mem::take(&mut self.notes),
         })

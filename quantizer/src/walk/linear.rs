@@ -141,7 +141,7 @@ impl Walk<'_> {
         let window =
             Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding_before: [0, 0], padding_after: [0, 0] };
         let shape = pool::output_shape(&window, stream.shape, outputs as u64)?;
-        let op = Op::Conv2d { weights, window, padding_value: 0 };
+        let op = Op::Conv2d { weights, window, padding_value: 0, groups: 1 };
         let pending = Pending { kind: "conv", input: id, op, shape, sums, origin: node.name.clone() };
         Ok(Stream { base: Base::Sums(Box::new(pending)), shape, layout, function, pooled: None, host: stream.host })
     }
@@ -185,7 +185,7 @@ impl Walk<'_> {
             values = values.union(Range::new(padding_value, padding_value));
         }
         let sums = sum_ranges(&weights, values)?;
-        let op = Op::Conv2d { weights, window, padding_value };
+        let op = Op::Conv2d { weights, window, padding_value, groups: 1 };
         let pending = Pending { kind: "conv", input: id, op, shape, sums, origin: node.name.clone() };
         let layout = Layout::channels_first(shape);
         let mut result =

@@ -27,18 +27,19 @@ fn network() -> Network {
         layers: vec![Layer {
             name: "conv".to_owned(),
             place: Place::default(),
-            input: TensorId(0),
-            op: Op::Conv2d { weights, window, padding_value: 0 },
+            inputs: vec![TensorId(0)],
+            op: Op::Conv2d { weights, window, padding_value: 0, groups: 1 },
             requantization: None,
             hardware: HardwareRequest::default(),
         }],
-        output: Output {
+        outputs: vec![Output {
+            tensor: TensorId(1),
             name: "y".to_owned(),
             axes: AxisOrder::ChannelsLast,
             scales: vec![1.0],
             offsets: vec![0.0],
             host: HostStep::None,
-        },
+        }],
     })
     .unwrap()
 }

@@ -40,13 +40,24 @@ impl<'a> Labels<'a> {
                 "give as many labels as frames, or use --frames",
             );
         }
-        if network.output_tensor().shape.positions() != 1 {
+        let shape = match network.outputs() {
+            [output] => network.output_tensor(output).shape,
+            outputs => {
+                return fault(
+                    format!("the network has {} outputs, not one list of classes", outputs.len()),
+                    "compare with --reference instead",
+                );
+            }
+        };
+        if shape.positions() != 1 {
             return fault(
-                format!("the network's output {} is no list of classes", network.output_tensor().shape),
+                format!("the network's output {shape} is no list of classes"),
                 "compare with --reference instead",
             );
         }
-        let is_argmax = network.layers().last().is_some_and(|layer| matches!(layer.op, Op::Argmax { .. }));
+        let last = network.outputs().first().and_then(|output| output.tensor.0.checked_sub(1));
+        let layer = last.and_then(|index| network.layers().get(index));
+        let is_argmax = layer.is_some_and(|layer| matches!(layer.op, Op::Argmax { .. }));
         Ok(Labels { stream, is_argmax, frames: 0, correct: 0, ties: 0 })
     }
 
@@ -86,7 +97,8 @@ fn greatest(reals: &[f64]) -> (Option<usize>, bool) {
 
 /// Recorded outputs, one frame after the other.
 pub struct Reference<'a> {
-    stream: ArrayStream<'a>,
+    /// One array for each output of the network.
+    streams: Vec<ArrayStream<'a>>,
     tolerance: Tolerance,
     /// What was found so far.
     pub report: ReferenceReport,
@@ -120,35 +132,37 @@ pub struct ReferenceReport {
 }
 
 impl<'a> Reference<'a> {
-    /// Checks that `stream` holds the output of each of `frames` frames.
+    /// Checks that `streams`, one for each output, hold the outputs of each of `frames` frames.
     pub fn new(
-        stream: ArrayStream<'a>,
+        streams: Vec<ArrayStream<'a>>,
         network: &Network,
         frames: u64,
         tolerance: Tolerance,
     ) -> Result<Reference<'a>, Diagnostic> {
-        let fault = |message: String, help: String| {
-            Err(Diagnostic::new(Code::FramesShape, Place::file(stream.label()), message, help))
-        };
-        let elements = network.output_tensor().shape.elements();
-        if stream.shape().is_empty() || stream.frame_elements() != elements {
-            return fault(
-                format!("shape {}: the network has {elements} outputs for each frame", stream.shape_text()),
-                format!("give an array (frames, {elements})"),
-            );
-        }
-        if stream.frames() < frames {
-            return fault(
-                format!("holds the outputs of {} frames, the input has {frames}", stream.frames()),
-                "give as many outputs as frames, or use --frames".to_owned(),
-            );
+        for (stream, output) in streams.iter().zip(network.outputs()) {
+            let fault = |message: String, help: String| {
+                Err(Diagnostic::new(Code::FramesShape, Place::file(stream.label()), message, help))
+            };
+            let elements = network.output_tensor(output).shape.elements();
+            if stream.shape().is_empty() || stream.frame_elements() != elements {
+                return fault(
+                    format!("shape {}: the network has {elements} outputs for each frame", stream.shape_text()),
+                    format!("give an array (frames, {elements})"),
+                );
+            }
+            if stream.frames() < frames {
+                return fault(
+                    format!("holds the outputs of {} frames, the input has {frames}", stream.frames()),
+                    "give as many outputs as frames, or use --frames".to_owned(),
+                );
+            }
         }
         let text = match tolerance {
             Tolerance::Absolute(bound) => format!("{bound} absolute"),
             Tolerance::Relative(part) => format!("{part:e} of the frame's largest output"),
         };
         let report = ReferenceReport { tolerance: text, max_abs_diff: Some(0.0), ..ReferenceReport::default() };
-        Ok(Reference { stream, tolerance, report })
+        Ok(Reference { streams, tolerance, report })
     }
 
     /// Takes the next frames: their codes in hardware order and the golden results.
@@ -161,11 +175,14 @@ impl<'a> Reference<'a> {
     ) -> Outcome<()> {
         let mut different = Vec::new();
         for (frame, reals) in frames.iter().zip(reals) {
-            let recorded = match self.stream.next_frame()? {
-                Some(Elements::Integers(values)) => values.into_iter().map(|value| value as f64).collect(),
-                Some(Elements::Floats(values)) => values,
-                None => Vec::new(),
-            };
+            let mut recorded = Vec::with_capacity(reals.len());
+            for stream in &mut self.streams {
+                match stream.next_frame()? {
+                    Some(Elements::Integers(values)) => recorded.extend(values.into_iter().map(|value| value as f64)),
+                    Some(Elements::Floats(values)) => recorded.extend(values),
+                    None => {}
+                }
+            }
             if self.count(reals, &recorded) > 0 {
                 different.push((self.report.frames - 1, frame, recorded));
             }

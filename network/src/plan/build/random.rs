@@ -2,18 +2,18 @@
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::format::Format;
-use crate::graph::{Encoding, Layer};
-use crate::op::{Op, Weights};
+use crate::graph::{Encoding, Layer, Tensor, check};
+use crate::op::Op;
 use crate::plan::{CodesPlan, LayerPlan, MAX_RANDOM_WEIGHTS, OpPlan, Plan};
 use crate::random::{self, Spread, Stream};
 use crate::range::Range;
+use crate::requantization::per_channel;
 use crate::shape::Shape;
 
 /// What is known of a tensor while layers are made.
 #[derive(Clone)]
 struct Known {
-    shape: Shape,
-    encoding: Encoding,
+    tensor: Tensor,
     spread: Spread,
 }
 
@@ -23,13 +23,15 @@ pub(super) fn layers(plan: &Plan, seed: u64) -> Result<Vec<Layer>, Diagnostics> 
     let input = &plan.input;
     let range = input.quantizer.map_or(input.format.code_range(), |q| Range::new(q.code_min, q.code_max));
     let encoding = Encoding::Codes { format: input.format, range };
-    let mut tensors = vec![Some(Known { shape: input.shape, encoding, spread: Spread::uniform(encoding) })];
+    let tensor = Tensor { shape: input.shape, encoding };
+    let mut tensors = vec![Some(Known { tensor, spread: Spread::uniform(encoding) })];
     let mut layers = Vec::with_capacity(plan.layers.len());
     let mut faults = Diagnostics::default();
     let mut weights_left = MAX_RANDOM_WEIGHTS;
     for plan in &plan.layers {
-        let source = tensors.get(plan.input).cloned().flatten();
-        let (layer, tensor) = match source.map(|source| layer(plan, &source, seed, &mut weights_left)) {
+        let sources: Option<Vec<Known>> = plan.inputs.iter().map(|&id| tensors.get(id).cloned().flatten()).collect();
+        let made = sources.filter(|sources| !sources.is_empty());
+        let (layer, tensor) = match made.map(|sources| layer(plan, &sources, seed, &mut weights_left)) {
             Some(Ok(made)) => made,
             Some(Err(fault)) => {
                 faults.push(fault);
@@ -45,12 +47,12 @@ pub(super) fn layers(plan: &Plan, seed: u64) -> Result<Vec<Layer>, Diagnostics> 
 
 fn layer(
     plan: &LayerPlan,
-    source: &Known,
+    sources: &[Known],
     seed: u64,
     weights_left: &mut u64,
 ) -> Result<(Layer, Option<Known>), Diagnostic> {
     let mut stream = Stream::for_layer(seed, &plan.name);
-    let from = source.shape;
+    let from = sources[0].tensor.shape;
     let mut matrix = |outputs: u64, length: Option<u64>, format: Format| {
         let count = length.and_then(|length| length.checked_mul(outputs)).filter(|count| *count <= *weights_left);
         let Some((length, count)) = length.zip(count) else {
@@ -69,68 +71,79 @@ fn layer(
         OpPlan::Dense { outputs, weight } => {
             Op::Dense { weights: matrix(outputs.value, Some(from.elements()), *weight)? }
         }
-        OpPlan::Conv2d { outputs, weight, window, padding_value } => Op::Conv2d {
-            weights: matrix(outputs.value, window.taps().checked_mul(from.channels), *weight)?,
+        OpPlan::Conv2d { outputs, weight, window, padding_value, groups } => Op::Conv2d {
+            weights: matrix(outputs.value, window.taps().checked_mul(from.channels / groups), *weight)?,
             window: *window,
             padding_value: *padding_value,
+            groups: *groups,
         },
         OpPlan::MaxPool { window } => Op::MaxPool { window: *window },
+        OpPlan::SumPool { window, padding_value } => Op::SumPool { window: *window, padding_value: *padding_value },
         OpPlan::Requantize => Op::Identity,
+        OpPlan::Add => Op::Add { factors: vec![vec![1]; sources.len()] },
+        OpPlan::Multiply => Op::Multiply,
+        OpPlan::Concat => Op::Concat,
+        OpPlan::Rearrange(rearrangement) => Op::Rearrange(rearrangement.clone()),
         OpPlan::Argmax => Op::Argmax { multipliers: vec![1], offsets: vec![0] },
     };
-    let shape = shape(&op, from);
-    let sums = sums(&op, source);
-    let spread = op.weights().map_or_else(|| source.spread.clone(), |weights| source.spread.of_sums(weights));
-    let requantization = plan
+    let mut layer = plan.layer(op, None);
+    let tensors: Vec<&Tensor> = sources.iter().map(|source| &source.tensor).collect();
+    // A fault of the layer is found again, and told, by the network's own checks.
+    let Ok((shape, sums)) = check::shape_and_sums(&layer, &tensors) else { return Ok((layer, None)) };
+    let spread = spread(&layer.op, sources, shape);
+    layer.requantization = plan
         .output
-        .zip(sums)
-        .map(|(CodesPlan { format, range }, sums)| random::requantization(&spread, sums, format, range));
-    let encoding = match (&requantization, &op, sums) {
-        (Some(made), _, _) => Some(Encoding::Codes { format: made.output, range: made.codes }),
-        (None, Op::Dense { .. } | Op::Conv2d { .. }, Some(range)) => Some(Encoding::Sums { range }),
-        (None, Op::Argmax { .. }, _) => {
-            let range = Range::new(0, from.channels as i64 - 1);
-            Format::integer_for(range).map(|format| Encoding::Codes { format, range })
-        }
-        (None, Op::MaxPool { .. }, _) => Some(source.encoding),
-        (None, Op::Identity | Op::Dense { .. } | Op::Conv2d { .. }, _) => None,
-    };
-    let spread = match (&requantization, &op, encoding) {
-        (Some(_), _, Some(encoding)) | (None, Op::Argmax { .. }, Some(encoding)) => Spread::uniform(encoding),
-        _ => spread,
-    };
-    let tensor = shape.zip(encoding).map(|(shape, encoding)| Known { shape, encoding, spread });
-    Ok((plan.layer(op, requantization), tensor))
+        .zip(sums.as_ref())
+        .map(|(CodesPlan { format, range }, sums)| random::requantization(&spread, sums.all, format, range));
+    let Ok(encoding) = check::encoding(&layer, &tensors, sums.as_ref()) else { return Ok((layer, None)) };
+    let fresh = layer.requantization.is_some() || matches!(layer.op, Op::Argmax { .. });
+    let spread = if fresh { Spread::uniform(encoding) } else { spread };
+    Ok((layer, Some(Known { tensor: Tensor { shape, encoding }, spread })))
 }
 
-fn shape(op: &Op, from: Shape) -> Option<Shape> {
-    let windowed = |window: &crate::shape::Window, channels: u64| {
-        let [rows, columns] = window.positions(from)?;
-        Shape::new(rows, columns, channels)
+/// Mean and deviation of what an operator makes.
+fn spread(op: &Op, sources: &[Known], shape: Shape) -> Spread {
+    let first = &sources[0].spread;
+    let by_channel =
+        |of: &dyn Fn(usize) -> (f64, f64)| Spread { channels: (0..shape.channels as usize).map(of).collect() };
+    let entry = |known: &Known, channel: usize| {
+        let channels = &known.spread.channels;
+        channels[channel % channels.len()]
     };
     match op {
-        Op::Dense { weights } => Shape::new(1, 1, weights.outputs as u64),
-        Op::Conv2d { weights, window, .. } => windowed(window, weights.outputs as u64),
-        Op::MaxPool { window } => windowed(window, from.channels),
-        Op::Identity => Some(from),
-        Op::Argmax { .. } => Shape::new(1, 1, 1),
-    }
-}
-
-/// The range of the values that are requantized; `None` where there are none, or they leave 62 bits.
-fn sums(op: &Op, source: &Known) -> Option<Range> {
-    let values = source.encoding.values();
-    let all = |weights: &Weights, values: Range| {
-        let mut ranges = (0..weights.outputs).map(|output| weights.sum_range(output, values));
-        ranges.try_fold(Range::new(0, 0), |all, range| Some(all.union(range?)))
-    };
-    match op {
-        Op::Dense { weights } => all(weights, values),
-        Op::Conv2d { weights, window, padding_value } => {
-            let padding = Range::new(*padding_value, *padding_value);
-            all(weights, if window.is_padded() { values.union(padding) } else { values })
+        Op::Dense { weights } | Op::Conv2d { weights, .. } => first.of_sums(weights),
+        Op::SumPool { window, .. } => {
+            let taps = window.taps() as f64;
+            let sum = |&(mean, deviation): &(f64, f64)| (mean * taps, deviation * taps.sqrt());
+            Spread { channels: first.channels.iter().map(sum).collect() }
         }
-        Op::Identity => Some(values),
-        Op::MaxPool { .. } | Op::Argmax { .. } => None,
+        Op::Add { factors } => by_channel(&|channel| {
+            let terms = sources.iter().zip(factors).map(|(source, factors)| {
+                let factor = per_channel(factors, channel).unwrap_or(0) as f64;
+                let (mean, deviation) = entry(source, channel);
+                (factor * mean, (factor * deviation).powi(2))
+            });
+            let (mean, variance) = terms.fold((0.0, 0.0), |sum, term| (sum.0 + term.0, sum.1 + term.1));
+            (mean, f64::sqrt(variance))
+        }),
+        Op::Multiply => by_channel(&|channel| {
+            let ((a, da), (b, db)) = (entry(&sources[0], channel), entry(&sources[sources.len() - 1], channel));
+            (a * b, f64::sqrt((a * db).powi(2) + (b * da).powi(2) + (da * db).powi(2)))
+        }),
+        Op::Concat => {
+            let all = |source: &Known| {
+                let count = source.tensor.shape.channels as usize;
+                source.spread.channels.iter().copied().cycle().take(count).collect::<Vec<_>>()
+            };
+            Spread { channels: sources.iter().flat_map(all).collect() }
+        }
+        Op::Rearrange(_) => {
+            let count = first.channels.len() as f64;
+            let mean = first.channels.iter().map(|channel| channel.0).sum::<f64>() / count;
+            let square =
+                first.channels.iter().map(|channel| channel.0.powi(2) + channel.1.powi(2)).sum::<f64>() / count;
+            Spread { channels: vec![(mean, f64::sqrt((square - mean * mean).max(0.0)))] }
+        }
+        Op::MaxPool { .. } | Op::Identity | Op::Argmax { .. } => first.clone(),
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{map, text, word};
 use crate::diagnostic::At;
-use crate::graph::{HardwareRequest, Layer, NetworkParts};
-use crate::op::{Op, Weights};
+use crate::graph::{HardwareRequest, Layer, NetworkParts, TensorId};
+use crate::op::{Op, Rearrangement, Weights};
 use crate::plan::read_layer::{KINDS, MEMORIES, MULTIPLIERS, REQUANTIZE_UNITS};
-use crate::shape::Window;
+use crate::shape::{Shape, Window};
 
 /// Cells longer than this do not make their column wider.
 const MAX_COLUMN: usize = 72;
@@ -46,21 +46,44 @@ fn join(row: &[String; 5], widths: &[usize; 5]) -> String {
 /// Name, operator, shape, formats, hardware.
 fn columns(parts: &NetworkParts, index: usize, layer: &Layer) -> [String; 5] {
     let mut shape = Vec::new();
-    if layer.input.0 != index {
-        let source = layer.input.0.checked_sub(1).and_then(|source| parts.layers.get(source));
-        shape.push(("input", source.map_or("input".to_owned(), |source| text(&source.name))));
+    let source = |id: &TensorId| {
+        let layer = id.0.checked_sub(1).and_then(|source| parts.layers.get(source));
+        layer.map_or("input".to_owned(), |source| text(&source.name))
+    };
+    if *layer.op.inputs().end() > 1 {
+        let sources: Vec<String> = layer.inputs.iter().map(source).collect();
+        shape.push(("inputs", format!("[{}]", sources.join(", "))));
+    } else if layer.input().0 != index {
+        shape.push(("input", source(&layer.input())));
     }
     match &layer.op {
         Op::Dense { weights } => shape.push(("outputs", weights.outputs.to_string())),
-        Op::Conv2d { weights, window, padding_value } => {
+        Op::Conv2d { weights, window, padding_value, groups } => {
             shape.push(("outputs", weights.outputs.to_string()));
             window_fields(&mut shape, window, [1, 1]);
             if *padding_value != 0 {
                 shape.push(("padding_value", padding_value.to_string()));
             }
+            if *groups != 1 {
+                shape.push(("groups", groups.to_string()));
+            }
+        }
+        Op::SumPool { window, padding_value } => {
+            window_fields(&mut shape, window, window.kernel);
+            if *padding_value != 0 {
+                shape.push(("padding_value", padding_value.to_string()));
+            }
+        }
+        Op::Rearrange(Rearrangement { shape: Shape { rows, columns, channels }, start, loops }) => {
+            shape.push(("shape", format!("[{rows}, {columns}, {channels}]")));
+            if *start != 0 {
+                shape.push(("start", start.to_string()));
+            }
+            let loops: Vec<String> = loops.iter().map(|l| format!("[{}, {}]", l.count, l.stride)).collect();
+            shape.push(("loops", format!("[{}]", loops.join(", "))));
         }
         Op::MaxPool { window } => window_fields(&mut shape, window, window.kernel),
-        Op::Identity | Op::Argmax { .. } => {}
+        Op::Identity | Op::Add { .. } | Op::Multiply | Op::Concat | Op::Argmax { .. } => {}
     }
     let mut formats = Vec::new();
     if let Some(Weights { format, .. }) = layer.op.weights() {
