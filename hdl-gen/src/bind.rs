@@ -61,6 +61,20 @@ pub enum BoundLayer {
         /// Channels side by side.
         lanes: u64,
     },
+    /// Element-wise sums or products of several inputs.
+    Join {
+        /// Channels side by side.
+        lanes: u64,
+        /// The unit that makes codes, where there is one.
+        unit: Option<RequantizeUnit>,
+        /// Where requantization's products are made.
+        multiplier: Multiplier,
+    },
+    /// Channels of several inputs one after the other.
+    Concat {
+        /// Channels side by side; divides the channels of every input.
+        lanes: u64,
+    },
 }
 
 /// An array of PEs.
@@ -107,6 +121,7 @@ impl Bound {
             BoundLayer::Matrix(matrix) => folding::matrix_cycles(&layer.op, input, output, matrix),
             BoundLayer::Pool { lanes } => folding::pool_cycles(&layer.op, input, output, *lanes),
             BoundLayer::Requantize { lanes, .. } | BoundLayer::Argmax { lanes } => input.elements() / lanes,
+            BoundLayer::Join { lanes, .. } | BoundLayer::Concat { lanes } => output.elements() / lanes,
         }
     }
 }
@@ -181,7 +196,28 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
             let lanes = element_lanes(layer, input.shape.channels, |lanes| input.shape.channels / lanes <= target)?;
             Ok(BoundLayer::Argmax { lanes })
         }
-        op @ (Op::SumPool { .. } | Op::Add { .. } | Op::Multiply | Op::Concat | Op::Rearrange(_)) => {
+        Op::Add { .. } | Op::Multiply => {
+            if let Some(other) = network.layer_inputs(layer).find(|tensor| tensor.shape != input.shape) {
+                let message = format!("inputs of {} and {}", input.shape, other.shape);
+                return Err(
+                    wrong(layer, Code::Hardware, &message, "there is hardware for inputs of one shape alone").into()
+                );
+            }
+            let lanes = element_lanes(layer, output.shape.channels, |lanes| output.shape.elements() / lanes <= target)?;
+            let sum_bits = network.sums(index).map_or(16, |sums| sums.all.bits());
+            let unit = match &layer.requantization {
+                Some(r) => Some(requantize_unit(layer, r, output.shape.channels / lanes, sum_bits)?),
+                None => None,
+            };
+            let multiplier = wish.multiplier.as_ref().map_or(Multiplier::Lut, |at| at.value);
+            Ok(BoundLayer::Join { lanes, unit, multiplier })
+        }
+        Op::Concat => {
+            let common = network.layer_inputs(layer).fold(0, |common, tensor| gcd(common, tensor.shape.channels));
+            let lanes = element_lanes(layer, common, |lanes| output.shape.elements() / lanes <= target)?;
+            Ok(BoundLayer::Concat { lanes })
+        }
+        op @ (Op::SumPool { .. } | Op::Rearrange(_)) => {
             let message = format!("there is no hardware for `{}`", op.name());
             Err(wrong(layer, Code::Hardware, &message, "run it with `hwgen run`").into())
         }
@@ -367,6 +403,10 @@ fn requantize_unit(
     }
 }
 
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 fn wrong(layer: &Layer, code: Code, message: &str, help: &str) -> Diagnostic {
     Diagnostic::new(code, layer.place.clone(), format!("`{}`: {message}", layer.name), help)
 }
@@ -392,7 +432,12 @@ fn request(layer: &Layer, bound: &BoundLayer) -> HardwareRequest {
             memory: at(matrix.memory, place),
             requantize: matrix.unit.and_then(|unit| at(unit, place)),
         },
-        BoundLayer::Pool { lanes } | BoundLayer::Argmax { lanes } => {
+        BoundLayer::Join { lanes, unit, .. } => HardwareRequest {
+            pe: at(*lanes, place),
+            requantize: unit.and_then(|unit| at(unit, place)),
+            ..HardwareRequest::default()
+        },
+        BoundLayer::Pool { lanes } | BoundLayer::Argmax { lanes } | BoundLayer::Concat { lanes } => {
             HardwareRequest { pe: at(*lanes, place), ..HardwareRequest::default() }
         }
         BoundLayer::Requantize { lanes, unit, multiplier } => HardwareRequest {

@@ -1,10 +1,12 @@
-//! A lowered design: modules, memories, and the chain of streams between them.
+//! A lowered design: modules, memories, and the graph of streams between them.
 //!
 //! A [`Design`] is made by [`crate::lower`]; both ends of every stream agree in lanes, order and format by
 //! construction. It can predict its own cycles and be written as an [`Artifact`].
 
+mod buffers;
+
 use crate::library::LibraryModule;
-use crate::timing::{Graph, GraphError, Report, Run, RunError, Stalls, Twin};
+use crate::timing::{Graph, GraphBuilder, GraphError, ModuleId, Report, Run, RunError, Stalls, Twin};
 use crate::verilog::{Expr, ModuleText};
 use network::manifest::{Edge, EdgeContent, LayerRow, StreamPort, Timing, Word};
 use std::collections::BTreeMap;
@@ -22,8 +24,12 @@ pub struct Design {
     pub(crate) modules: Vec<ModuleText>,
     /// Memory images by path.
     pub(crate) memories: BTreeMap<String, String>,
-    /// The streams from input to output.
+    /// The modules of the top, each behind those that feed it.
     pub(crate) stages: Vec<Stage>,
+    /// FIFOs in front of joins, as indices of stages.
+    pub(crate) buffers: Vec<usize>,
+    /// The streams that leave the top.
+    pub(crate) outputs: Vec<OutputEnd>,
     /// Streams inside layer modules, each with the index of the stage that it belongs to.
     pub(crate) inner_edges: Vec<(usize, Edge)>,
     /// The top's input.
@@ -34,13 +40,44 @@ pub struct Design {
     pub(crate) rows: Vec<LayerRow>,
 }
 
-/// One module in the chain, with the stream that leaves it.
+/// A stream between two modules of the top, or the top's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum StreamId {
+    /// What enters the top.
+    Input,
+    /// What leaves a stage at one of its ports.
+    Stage {
+        /// Index of the stage.
+        stage: usize,
+        /// Port, below [`Stage::ports`].
+        port: usize,
+    },
+}
+
+/// A stream that leaves the top.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputEnd {
+    /// The stream.
+    pub stream: StreamId,
+    /// The model's name for the output.
+    pub name: String,
+    /// Packing on the port.
+    pub port: StreamPort,
+    /// What the words carry.
+    pub content: EdgeContent,
+}
+
+/// One module of the top, with the stream that leaves it.
 #[derive(Clone, Debug)]
 pub(crate) struct Stage {
     /// Instance name without `u_`, and prefix of the nets of its output stream.
     pub name: String,
     /// Module that is instantiated.
     pub module: String,
+    /// The streams that enter it.
+    pub inputs: Vec<StreamId>,
+    /// Streams that leave it, all alike; a fork has several.
+    pub ports: usize,
     /// Named parameters with their Verilog values.
     pub parameters: Vec<(&'static str, Expr)>,
     /// The plan's layer.
@@ -87,19 +124,38 @@ impl Design {
         &self.rows
     }
 
-    /// The top's output stream.
-    pub fn output(&self) -> StreamPort {
-        match self.stages.last() {
-            Some(stage) => port(stage.word, stage.words_per_frame),
-            None => self.input.clone(),
+    /// Prefix of the nets of a stream.
+    pub(crate) fn stream_name(&self, stream: StreamId) -> String {
+        match stream {
+            StreamId::Input => "input".to_owned(),
+            StreamId::Stage { stage, port } => self.stages.get(stage).map_or(String::new(), |stage| stage.stream(port)),
         }
+    }
+
+    /// The graph of timing twins: source 0 and, for output k, sink 1 + k.
+    pub(crate) fn graph(&self) -> Result<Graph, GraphError> {
+        let mut builder = GraphBuilder::default();
+        let ids: Vec<ModuleId> =
+            self.stages.iter().map(|stage| builder.module(stage.name.clone(), stage.twin.clone())).collect();
+        for (index, stage) in self.stages.iter().enumerate() {
+            for (port, input) in stage.inputs.iter().enumerate() {
+                match *input {
+                    StreamId::Input => builder.source(0, self.input.words_per_frame, ids[index], port),
+                    StreamId::Stage { stage, port: from } => builder.join(ids[stage], from, ids[index], port),
+                }
+            }
+        }
+        for (number, end) in self.outputs.iter().enumerate() {
+            if let StreamId::Stage { stage, port } = end.stream {
+                builder.sink(1 + number as u64, end.port.words_per_frame, ids[stage], port);
+            }
+        }
+        builder.build()
     }
 
     /// Predicted cycles of a run, from the timing twins alone.
     pub fn predict(&self, frames: u64, stalls: Option<Stalls>) -> Result<Report, PredictError> {
-        let modules = self.stages.iter().map(|stage| (stage.name.clone(), stage.twin.clone())).collect();
-        let graph = Graph::chain(modules, self.input.words_per_frame, self.output().words_per_frame)
-            .map_err(PredictError::Graph)?;
+        let graph = self.graph().map_err(PredictError::Graph)?;
         let run = Run::frames(frames);
         graph.run(&stalls.map_or(run.clone(), |stalls| run.with_stalls(stalls))).map_err(PredictError::Run)
     }
@@ -107,10 +163,11 @@ impl Design {
     /// Predicted timing of an undisturbed run, from as many frames as it takes to become regular.
     pub fn timing(&self) -> Result<Timing, PredictError> {
         let report = self.predict(4, None)?;
-        let first_end = report.frame_end_cycles.first().and_then(|ends| ends.first()).copied();
+        let first_end = report.frame_end_cycles.iter().filter_map(|ends| ends.first()).max().copied();
+        let intervals = (0..self.outputs.len()).map(|output| report.initiation_interval(output).unwrap_or(0));
         Ok(Timing {
             first_frame_cycles: first_end.map_or(0, |end| end - report.first_input_cycle + 1),
-            initiation_interval_cycles: report.initiation_interval(0).unwrap_or(0),
+            initiation_interval_cycles: intervals.max().unwrap_or(0),
         })
     }
 
@@ -119,20 +176,30 @@ impl Design {
         let mut edges = Vec::new();
         for (index, stage) in self.stages.iter().enumerate() {
             edges.extend(self.inner_edges.iter().filter(|(at, _)| *at == index).map(|(_, edge)| edge.clone()));
-            edges.push(Edge {
-                name: stage.name.clone(),
-                layer: stage.layer.clone(),
-                module: self.top.clone(),
-                path: Vec::new(),
-                valid: format!("{}_valid", stage.name),
-                ready: Some(format!("{}_ready", stage.name)),
-                data: format!("{}_data", stage.name),
-                word: stage.word,
-                words_per_frame: stage.words_per_frame,
-                content: stage.content.clone(),
-            });
+            edges.extend((0..stage.ports).map(|port| {
+                let name = stage.stream(port);
+                Edge {
+                    layer: stage.layer.clone(),
+                    module: self.top.clone(),
+                    path: Vec::new(),
+                    valid: format!("{name}_valid"),
+                    ready: Some(format!("{name}_ready")),
+                    data: format!("{name}_data"),
+                    name,
+                    word: stage.word,
+                    words_per_frame: stage.words_per_frame,
+                    content: stage.content.clone(),
+                }
+            }));
         }
         edges
+    }
+}
+
+impl Stage {
+    /// Prefix of the nets of the stream that leaves at a port.
+    pub fn stream(&self, port: usize) -> String {
+        if self.ports == 1 { self.name.clone() } else { format!("{}_{port}", self.name) }
     }
 }
 

@@ -38,6 +38,8 @@ library! {
     "stream" / "hwgen_register_slice",
     "stream" / "hwgen_width_adapter",
     "stream" / "hwgen_fork",
+    "stream" / "hwgen_join",
+    "stream" / "hwgen_concat",
     "stream" / "hwgen_padded_axis",
     "stream" / "hwgen_pool_axis",
     "stream" / "hwgen_window_address",

@@ -1,11 +1,12 @@
-//! Lowering: a bound network as a chain of modules.
+//! Lowering: a bound network as a graph of modules.
 //!
-//! Every layer becomes one to four modules in a chain: a width adapter where lanes change, a sliding window, another
+//! Every layer becomes one to four modules in a row: a width adapter where lanes change, a sliding window, another
 //! adapter, and the layer's own module. Border types: in [`Bound`], out [`Design`].
 
 mod argmax;
 mod border;
 mod chain;
+mod join;
 mod matrix;
 mod names;
 mod pool;
@@ -15,14 +16,15 @@ mod wiring;
 
 use crate::bind::{Bound, BoundLayer};
 use crate::datapath::DatapathError;
-use crate::design::{Design, port};
+use crate::design::{Design, OutputEnd, PredictError, StreamId, port};
 use crate::library;
 use crate::threshold::ThresholdError;
 use crate::timing::TimingError;
 use crate::verilog::ModuleText;
-use chain::Chain;
+use chain::{Chain, Flow};
+use join::JoinChoice;
 use names::Names;
-use network::graph::{Encoding, PeKind, RequantizeUnit};
+use network::graph::{Encoding, PeKind, RequantizeUnit, TensorId};
 use network::manifest::{Edge, EdgeContent, EdgeOrder, EdgeTensor, LayerRow, Word};
 use network::op::Op;
 use std::collections::BTreeMap;
@@ -46,6 +48,9 @@ pub enum LowerError {
         /// What does not fit.
         source: ThresholdError,
     },
+    /// No depths of the buffers make the design run.
+    #[error(transparent)]
+    Buffers(#[from] PredictError),
     /// A datapath cannot be generated.
     #[error("layer {layer}: {source}")]
     Datapath {
@@ -65,32 +70,53 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
     let words_per_frame = input.shape.elements() / lanes;
     let input_content =
         EdgeContent { tensor: EdgeTensor::Input, order: EdgeOrder::Raster, gain: 1, scale: vec![1], offset: vec![0] };
+    let stream = StreamId::Input;
     let mut lowering = Lowering {
         bound,
         names: Names::new(network.name()),
-        chain: Chain { stages: Vec::new(), word, words_per_frame, content: input_content.clone() },
+        chain: Chain {
+            stages: Vec::new(),
+            buffers: Vec::new(),
+            stream,
+            word,
+            words_per_frame,
+            content: input_content.clone(),
+        },
+        waiting: vec![Vec::new(); network.tensors().len()],
         modules: BTreeMap::new(),
         memories: BTreeMap::new(),
         inner_edges: Vec::new(),
         library: Vec::new(),
     };
+    lowering.made(TensorId(0), "input").map_err(|fault| fault.in_layer("input"))?;
     for (index, layer) in bound.layers().iter().enumerate() {
-        lowering.layer(index, layer).map_err(|fault| fault.in_layer(&network.layers()[index].name))?;
+        let name = &network.layers()[index].name;
+        let lowered = lowering.layer(index, layer).and_then(|()| lowering.made(TensorId(index + 1), name));
+        lowered.map_err(|fault| fault.in_layer(name))?;
+    }
+    let mut outputs = Vec::with_capacity(network.outputs().len());
+    for output in network.outputs() {
+        let Flow { stream, word, words_per_frame, content } = lowering.take(output.tensor);
+        outputs.push(OutputEnd { stream, name: output.name.clone(), port: port(word, words_per_frame), content });
     }
     let Lowering { names, chain, modules, memories, inner_edges, mut library, .. } = lowering;
     library.extend(chain.stages.iter().map(|stage| stage.module.clone()));
-    Ok(Design {
+    let mut design = Design {
         name: network.name().to_owned(),
         top: names.top().to_owned(),
         library: library::closure(library.iter().map(String::as_str)),
         modules: modules.into_values().collect(),
         memories,
         stages: chain.stages,
+        buffers: chain.buffers,
+        outputs,
         inner_edges,
         input: port(word, words_per_frame),
         input_content,
         rows: rows(bound),
-    })
+    };
+    design.size_buffers()?;
+    Ok(design)
 }
 
 /// A fault before its layer is known.
@@ -134,6 +160,8 @@ struct Lowering<'a> {
     bound: &'a Bound,
     names: Names,
     chain: Chain,
+    /// For each tensor the streams that carry it and have no reader yet.
+    waiting: Vec<Vec<Flow>>,
     modules: BTreeMap<String, ModuleText>,
     memories: BTreeMap<String, String>,
     inner_edges: Vec<(usize, Edge)>,
@@ -142,12 +170,39 @@ struct Lowering<'a> {
 }
 
 impl<'a> Lowering<'a> {
+    /// Continues behind the layer that has just been lowered: a stream for each reader of its tensor.
+    fn made(&mut self, tensor: TensorId, name: &str) -> Result<(), Fault> {
+        let network = self.bound.network();
+        let ends = network.outputs().iter().filter(|output| output.tensor == tensor).count();
+        let readers = network.readers(tensor).count() + ends;
+        let name = self.names.stem(name);
+        let layer = tensor.0.checked_sub(1).map_or("input", |index| &network.layers()[index].name);
+        let mut flows = self.chain.fork(&name, layer, readers)?;
+        flows.reverse();
+        if let Some(waiting) = self.waiting.get_mut(tensor.0) {
+            *waiting = flows;
+        }
+        Ok(())
+    }
+
+    /// The next stream that carries a tensor.
+    fn take(&mut self, tensor: TensorId) -> Flow {
+        let waiting = self.waiting.get_mut(tensor.0).and_then(Vec::pop);
+        waiting.unwrap_or_else(|| self.chain.flow())
+    }
+
     fn layer(&mut self, index: usize, bound: &'a BoundLayer) -> Result<(), Fault> {
+        let flow = self.take(self.bound.network().layers()[index].input());
+        self.chain.resume(flow);
         match bound {
             BoundLayer::Matrix(matrix) => self.matrix(index, matrix),
             BoundLayer::Pool { lanes } => self.pool(index, *lanes),
             BoundLayer::Requantize { lanes, unit, multiplier } => self.requantize(index, *lanes, *unit, *multiplier),
             BoundLayer::Argmax { lanes } => self.argmax(index, *lanes),
+            BoundLayer::Join { lanes, unit, multiplier } => {
+                self.element_join(index, JoinChoice { lanes: *lanes, unit: *unit, multiplier: *multiplier })
+            }
+            BoundLayer::Concat { lanes } => self.concat(index, *lanes),
         }
     }
 
@@ -173,13 +228,18 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// Lanes of the first stream: what the first layer takes.
+/// Lanes of the first stream: what the first layer that reads it takes.
 fn first_lanes(bound: &Bound) -> u64 {
-    match bound.layers().first() {
+    let reader = bound.network().readers(TensorId(0)).next();
+    match reader.and_then(|index| bound.layers().get(index)) {
         Some(BoundLayer::Matrix(matrix)) => matrix.window_lanes.unwrap_or(matrix.simd),
-        Some(BoundLayer::Pool { lanes } | BoundLayer::Requantize { lanes, .. } | BoundLayer::Argmax { lanes }) => {
-            *lanes
-        }
+        Some(
+            BoundLayer::Pool { lanes }
+            | BoundLayer::Requantize { lanes, .. }
+            | BoundLayer::Argmax { lanes }
+            | BoundLayer::Join { lanes, .. }
+            | BoundLayer::Concat { lanes },
+        ) => *lanes,
         None => 1,
     }
 }
@@ -197,7 +257,10 @@ fn rows(bound: &Bound) -> Vec<LayerRow> {
                 };
                 (Some(kind.to_owned()), matrix.pe, matrix.simd, matrix.unit)
             }
-            BoundLayer::Pool { lanes } | BoundLayer::Argmax { lanes } => (None, *lanes, 1, None),
+            BoundLayer::Pool { lanes } | BoundLayer::Argmax { lanes } | BoundLayer::Concat { lanes } => {
+                (None, *lanes, 1, None)
+            }
+            BoundLayer::Join { lanes, unit, .. } => (None, *lanes, 1, *unit),
             BoundLayer::Requantize { lanes, unit, .. } => (None, *lanes, 1, Some(*unit)),
         };
         let weights = layer.op.weights();

@@ -13,6 +13,7 @@
 
 mod credit;
 mod graph;
+mod join;
 mod line_window;
 mod matrix;
 mod pool;
@@ -22,6 +23,8 @@ mod stream;
 mod window;
 
 pub use graph::{Graph, GraphBuilder, GraphError, ModuleId};
+pub(crate) use join::MOST_INPUTS;
+pub use join::{Concat, Join};
 pub use line_window::LineWindow;
 pub use matrix::Matrix;
 pub use pool::{MaxPool, Reduction};
@@ -51,12 +54,20 @@ pub enum Twin {
     MaxPool(MaxPool),
     /// `hwgen_max_reduce`, `hwgen_argmax`.
     Reduction(Reduction),
+    /// `hwgen_join` and a pipeline behind it.
+    Join(Join),
+    /// `hwgen_concat`.
+    Concat(Concat),
 }
 
 impl Twin {
     /// Number of input streams.
     pub fn inputs(&self) -> usize {
-        1
+        match self {
+            Twin::Join(twin) => twin.inputs(),
+            Twin::Concat(twin) => twin.inputs(),
+            _ => 1,
+        }
     }
 
     /// Number of output streams.
@@ -69,7 +80,9 @@ impl Twin {
             | Twin::SlidingWindow(_)
             | Twin::LineWindow(_)
             | Twin::MaxPool(_)
-            | Twin::Reduction(_) => 1,
+            | Twin::Reduction(_)
+            | Twin::Join(_)
+            | Twin::Concat(_) => 1,
         }
     }
 
@@ -85,13 +98,15 @@ impl Twin {
             Twin::LineWindow(twin) => u32::from(twin.valid()),
             Twin::MaxPool(twin) => u32::from(twin.valid()),
             Twin::Reduction(twin) => u32::from(twin.valid()),
+            Twin::Join(twin) => u32::from(twin.valid()),
+            Twin::Concat(twin) => u32::from(twin.valid()),
         }
     }
 
     /// Which inputs take a word in this cycle, given which inputs are offered
     /// one and which outputs find a ready taker.
     #[inline]
-    pub fn ready(&self, _s_valid: u32, m_ready: u32) -> u32 {
+    pub fn ready(&self, s_valid: u32, m_ready: u32) -> u32 {
         match self {
             Twin::Fifo(twin) => u32::from(twin.ready()),
             Twin::WidthAdapter(twin) => u32::from(twin.ready(m_ready & 1 != 0)),
@@ -101,6 +116,8 @@ impl Twin {
             Twin::LineWindow(twin) => u32::from(twin.ready()),
             Twin::MaxPool(twin) => u32::from(twin.ready()),
             Twin::Reduction(twin) => u32::from(twin.ready()),
+            Twin::Join(twin) => twin.ready(s_valid),
+            Twin::Concat(twin) => twin.ready(),
         }
     }
 
@@ -118,6 +135,8 @@ impl Twin {
             Twin::LineWindow(twin) => twin.step(s_valid & 1 != 0, took, gave),
             Twin::MaxPool(twin) => twin.step(took, gave),
             Twin::Reduction(twin) => twin.step(took, gave),
+            Twin::Join(twin) => twin.step(s_moved, gave),
+            Twin::Concat(twin) => twin.step(s_moved, gave),
         }
     }
 
@@ -133,6 +152,8 @@ impl Twin {
             Twin::LineWindow(twin) => twin.occupancy(),
             Twin::MaxPool(twin) => twin.occupancy(),
             Twin::Reduction(twin) => twin.occupancy(),
+            Twin::Join(twin) => twin.occupancy(),
+            Twin::Concat(twin) => twin.occupancy(),
         }
     }
 
@@ -142,7 +163,13 @@ impl Twin {
             Twin::Matrix(twin) => twin.quiet_cycles(),
             Twin::SlidingWindow(twin) => twin.quiet_cycles(),
             Twin::LineWindow(twin) => twin.quiet_cycles(),
-            Twin::Fifo(_) | Twin::WidthAdapter(_) | Twin::Fork(_) | Twin::MaxPool(_) | Twin::Reduction(_) => 16,
+            Twin::Join(twin) => twin.quiet_cycles(),
+            Twin::Fifo(_)
+            | Twin::WidthAdapter(_)
+            | Twin::Fork(_)
+            | Twin::MaxPool(_)
+            | Twin::Reduction(_)
+            | Twin::Concat(_) => 16,
         }
     }
 }

@@ -48,7 +48,10 @@ impl Hardware {
 fn cannot_lower(network: &Network, error: &LowerError) -> Diagnostic {
     let (LowerError::Timing { layer: name, .. }
     | LowerError::Threshold { layer: name, .. }
-    | LowerError::Datapath { layer: name, .. }) = error;
+    | LowerError::Datapath { layer: name, .. }) = error
+    else {
+        return internal(error);
+    };
     let layer = network.layers().iter().find(|layer| layer.name == *name);
     let place = layer.map_or_else(|| Place::layer(name), |layer| layer.place.clone());
     Diagnostic::new(Code::Hardware, place, error.to_string(), "fold the layer differently, or make it smaller")

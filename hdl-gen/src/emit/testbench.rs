@@ -1,17 +1,15 @@
 //! The self-checking testbench of an emitted design: plain Verilog for any simulator.
 
 use super::{EmitError, TestVector};
-use crate::design::Design;
+use crate::design::{Design, OutputEnd};
 use crate::image::Image;
 use network::manifest::{EdgeContent, Word};
 
 /// Paths and texts: the testbench, the words it sends and the words it expects.
 pub(super) fn files(design: &Design, vectors: &[TestVector]) -> Result<Vec<(String, String)>, EmitError> {
     let input_word = design.input.word;
-    let output = design.output();
-    let output_content = match design.stages.last() {
-        Some(stage) => &stage.content,
-        None => &design.input_content,
+    let Some(OutputEnd { port: output, content: output_content, .. }) = design.outputs.first() else {
+        return Ok(Vec::new());
     };
     let image = |title, word: Word| Image::new(title, word.lanes as usize, word.lane_bits);
     let mut sent = image("Words that the testbench sends.", input_word);

@@ -1,11 +1,10 @@
 //! Argmax: channels brought to a common grid, then a tree of comparisons.
 
-use super::chain::number;
+use super::chain::{NewStage, number};
 use super::requantize::layer::ElementUnit;
 use super::requantize::rescale::Rescaling;
 use super::{Fault, Lowering};
 use crate::datapath::{Multiplier, ShiftRounding};
-use crate::design::Stage;
 use crate::requantize::ChannelRescale;
 use crate::timing::{Reduction, Twin};
 use network::Range;
@@ -26,7 +25,7 @@ impl Lowering<'_> {
         let words = channels / lanes;
         let word = Word { lanes: 1, lane_bits: output.encoding.bits(), signed: false };
         let content = self.output_content(index, 1, vec![0]);
-        self.chain.push(Stage {
+        self.chain.push(NewStage {
             name,
             module: "hwgen_argmax".to_owned(),
             parameters: vec![
@@ -49,7 +48,7 @@ impl Lowering<'_> {
         let layer = &network.layers()[index];
         let Op::Argmax { multipliers, offsets } = &layer.op else { return Ok(()) };
         let values = network.layer_input(layer).encoding.values();
-        let maps = self.arriving_maps(index);
+        let maps = self.arriving_maps(index, 0);
         let constants: Vec<ChannelRescale> = maps
             .iter()
             .enumerate()

@@ -1,7 +1,7 @@
-//! The chain of streams while it is being built.
+//! The graph of streams while it is being built, layer by layer along its branches.
 
-use crate::design::Stage;
-use crate::timing::{Fifo, SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
+use crate::design::{Stage, StreamId};
+use crate::timing::{Fifo, Fork, SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
 use crate::verilog::Expr;
 use network::graph::Memory;
 use network::manifest::{EdgeContent, EdgeOrder, Word};
@@ -10,12 +10,39 @@ use network::shape::{Shape, Window};
 /// Bits of a buffer from which on it lies in block RAM when its words are few enough apart.
 const BLOCK_BUFFER_BITS: u64 = 16 * 1024;
 
-/// The stream that leaves the last stage so far (or the top's input), and the stages before it.
+/// All stages so far, and the stream that the next one continues.
 pub(super) struct Chain {
     pub stages: Vec<Stage>,
+    /// FIFOs whose depths are to be found, as indices of stages.
+    pub buffers: Vec<usize>,
+    /// The stream that is continued.
+    pub stream: StreamId,
     pub word: Word,
     pub words_per_frame: u64,
     pub content: EdgeContent,
+}
+
+/// A stream that waits for its reader.
+#[derive(Clone)]
+pub(super) struct Flow {
+    pub stream: StreamId,
+    pub word: Word,
+    pub words_per_frame: u64,
+    pub content: EdgeContent,
+}
+
+/// What a module makes of the current stream.
+pub(super) struct NewStage {
+    /// Instance name without `u_`.
+    pub name: String,
+    pub module: String,
+    pub parameters: Vec<(&'static str, Expr)>,
+    /// The plan's layer.
+    pub layer: String,
+    pub word: Word,
+    pub words_per_frame: u64,
+    pub content: EdgeContent,
+    pub twin: Twin,
 }
 
 /// A sliding window to be put into a chain.
@@ -34,12 +61,70 @@ pub(super) struct WindowStage<'a> {
 }
 
 impl Chain {
-    /// Adds a stage and continues with its output.
-    pub fn push(&mut self, stage: Stage) {
+    /// Adds a stage behind the current stream and continues with its output.
+    pub fn push(&mut self, stage: NewStage) {
+        self.push_join(vec![self.stream], stage);
+    }
+
+    /// Adds a stage that several streams enter, and continues with its output.
+    pub fn push_join(&mut self, inputs: Vec<StreamId>, stage: NewStage) {
         self.word = stage.word;
         self.words_per_frame = stage.words_per_frame;
         self.content = stage.content.clone();
-        self.stages.push(stage);
+        self.stream = StreamId::Stage { stage: self.stages.len(), port: 0 };
+        let NewStage { name, module, parameters, layer, word, words_per_frame, content, twin } = stage;
+        self.stages.push(Stage {
+            name,
+            module,
+            inputs,
+            ports: 1,
+            parameters,
+            layer,
+            word,
+            words_per_frame,
+            content,
+            twin,
+        });
+    }
+
+    /// The current stream, for a reader to come.
+    pub fn flow(&self) -> Flow {
+        Flow {
+            stream: self.stream,
+            word: self.word,
+            words_per_frame: self.words_per_frame,
+            content: self.content.clone(),
+        }
+    }
+
+    /// Continues with another stream.
+    pub fn resume(&mut self, flow: Flow) {
+        let Flow { stream, word, words_per_frame, content } = flow;
+        (self.stream, self.word, self.words_per_frame, self.content) = (stream, word, words_per_frame, content);
+    }
+
+    /// The current stream for so many readers: behind a fork where there is more than one.
+    pub fn fork(&mut self, name: &str, layer: &str, readers: usize) -> Result<Vec<Flow>, TimingError> {
+        if readers <= 1 {
+            return Ok(vec![self.flow(); readers]);
+        }
+        let outputs = u32::try_from(readers).unwrap_or(u32::MAX);
+        self.push(NewStage {
+            name: self.free_name(&format!("{name}_fork")),
+            module: "hwgen_fork".to_owned(),
+            parameters: vec![("DATA_BITS", number(self.word.bits())), ("OUTPUTS", number(outputs))],
+            layer: layer.to_owned(),
+            word: self.word,
+            words_per_frame: self.words_per_frame,
+            content: self.content.clone(),
+            twin: Twin::Fork(Fork::new(outputs)?),
+        });
+        let stage = self.stages.len() - 1;
+        if let Some(fork) = self.stages.last_mut() {
+            fork.ports = readers;
+        }
+        let flow = self.flow();
+        Ok((0..readers).map(|port| Flow { stream: StreamId::Stage { stage, port }, ..flow.clone() }).collect())
     }
 
     /// Bridges to words of `lanes` elements where they differ.
@@ -51,7 +136,7 @@ impl Chain {
         let word = Word { lanes: to, ..self.word };
         let words_per_frame = self.words_per_frame * u64::from(from) / lanes;
         let name = self.free_name(&format!("{name}_adapter"));
-        self.push(Stage {
+        self.push(NewStage {
             name,
             module: "hwgen_width_adapter".to_owned(),
             parameters: vec![
@@ -71,9 +156,12 @@ impl Chain {
 
     /// Adds a FIFO of `depth_words`, at least 2.
     pub fn buffer(&mut self, name: &str, layer: &str, depth_words: u64) -> Result<(), TimingError> {
-        let depth = small(depth_words.max(2));
-        self.push(Stage {
-            name: format!("{name}_buffer"),
+        self.fifo(self.free_name(&format!("{name}_buffer")), layer, small(depth_words.max(2)))
+    }
+
+    fn fifo(&mut self, name: String, layer: &str, depth: u32) -> Result<(), TimingError> {
+        self.push(NewStage {
+            name,
             module: "hwgen_fifo".to_owned(),
             parameters: vec![("DATA_BITS", number(self.word.bits())), ("DEPTH", number(depth))],
             layer: layer.to_owned(),
@@ -85,9 +173,21 @@ impl Chain {
         Ok(())
     }
 
+    /// Adds a FIFO in front of a join, whose depth is found later.
+    pub fn skew_buffer(&mut self, name: &str, layer: &str) -> Result<(), TimingError> {
+        let name = self.free_name(&format!("{name}_skew"));
+        self.buffers.push(self.stages.len());
+        self.fifo(name, layer, 2)
+    }
+
     /// Whether words may come slower than one a cycle: the last stage is neither the input nor a sliding window.
     pub fn is_slow(&self) -> bool {
-        self.stages.last().is_some_and(|stage| stage.module != "hwgen_sliding_window")
+        match self.stream {
+            StreamId::Input => false,
+            StreamId::Stage { stage, .. } => {
+                self.stages.get(stage).is_some_and(|stage| stage.module != "hwgen_sliding_window")
+            }
+        }
     }
 
     /// Adds a sliding window; the stream must already have the window's lanes.
@@ -154,7 +254,7 @@ impl Chain {
         };
         let words_per_frame = shape.output_words_per_frame();
         let twin = Twin::SlidingWindow(SlidingWindow::new(&shape, buffer_words)?);
-        self.push(Stage {
+        self.push(NewStage {
             name: format!("{name}_window"),
             module: "hwgen_sliding_window".to_owned(),
             parameters,
@@ -168,7 +268,7 @@ impl Chain {
     }
 
     /// `name`, or the first of `name_2`, `name_3`, ... that no stage has.
-    fn free_name(&self, name: &str) -> String {
+    pub fn free_name(&self, name: &str) -> String {
         let taken = |candidate: &str| self.stages.iter().any(|stage| stage.name == candidate);
         if !taken(name) {
             return name.to_owned();

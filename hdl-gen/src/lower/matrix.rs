@@ -10,13 +10,12 @@
 //! FIFO at the end has room for it.
 
 use super::border::Borders;
-use super::chain::{WindowStage, memory_style, number, string};
+use super::chain::{NewStage, WindowStage, memory_style, number, string};
 use super::requantize::{Results, UnitChoice};
 use super::wiring::{address_bits, credit_fifo, delay, instance, lane, stream_ports, wire};
 use super::{Fault, Lowering, padding_code};
 use crate::bind::MatrixLayer;
 use crate::datapath::{self, DotProduct, DotProductForm, DotProductSpec, Operand};
-use crate::design::Stage;
 use crate::heap::Target;
 use crate::image::Image;
 use crate::requantize::RawMap;
@@ -267,7 +266,7 @@ impl<'a> Lowering<'a> {
             .print(),
         ]);
         let twin = Matrix::new(parts.input_steps as u32, parts.output_steps as u32, latency, depth)?;
-        self.chain.push(Stage {
+        self.chain.push(NewStage {
             name: parts.name.clone(),
             module: module_name,
             parameters: Vec::new(),

@@ -128,6 +128,11 @@ impl Names {
         &self.top
     }
 
+    /// A legal name from a plan's name, without regard to earlier ones.
+    pub fn stem(&self, name: &str) -> String {
+        legal(name)
+    }
+
     /// A new legal name for a layer, unlike every earlier one and the names that hwgen derives from those.
     pub fn layer(&mut self, name: &str) -> String {
         let base = legal(name);
@@ -145,12 +150,19 @@ impl Names {
     }
 }
 
+/// What hwgen appends to a layer's name, perhaps with numbers behind it.
+const ENDINGS: &[&str] = &["_window", "_adapter", "_buffer", "_pe", "_grid", "_rescale", "_fork", "_skew", "_add"];
+
 /// Whether `name` is `stem` with one of the endings that hwgen gives to a layer's modules and streams.
 fn derived(stem: &str, name: &str) -> bool {
     let Some(end) = name.strip_prefix(stem) else { return false };
-    let is_second_adapter =
-        || end.strip_prefix("_adapter_").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
-    matches!(end, "_window" | "_adapter" | "_buffer" | "_pe" | "_grid" | "_rescale") || is_second_adapter()
+    let is_numbered = || {
+        ENDINGS.iter().any(|ending| {
+            let number = end.strip_prefix(ending).and_then(|rest| rest.strip_prefix('_'));
+            number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit() || b == b'_'))
+        })
+    };
+    ENDINGS.contains(&end) || is_numbered()
 }
 
 /// Letters, digits and underscores, starting with a letter, in lower case.

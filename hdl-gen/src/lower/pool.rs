@@ -1,9 +1,8 @@
 //! Max pooling: in place where windows lie side by side, else a sliding window and a running maximum.
 
-use super::chain::{WindowStage, number};
+use super::chain::{NewStage, WindowStage, number};
 use super::{Fault, Lowering};
 use crate::bind::pools_in_place;
-use crate::design::Stage;
 use crate::timing::{MaxPool, Reduction, Twin};
 use network::op::Op;
 
@@ -55,7 +54,7 @@ impl Lowering<'_> {
             ("hwgen_max_reduce", Twin::Reduction(Reduction::max_reduce(window.taps() as u32)?))
         };
         let content = self.output_content(index, self.chain.content.gain, self.chain.content.offset.clone());
-        self.chain.push(Stage {
+        self.chain.push(NewStage {
             name,
             module: module.to_owned(),
             parameters,

@@ -1,13 +1,15 @@
-//! The top module: AXI4-Stream ports and the chain of instances.
+//! The top module: AXI4-Stream ports and the graph of instances.
 
-use crate::design::{Design, Stage};
+use crate::design::{Design, Stage, StreamId};
 use crate::verilog::{Connection, Expr, Instance, Item, Module, ModuleText, Port};
 use network::manifest::LayerRow;
 
 impl Design {
     /// The top module's text; the header names the plan by its hash.
     pub(crate) fn top_text(&self, plan_sha256: &str) -> ModuleText {
-        let output = self.output();
+        let end = self.outputs.first();
+        let output = end.map_or(&self.input, |end| &end.port);
+        let leaving = self.stream_name(end.map_or(StreamId::Input, |end| end.stream));
         let mut header = vec![
             format!("{}: the whole accelerator of the network {}.", self.top, self.name),
             format!("Made by hwgen {} from the plan with SHA-256 {plan_sha256}.", env!("CARGO_PKG_VERSION")),
@@ -32,7 +34,9 @@ impl Design {
         items.push(Item::Blank);
         items.extend(stream_wires("input", self.input.word.bits()));
         for stage in &self.stages {
-            items.extend(stream_wires(&stage.name, stage.word.bits()));
+            for port in 0..stage.ports {
+                items.extend(stream_wires(&stage.stream(port), stage.word.bits()));
+            }
         }
         items.push(Item::Blank);
         let input_bits = self.input.word.bits();
@@ -53,14 +57,12 @@ impl Design {
                 Expr::concat(vec![Expr::zero(1), unused]).unary(crate::verilog::UnaryOp::ReduceAnd),
             ));
         }
-        let mut before = "input";
         for stage in &self.stages {
             items.push(Item::Blank);
-            items.push(Item::Instance(instance(stage, before)));
-            before = &stage.name;
+            items.push(Item::Instance(self.instance(stage)));
         }
         items.push(Item::Blank);
-        let net = |suffix: &str| Expr::name(format!("{before}_{suffix}"));
+        let net = |suffix: &str| Expr::name(format!("{leaving}_{suffix}"));
         let padding = output.tdata_bits - output.word.bits();
         let data = if padding > 0 { Expr::concat(vec![Expr::zero(padding), net("data")]) } else { net("data") };
         items.extend([
@@ -90,6 +92,30 @@ impl Design {
         }
         .print()
     }
+
+    /// A stage's instance; several streams on one side are joined to vectors, the first one lowest.
+    fn instance(&self, stage: &Stage) -> Instance {
+        let entering: Vec<String> = stage.inputs.iter().map(|&stream| self.stream_name(stream)).collect();
+        let leaving: Vec<String> = (0..stage.ports).map(|port| stage.stream(port)).collect();
+        let mut ports = vec![Connection::new("clk_i", Expr::name("aclk")), Connection::new("rst_i", Expr::name("rst"))];
+        for (side, nets) in [("s", entering), ("m", leaving)] {
+            let [valid, ready] = if side == "s" { ["i", "o"] } else { ["o", "i"] };
+            for (signal, way) in [("valid", valid), ("ready", ready), ("data", valid), ("last", valid)] {
+                let mut names = nets.iter().rev().map(|name| Expr::name(format!("{name}_{signal}")));
+                let value = match (names.len(), names.next()) {
+                    (1, Some(name)) => name,
+                    (_, first) => Expr::concat(first.into_iter().chain(names).collect()),
+                };
+                ports.push(Connection::new(&format!("{side}_{signal}_{way}"), value));
+            }
+        }
+        Instance {
+            module: stage.module.clone(),
+            name: format!("u_{}", stage.name),
+            parameters: stage.parameters.iter().map(|(name, value)| Connection::new(name, value.clone())).collect(),
+            ports,
+        }
+    }
 }
 
 /// The four nets of a stream.
@@ -100,22 +126,6 @@ pub(super) fn stream_wires(name: &str, data_bits: u32) -> [Item; 4] {
         Item::open_wire(&format!("{name}_data"), data_bits),
         Item::open_wire(&format!("{name}_last"), 1),
     ]
-}
-
-fn instance(stage: &Stage, before: &str) -> Instance {
-    let mut ports = vec![Connection::new("clk_i", Expr::name("aclk")), Connection::new("rst_i", Expr::name("rst"))];
-    for (side, nets) in [("s", before), ("m", stage.name.as_str())] {
-        let [valid, ready] = if side == "s" { ["i", "o"] } else { ["o", "i"] };
-        for (signal, way) in [("valid", valid), ("ready", ready), ("data", valid), ("last", valid)] {
-            ports.push(Connection::new(&format!("{side}_{signal}_{way}"), Expr::name(format!("{nets}_{signal}"))));
-        }
-    }
-    Instance {
-        module: stage.module.clone(),
-        name: format!("u_{}", stage.name),
-        parameters: stage.parameters.iter().map(|(name, value)| Connection::new(name, value.clone())).collect(),
-        ports,
-    }
 }
 
 /// The layer table as aligned lines.

@@ -10,6 +10,11 @@ pub struct Fifo {
 }
 
 impl Fifo {
+    /// Words that it holds at most.
+    pub fn depth(&self) -> u32 {
+        self.capacity_words
+    }
+
     /// A FIFO of `capacity_words`, 1 or more.
     pub fn new(capacity_words: u32) -> Result<Self, TimingError> {
         super::require("capacity_words", u64::from(capacity_words), 1)?;
