@@ -7,6 +7,7 @@
 //!
 //! The regression cases stand in this crate's `tests/`.
 
+pub mod campaign;
 pub mod cosimulate;
 pub mod judge;
 pub mod vectors;

@@ -1,0 +1,258 @@
+//! Random sketches: layers are proposed one after the other; one that the network or the binder refuses is dropped.
+
+use super::{Sketch, SketchLayer};
+use hdl_gen::{BindOptions, bind};
+use network::graph::{Encoding, Tensor};
+use network::random::Stream;
+
+/// Proposals for one sketch.
+const PROPOSALS: usize = 14;
+/// Layers of one sketch.
+const MOST_LAYERS: u64 = 8;
+/// Elements of a tensor beyond which no layer makes it larger.
+const MANY_ELEMENTS: u64 = 700;
+
+/// Dice over the project's own generator.
+struct Dice(Stream);
+
+impl Dice {
+    /// From 0 to `count - 1`.
+    fn below(&mut self, count: u64) -> u64 {
+        self.0.next_word() % count.max(1)
+    }
+
+    fn between(&mut self, least: u64, most: u64) -> u64 {
+        least + self.below(most - least + 1)
+    }
+
+    fn one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+
+    fn pick<'a, T: ?Sized>(&mut self, items: &[&'a T]) -> &'a T {
+        items[self.below(items.len() as u64) as usize]
+    }
+
+    /// Narrow formats more often than wide ones.
+    fn format(&mut self) -> String {
+        let bits = if self.one_in(6) { self.between(9, 16) } else { self.between(1, 8) };
+        match self.below(4) {
+            0 => format!("s{bits}"),
+            1 => format!("bipolar{}", bits.min(self.between(1, 8)).min(4)),
+            _ => format!("u{bits}"),
+        }
+    }
+
+    fn divisor(&mut self, number: u64) -> u64 {
+        let divisors: Vec<u64> = (1..=number).filter(|d| number.is_multiple_of(*d)).collect();
+        divisors[self.below(divisors.len() as u64) as usize]
+    }
+}
+
+/// The sketch of a seed.
+pub(super) fn sketch(seed: u64) -> Sketch {
+    let mut dice = Dice(Stream::for_layer(seed, "campaign"));
+    let (rows, columns) = match dice.below(5) {
+        0 => (1, 1),
+        1 => (1, dice.between(2, 12)),
+        _ => (dice.between(2, 9), dice.between(2, 9)),
+    };
+    let channels = dice.between(1, if rows * columns == 1 { 24 } else { 6 });
+    let input = format!("{{ name: x, shape: [{rows}, {columns}, {channels}], format: {} }}", dice.format());
+    let mut sketch = Sketch { seed, input, layers: Vec::new() };
+    let wanted = dice.between(2, MOST_LAYERS);
+    for proposal in 0..PROPOSALS {
+        if sketch.layers.len() as u64 >= wanted {
+            break;
+        }
+        let Some(tensors) = tensors(&sketch) else { break };
+        let Some(layer) = propose(&mut dice, proposal, &tensors) else { continue };
+        sketch.layers.push(layer);
+        let legal = sketch.network().is_ok_and(|network| bind(&network, &BindOptions::default()).is_ok());
+        if !legal {
+            sketch.layers.pop();
+        }
+    }
+    let mut ends = sketch.ends();
+    if dice.one_in(1) {
+        // One output, most often: the last one.
+        ends.drain(..ends.len().saturating_sub(1));
+    }
+    sketch.leading_to(&ends)
+}
+
+/// The tensors so far; the input alone where there is no layer yet.
+fn tensors(sketch: &Sketch) -> Option<Vec<Tensor>> {
+    if sketch.layers.is_empty() {
+        let keys = "op: rearrange, shape: [1, 1, 1], loops: []".to_owned();
+        let layer = SketchLayer { name: "probe".to_owned(), keys, inputs: vec![0], joins: false, hardware: None };
+        let probe = Sketch { layers: vec![layer], ..sketch.clone() };
+        return probe.network().ok().map(|network| network.tensors()[..1].to_vec());
+    }
+    sketch.network().ok().map(|network| network.tensors().to_vec())
+}
+
+fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchLayer> {
+    // The newest tensor most often, so that networks grow deep.
+    let source = if dice.one_in(4) { dice.below(tensors.len() as u64) as usize } else { tensors.len() - 1 };
+    let from = &tensors[source];
+    let shape = from.shape;
+    let is_codes = matches!(from.encoding, Encoding::Codes { .. });
+    let output = if dice.one_in(5) { String::new() } else { format!(", output: {}", dice.format()) };
+    let mut layer = SketchLayer {
+        name: format!("l{number}"),
+        keys: String::new(),
+        inputs: vec![source],
+        joins: false,
+        hardware: None,
+    };
+    let pe = |dice: &mut Dice, channels: u64| dice.one_in(2).then(|| format!("pe: {}", dice.divisor(channels)));
+    match dice.below(if is_codes { 12 } else { 8 }) {
+        0 => {
+            layer.keys = format!("op: requantize, output: {}", dice.format());
+            layer.hardware = pe(dice, shape.channels);
+        }
+        1 => {
+            let stride = if dice.one_in(2) { ", stride: [1, 1]".to_owned() } else { String::new() };
+            let kernel = [dice.between(1, shape.rows.min(3)), dice.between(1, shape.columns.min(3))];
+            layer.keys = format!("op: max_pool, kernel: {kernel:?}{stride}{}", padding(dice, kernel));
+            layer.hardware = pe(dice, shape.channels);
+        }
+        2 => {
+            let all = dice.one_in(3);
+            let kernel = if all {
+                [shape.rows, shape.columns]
+            } else {
+                [dice.between(1, shape.rows.min(3)), dice.between(1, shape.columns.min(3))]
+            };
+            layer.keys = format!("op: sum_pool, kernel: {kernel:?}{output}");
+            layer.hardware = pe(dice, shape.channels);
+        }
+        3 | 4 => {
+            let others: Vec<usize> = (0..tensors.len()).filter(|&other| tensors[other].shape == shape).collect();
+            let other = others[dice.below(others.len() as u64) as usize];
+            layer.inputs.push(other);
+            layer.joins = true;
+            let op = if dice.one_in(3) { "multiply" } else { "add" };
+            if op == "add" && dice.one_in(4) {
+                layer.inputs.push(source);
+            }
+            layer.keys = format!("op: {op}{output}");
+            layer.hardware = pe(dice, shape.channels);
+        }
+        5 => {
+            let fits = |other: &Tensor| {
+                other.shape.rows == shape.rows && other.shape.columns == shape.columns && same_kind(other, from)
+            };
+            let others: Vec<usize> = (0..tensors.len()).filter(|&other| fits(&tensors[other])).collect();
+            for _ in 0..dice.between(1, 2) {
+                layer.inputs.push(others[dice.below(others.len() as u64) as usize]);
+            }
+            layer.joins = true;
+            layer.keys = "op: concat".to_owned();
+        }
+        6 => layer.keys = rearrangement(dice, from)?,
+        7 if shape.positions() == 1 => layer.keys = "op: argmax".to_owned(),
+        8 if shape.elements() <= MANY_ELEMENTS => {
+            let outputs = dice.between(1, 10);
+            layer.keys = format!("op: dense, outputs: {outputs}, weight: {}{output}", dice.format());
+            layer.hardware = folding(dice, outputs, shape.elements());
+        }
+        9..=11 => {
+            let groups = match dice.below(4) {
+                0 => shape.channels,
+                1 => dice.divisor(shape.channels),
+                _ => 1,
+            };
+            let outputs = groups * dice.between(1, (10 / groups).max(1));
+            let kernel = [dice.between(1, shape.rows.min(3)), dice.between(1, shape.columns.min(4))];
+            let stride = if dice.one_in(3) {
+                format!(", stride: {:?}", [dice.between(1, 3), dice.between(1, 3)])
+            } else {
+                String::new()
+            };
+            let dilation = if dice.one_in(5) {
+                format!(", dilation: {:?}", [dice.between(1, 2), dice.between(1, 2)])
+            } else {
+                String::new()
+            };
+            let groups_key = if groups == 1 { String::new() } else { format!(", groups: {groups}") };
+            layer.keys = format!(
+                "op: conv2d, outputs: {outputs}, kernel: {kernel:?}{stride}{dilation}{}{groups_key}, weight: {}{output}",
+                padding(dice, kernel),
+                dice.format()
+            );
+            layer.hardware = folding(dice, outputs / groups, kernel[0] * kernel[1] * shape.channels / groups);
+        }
+        _ => return None,
+    }
+    Some(layer)
+}
+
+fn same_kind(a: &Tensor, b: &Tensor) -> bool {
+    match (a.encoding, b.encoding) {
+        (Encoding::Codes { format, .. }, Encoding::Codes { format: other, .. }) => format == other,
+        (Encoding::Sums { .. }, Encoding::Sums { .. }) => true,
+        _ => false,
+    }
+}
+
+fn padding(dice: &mut Dice, kernel: [u64; 2]) -> String {
+    if dice.one_in(2) {
+        return String::new();
+    }
+    let side = |dice: &mut Dice, taps: u64| dice.below(taps);
+    let sides = [side(dice, kernel[0]), side(dice, kernel[1]), side(dice, kernel[0]), side(dice, kernel[1])];
+    format!(", padding: {sides:?}")
+}
+
+fn folding(dice: &mut Dice, outputs: u64, length: u64) -> Option<String> {
+    if dice.one_in(3) {
+        return None;
+    }
+    let mut wishes = vec![format!("pe: {}", dice.divisor(outputs)), format!("simd: {}", dice.divisor(length))];
+    if dice.one_in(4) {
+        wishes.push(format!("memory: {}", dice.pick(&["lut", "block"])));
+    }
+    if dice.one_in(6) {
+        wishes.push("multiplier: dsp".to_owned());
+    }
+    Some(wishes.join(", "))
+}
+
+/// Nearest upsampling, a part of the channels or columns, a transpose, or depth to space.
+fn rearrangement(dice: &mut Dice, from: &Tensor) -> Option<String> {
+    let (rows, columns, channels) = (from.shape.rows, from.shape.columns, from.shape.channels);
+    Some(match dice.below(4) {
+        0 if from.shape.elements() * 4 <= MANY_ELEMENTS => {
+            let [r, c] = [dice.between(1, 2), dice.between(1, 2)];
+            format!(
+                "op: rearrange, shape: [{}, {}, {channels}], loops: [[{rows}, {}], [{r}, 0], [{columns}, {channels}], [{c}, 0], [{channels}, 1]]",
+                rows * r,
+                columns * c,
+                columns * channels
+            )
+        }
+        1 if channels > 1 => {
+            let first = dice.below(channels - 1);
+            let count = dice.between(1, channels - first);
+            format!(
+                "op: rearrange, shape: [{rows}, {columns}, {count}], start: {first}, loops: [[{}, {channels}], [{count}, 1]]",
+                rows * columns
+            )
+        }
+        2 => format!(
+            "op: rearrange, shape: [{columns}, {rows}, {channels}], loops: [[{columns}, {channels}], [{rows}, {}], [{channels}, 1]]",
+            columns * channels
+        ),
+        _ if channels.is_multiple_of(2) => {
+            let half = channels / 2;
+            format!(
+                "op: rearrange, shape: [{}, {columns}, {half}], loops: [[{rows}, {}], [2, {half}], [{columns}, {channels}], [{half}, 1]]",
+                rows * 2,
+                columns * channels
+            )
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,153 @@
+//! Many sketches in one executable.
+
+use super::Sketch;
+use crate::cosimulate::{Settings, cosimulate};
+use crate::vectors::{random_frames, test_vectors};
+use hdl_gen::{BindOptions, Design, EmitOptions, bind, lower};
+use network::Network;
+use simulator::{BuildOptions, CacheDir, DesignFolder, Model, Tools};
+use std::path::{Path, PathBuf};
+
+/// Stall probabilities of the runs of one sketch; two of them for each, chosen by its seed.
+const STALLS: [f64; 4] = [0.0, 0.2, 0.5, 0.8];
+
+/// What came of one sketch.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The sketch.
+    pub sketch: Sketch,
+    /// What was wrong; nothing where all runs were right.
+    pub fault: Option<String>,
+    /// Streams observed.
+    pub edges: usize,
+    /// Cycles simulated in all runs.
+    pub cycles: u64,
+}
+
+/// Changes the files of an emitted design, for planted faults: given a path inside the design and its text.
+pub type Change<'c> = &'c dyn Fn(&str, &str) -> Option<String>;
+
+/// Where sketches are built and run.
+pub struct Bench {
+    tools: Tools,
+    cache: CacheDir,
+    folder: PathBuf,
+    /// Frames of each run.
+    pub frames: usize,
+}
+
+struct Emitted {
+    sketch: Sketch,
+    network: Network,
+    design: Design,
+    folder: PathBuf,
+}
+
+impl Bench {
+    /// A bench that works in `folder`.
+    ///
+    /// # Errors
+    /// Verilator or the compiler is missing.
+    pub fn new(folder: &Path) -> Result<Bench, String> {
+        let tools = Tools::locate().map_err(|error| error.to_string())?;
+        Ok(Bench { tools, cache: CacheDir::at(folder.join("models")), folder: folder.to_owned(), frames: 4 })
+    }
+
+    /// Emits, builds and runs sketches together.
+    ///
+    /// # Errors
+    /// A build that fails for all of them: the tool's own words.
+    pub fn run(&self, sketches: &[Sketch], change: Option<Change<'_>>) -> Result<Vec<Outcome>, String> {
+        let mut outcomes = Vec::new();
+        let mut designs = Vec::new();
+        for sketch in sketches {
+            match self.emit(sketch, change) {
+                Ok(emitted) => designs.push(emitted),
+                Err(fault) => {
+                    outcomes.push(Outcome { sketch: sketch.clone(), fault: Some(fault), edges: 0, cycles: 0 })
+                }
+            }
+        }
+        if designs.is_empty() {
+            return Ok(outcomes);
+        }
+        let folders = designs.iter().map(|emitted| DesignFolder::load(&emitted.folder));
+        let folders = folders.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let built = Model::build(&self.tools, folders, &self.cache, &BuildOptions::default());
+        let model = match built {
+            Ok(model) => model,
+            // One that Verilator refuses must not hide the others.
+            Err(error) if designs.len() == 1 => {
+                let sketch = designs[0].sketch.clone();
+                outcomes.push(Outcome { sketch, fault: Some(error.to_string()), edges: 0, cycles: 0 });
+                return Ok(outcomes);
+            }
+            Err(_) => {
+                for emitted in &designs {
+                    outcomes.extend(self.run(std::slice::from_ref(&emitted.sketch), change)?);
+                }
+                return Ok(outcomes);
+            }
+        };
+        for (index, emitted) in designs.iter().enumerate() {
+            outcomes.push(self.check(&model, index, emitted));
+        }
+        outcomes.sort_by_key(|outcome| outcome.sketch.seed);
+        Ok(outcomes)
+    }
+
+    fn emit(&self, sketch: &Sketch, change: Option<Change<'_>>) -> Result<Emitted, String> {
+        let network = sketch.network().map_err(|faults| faults.to_string())?;
+        let bound = bind(&network, &BindOptions::default()).map_err(|faults| faults.to_string())?;
+        let design = lower(&bound).map_err(|error| error.to_string())?;
+        let vectors = test_vectors(&network).map_err(|error| error.to_string())?;
+        let options = EmitOptions { plan_sha256: "0".repeat(64), clock_mhz: 200.0, vectors };
+        let artifact = design.emit(&options).map_err(|error| error.to_string())?;
+        let folder = self.folder.join("designs").join(sketch.seed.to_string());
+        let _ = std::fs::remove_dir_all(&folder);
+        for (path, bytes) in &artifact.files {
+            let text = String::from_utf8_lossy(bytes);
+            let changed = change.and_then(|change| change(path, &text));
+            let path = folder.join(path);
+            let write = || -> std::io::Result<()> {
+                std::fs::create_dir_all(path.parent().unwrap_or(&folder))?;
+                std::fs::write(&path, changed.as_deref().map_or(bytes.as_slice(), str::as_bytes))
+            };
+            write().map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        Ok(Emitted { sketch: sketch.clone(), network, design, folder })
+    }
+
+    fn check(&self, model: &Model, index: usize, emitted: &Emitted) -> Outcome {
+        let Emitted { sketch, network, design, .. } = emitted;
+        let mut outcome = Outcome { sketch: sketch.clone(), fault: None, edges: 0, cycles: 0 };
+        let frames = random_frames(network, sketch.seed, self.frames);
+        let first = STALLS[(sketch.seed % STALLS.len() as u64) as usize];
+        for stall in [0.0, first] {
+            let mut settings = Settings::new().with_stalls(stall, sketch.seed);
+            settings.design = index;
+            let result = match cosimulate(network, design, model, &settings, frames.iter().cloned(), &mut |_| {}) {
+                Ok(result) => result,
+                Err(error) => {
+                    outcome.fault = Some(error.to_string());
+                    return outcome;
+                }
+            };
+            outcome.edges = result.verdict.edges.len();
+            outcome.cycles += result.report.cycles;
+            if !result.is_good() {
+                let hang = result.report.hang.as_ref().map(ToString::to_string).unwrap_or_default();
+                outcome.fault = Some(format!(
+                    "stall {stall}: {} cycles, {} predicted\n{}{:?}\n{hang}{}",
+                    result.report.cycles,
+                    result.predicted.cycles(),
+                    result.verdict,
+                    result.report.violations.first(),
+                    result.report.messages,
+                ));
+                return outcome;
+            }
+        }
+        outcome
+    }
+}
