@@ -95,9 +95,10 @@ module hwgen_sliding_window #(
     localparam [31:0] ROW_WRITE      = ROW_JUMP - 1;
     localparam [31:0] FRAME_WRITE    = FRAME_JUMP - 1;
 
+    // Of the word that is read next: the last of its window, of its output row, of all.
     wire window_end;
-    wire column_last;
-    wire row_last;
+    wire row_end;
+    wire frame_end;
     wire read;
 
     // Write side.
@@ -172,10 +173,10 @@ module hwgen_sliding_window #(
     // What fill loses in this cycle: one constant for each case, so that one
     // adder is enough.
     always @* begin
-        if (~window_end)       jump = {FILL_BITS{write}};
-        else if (~column_last) jump = write ? COLUMN_WRITE[FILL_BITS-1:0] : COLUMN_ADD[FILL_BITS-1:0];
-        else if (~row_last)    jump = write ? ROW_WRITE[FILL_BITS-1:0] : ROW_ADD[FILL_BITS-1:0];
-        else                   jump = write ? FRAME_WRITE[FILL_BITS-1:0] : FRAME_ADD[FILL_BITS-1:0];
+        if (~(read & window_end)) jump = {FILL_BITS{write}};
+        else if (~row_end)        jump = write ? COLUMN_WRITE[FILL_BITS-1:0] : COLUMN_ADD[FILL_BITS-1:0];
+        else if (~frame_end)      jump = write ? ROW_WRITE[FILL_BITS-1:0] : ROW_ADD[FILL_BITS-1:0];
+        else                      jump = write ? FRAME_WRITE[FILL_BITS-1:0] : FRAME_ADD[FILL_BITS-1:0];
     end
 
     always @(posedge clk_i) begin
@@ -204,7 +205,7 @@ module hwgen_sliding_window #(
         end else begin
             if (read) first_q <= window_end;
             read_q      <= read;
-            read_last_q <= window_end & column_last & row_last;
+            read_last_q <= read & frame_end;
         end
     end
 
@@ -238,13 +239,13 @@ module hwgen_sliding_window #(
         .FRAME_JUMP  (FRAME_JUMP),
         .BUFFER_WORDS(BUFFER_WORDS)
     ) u_read_address (
-        .clk_i        (clk_i),
-        .rst_i        (rst_i),
-        .advance_i    (read),
-        .address_o    (read_address),
-        .window_end_o (window_end),
-        .column_last_o(column_last),
-        .row_last_o   (row_last)
+        .clk_i       (clk_i),
+        .rst_i       (rst_i),
+        .advance_i   (read),
+        .address_o   (read_address),
+        .window_end_o(window_end),
+        .row_end_o   (row_end),
+        .frame_end_o (frame_end)
     );
 
     hwgen_ram #(

@@ -54,9 +54,9 @@ module hwgen_width_adapter #(
     localparam CAPACITY   = IN_UNITS + OUT_UNITS - 1;
     localparam COUNT_BITS = $clog2(CAPACITY + 1);
 
-    localparam [31:0] OUT_COUNT  = OUT_UNITS;
-    localparam [31:0] IN_COUNT   = IN_UNITS;
-    localparam [31:0] ROOM_COUNT = 2 * OUT_UNITS;
+    localparam [31:0] TAKE_ADD = IN_UNITS;
+    localparam [31:0] GIVE_ADD = -OUT_UNITS;
+    localparam [31:0] BOTH_ADD = IN_UNITS - OUT_UNITS;
 
     // units held; whether a whole output word is among them; whether an input
     // word fits once that output word has left.
@@ -65,9 +65,37 @@ module hwgen_width_adapter #(
     reg                   room_q;
     wire                  give = valid_q & m_ready_i;
     wire                  take = s_valid_i & s_ready_o;
-    wire [COUNT_BITS:0]   count_d = {1'b0, count_q} + (take ? IN_COUNT[COUNT_BITS:0] : {COUNT_BITS+1{1'b0}})
-                                                    - (give ? OUT_COUNT[COUNT_BITS:0] : {COUNT_BITS+1{1'b0}});
-    wire                  unused_ok = &{1'b0, count_d[COUNT_BITS]};
+
+    // One constant for each case, so that one adder is enough.
+    wire [COUNT_BITS-1:0] change = take ? (give ? BOTH_ADD[COUNT_BITS-1:0] : TAKE_ADD[COUNT_BITS-1:0])
+                                        : (give ? GIVE_ADD[COUNT_BITS-1:0] : {COUNT_BITS{1'b0}});
+
+    // Bit w: the units held, or those and an input word, make w output words.
+    // Both flags are read from these when the cycle's moves are known.
+    wire [3:1] held;
+    wire [3:1] taking;
+
+    genvar words;
+    generate
+        for (words = 1; words <= 3; words = words + 1) begin : gen_words
+            localparam [31:0] HELD   = words * OUT_UNITS;
+            localparam [31:0] TAKING = words * OUT_UNITS - IN_UNITS;
+            if (words * OUT_UNITS > CAPACITY) begin : gen_never_held
+                assign held[words] = 1'b0;
+            end else begin : gen_held
+                assign held[words] = count_q >= HELD[COUNT_BITS-1:0];
+            end
+            if (words * OUT_UNITS <= IN_UNITS) begin : gen_always
+                assign taking[words] = 1'b1;
+            end else if (words * OUT_UNITS - IN_UNITS > CAPACITY) begin : gen_never
+                assign taking[words] = 1'b0;
+            end else begin : gen_taking
+                assign taking[words] = count_q >= TAKING[COUNT_BITS-1:0];
+            end
+        end
+    endgenerate
+
+    wire unused_ok = &{1'b0, held[1]};
 
     assign m_valid_o = valid_q;
     assign s_ready_o = ~valid_q | (m_ready_i & room_q);
@@ -78,9 +106,22 @@ module hwgen_width_adapter #(
             valid_q <= 1'b0;
             room_q  <= 1'b1;
         end else begin
-            count_q <= count_d[COUNT_BITS-1:0];
-            valid_q <= count_d >= OUT_COUNT[COUNT_BITS:0];
-            room_q  <= {1'b0, count_d} < ROOM_COUNT[COUNT_BITS+1:0];
+            count_q <= count_q + change;
+            case ({take, give})
+                2'b10: begin
+                    valid_q <= taking[1];
+                    room_q  <= ~taking[2];
+                end
+                2'b01: begin
+                    valid_q <= held[2];
+                    room_q  <= ~held[3];
+                end
+                2'b11: begin
+                    valid_q <= taking[2];
+                    room_q  <= ~taking[3];
+                end
+                default: ;
+            endcase
         end
     end
 

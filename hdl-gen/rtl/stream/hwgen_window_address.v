@@ -5,10 +5,12 @@
 // (outer, middle, inner). Each pulse of advance_i moves to the next word:
 // address = (address + increment) mod BUFFER_WORDS, the increment being one of
 // six constants by which loops end. Address and sum less BUFFER_WORDS are
-// computed side by side. window_end_o is high in a cycle that reads the last
-// word of a window (advance_i is in it); column_last_o and row_last_o say that
-// the window is the last of its output row, and in the last output row.
-// Paths: window_end_o depends on advance_i; the other outputs are registers.
+// computed side by side. window_end_o says that the word of now is the last of
+// its window, row_end_o the last of its output row, frame_end_o the last of all.
+// How: the ends are known one step ahead. A step that reaches the last word of
+// nested loops moves only the innermost loop that has more than one place; the
+// others stand at their last place before and after it.
+// Paths: all outputs are registers.
 //
 // INNER, MIDDLE, OUTER   1 or more: counts of the window's loops.
 // *_STEP                 distance in words of one step of that loop.
@@ -36,8 +38,8 @@ module hwgen_window_address #(
     input  wire                                                     advance_i,
     output wire [(BUFFER_WORDS > 1 ? $clog2(BUFFER_WORDS) : 1)-1:0] address_o,
     output wire                                                     window_end_o,
-    output wire                                                     column_last_o,
-    output wire                                                     row_last_o
+    output wire                                                     row_end_o,
+    output wire                                                     frame_end_o
 );
     localparam ADDRESS_BITS = BUFFER_WORDS > 1 ? $clog2(BUFFER_WORDS) : 1;
 
@@ -57,16 +59,73 @@ module hwgen_window_address #(
     localparam [31:0] ROW_ADD    = rest(ROW_JUMP - WINDOW_BACK);
     localparam [31:0] FRAME_ADD  = rest(FRAME_JUMP - WINDOW_BACK);
 
-    wire [(INNER > 1 ? $clog2(INNER) : 1)-1:0]             unused_inner;
-    wire [(MIDDLE > 1 ? $clog2(MIDDLE) : 1)-1:0]           unused_middle;
-    wire [(OUTER > 1 ? $clog2(OUTER) : 1)-1:0]             unused_outer;
-    wire [(OUT_COLUMNS > 1 ? $clog2(OUT_COLUMNS) : 1)-1:0] unused_column;
-    wire [(OUT_ROWS > 1 ? $clog2(OUT_ROWS) : 1)-1:0]       unused_row;
-    wire                                                   inner_last;
-    wire                                                   middle_last;
-    wire                                                   outer_last;
+    localparam INNER_BITS  = INNER > 1 ? $clog2(INNER) : 1;
+    localparam MIDDLE_BITS = MIDDLE > 1 ? $clog2(MIDDLE) : 1;
+    localparam OUTER_BITS  = OUTER > 1 ? $clog2(OUTER) : 1;
+    localparam COLUMN_BITS = OUT_COLUMNS > 1 ? $clog2(OUT_COLUMNS) : 1;
+    localparam ROW_BITS    = OUT_ROWS > 1 ? $clog2(OUT_ROWS) : 1;
 
-    assign window_end_o = advance_i & inner_last & middle_last & outer_last;
+    // Loops of one place: the inner two, the inner three, and so on.
+    localparam MIDDLE_ENDS = INNER == 1 && MIDDLE == 1;
+    localparam WINDOW_ENDS = MIDDLE_ENDS && OUTER == 1;
+    localparam ROW_ENDS    = WINDOW_ENDS && OUT_COLUMNS == 1;
+    localparam FRAME_ENDS  = ROW_ENDS && OUT_ROWS == 1;
+
+    // The innermost loop with more than one place.
+    localparam INNER_MOVES  = INNER > 1;
+    localparam MIDDLE_MOVES = INNER == 1 && MIDDLE > 1;
+    localparam OUTER_MOVES  = MIDDLE_ENDS && OUTER > 1;
+    localparam COLUMN_MOVES = WINDOW_ENDS && OUT_COLUMNS > 1;
+    localparam ROW_MOVES    = ROW_ENDS && OUT_ROWS > 1;
+
+    // One step before a loop's last place.
+    localparam [31:0] INNER_NEAR  = INNER - 2;
+    localparam [31:0] MIDDLE_NEAR = MIDDLE - 2;
+    localparam [31:0] OUTER_NEAR  = OUTER - 2;
+    localparam [31:0] COLUMN_NEAR = OUT_COLUMNS - 2;
+    localparam [31:0] ROW_NEAR    = OUT_ROWS - 2;
+
+    wire [INNER_BITS-1:0] inner;
+    wire [MIDDLE_BITS-1:0] middle;
+    wire [OUTER_BITS-1:0] outer;
+    wire [COLUMN_BITS-1:0] column;
+    wire [ROW_BITS-1:0] row;
+    wire inner_last;
+    wire middle_last;
+    wire outer_last;
+    wire column_last;
+    wire row_last;
+
+    // Whether each loop stands at its last place after a step that ends no loop.
+    wire inner_then  = INNER_MOVES ? inner == INNER_NEAR[INNER_BITS-1:0] : inner_last;
+    wire middle_then = MIDDLE_MOVES ? middle == MIDDLE_NEAR[MIDDLE_BITS-1:0] : middle_last;
+    wire outer_then  = OUTER_MOVES ? outer == OUTER_NEAR[OUTER_BITS-1:0] : outer_last;
+    wire column_then = COLUMN_MOVES ? column == COLUMN_NEAR[COLUMN_BITS-1:0] : column_last;
+    wire row_then    = ROW_MOVES ? row == ROW_NEAR[ROW_BITS-1:0] : row_last;
+
+    // That the inner two loops end, the inner three, and so on.
+    reg middle_end_q;
+    reg window_end_q;
+    reg row_end_q;
+    reg frame_end_q;
+
+    always @(posedge clk_i) begin
+        if (rst_i) begin
+            middle_end_q <= MIDDLE_ENDS;
+            window_end_q <= WINDOW_ENDS;
+            row_end_q    <= ROW_ENDS;
+            frame_end_q  <= FRAME_ENDS;
+        end else if (advance_i) begin
+            middle_end_q <= inner_then & middle_then;
+            window_end_q <= inner_then & middle_then & outer_then;
+            row_end_q    <= inner_then & middle_then & outer_then & column_then;
+            frame_end_q  <= inner_then & middle_then & outer_then & column_then & row_then;
+        end
+    end
+
+    assign window_end_o = window_end_q;
+    assign row_end_o    = row_end_q;
+    assign frame_end_o  = frame_end_q;
 
     hwgen_counter #(
         .LIMIT(INNER)
@@ -74,7 +133,7 @@ module hwgen_window_address #(
         .clk_i    (clk_i),
         .rst_i    (rst_i),
         .advance_i(advance_i),
-        .value_o  (unused_inner),
+        .value_o  (inner),
         .last_o   (inner_last)
     );
 
@@ -84,7 +143,7 @@ module hwgen_window_address #(
         .clk_i    (clk_i),
         .rst_i    (rst_i),
         .advance_i(advance_i & inner_last),
-        .value_o  (unused_middle),
+        .value_o  (middle),
         .last_o   (middle_last)
     );
 
@@ -93,8 +152,8 @@ module hwgen_window_address #(
     ) u_outer (
         .clk_i    (clk_i),
         .rst_i    (rst_i),
-        .advance_i(advance_i & inner_last & middle_last),
-        .value_o  (unused_outer),
+        .advance_i(advance_i & middle_end_q),
+        .value_o  (outer),
         .last_o   (outer_last)
     );
 
@@ -103,9 +162,9 @@ module hwgen_window_address #(
     ) u_column (
         .clk_i    (clk_i),
         .rst_i    (rst_i),
-        .advance_i(window_end_o),
-        .value_o  (unused_column),
-        .last_o   (column_last_o)
+        .advance_i(advance_i & window_end_q),
+        .value_o  (column),
+        .last_o   (column_last)
     );
 
     hwgen_counter #(
@@ -113,9 +172,9 @@ module hwgen_window_address #(
     ) u_row (
         .clk_i    (clk_i),
         .rst_i    (rst_i),
-        .advance_i(window_end_o & column_last_o),
-        .value_o  (unused_row),
-        .last_o   (row_last_o)
+        .advance_i(advance_i & row_end_q),
+        .value_o  (row),
+        .last_o   (row_last)
     );
 
     generate
@@ -123,12 +182,12 @@ module hwgen_window_address #(
             assign address_o = 1'b0;
         end else begin : gen_address
             reg  [ADDRESS_BITS-1:0] address_q;
-            wire [ADDRESS_BITS-1:0] add = ~inner_last    ? INNER_ADD[ADDRESS_BITS-1:0]
-                                        : ~middle_last   ? MIDDLE_ADD[ADDRESS_BITS-1:0]
-                                        : ~outer_last    ? OUTER_ADD[ADDRESS_BITS-1:0]
-                                        : ~column_last_o ? COLUMN_ADD[ADDRESS_BITS-1:0]
-                                        : ~row_last_o    ? ROW_ADD[ADDRESS_BITS-1:0]
-                                                         : FRAME_ADD[ADDRESS_BITS-1:0];
+            wire [ADDRESS_BITS-1:0] add = ~inner_last   ? INNER_ADD[ADDRESS_BITS-1:0]
+                                        : ~middle_end_q ? MIDDLE_ADD[ADDRESS_BITS-1:0]
+                                        : ~window_end_q ? OUTER_ADD[ADDRESS_BITS-1:0]
+                                        : ~row_end_q    ? COLUMN_ADD[ADDRESS_BITS-1:0]
+                                        : ~frame_end_q  ? ROW_ADD[ADDRESS_BITS-1:0]
+                                                        : FRAME_ADD[ADDRESS_BITS-1:0];
             wire [ADDRESS_BITS-1:0] address_d;
 
             if (BUFFER_WORDS == 1 << ADDRESS_BITS) begin : gen_power_of_two
@@ -142,12 +201,12 @@ module hwgen_window_address #(
                 localparam [31:0] ROW_SUB    = ROW_ADD - BUFFER_WORDS;
                 localparam [31:0] FRAME_SUB  = FRAME_ADD - BUFFER_WORDS;
 
-                wire [ADDRESS_BITS:0] add_back = ~inner_last    ? INNER_SUB[ADDRESS_BITS:0]
-                                               : ~middle_last   ? MIDDLE_SUB[ADDRESS_BITS:0]
-                                               : ~outer_last    ? OUTER_SUB[ADDRESS_BITS:0]
-                                               : ~column_last_o ? COLUMN_SUB[ADDRESS_BITS:0]
-                                               : ~row_last_o    ? ROW_SUB[ADDRESS_BITS:0]
-                                                                : FRAME_SUB[ADDRESS_BITS:0];
+                wire [ADDRESS_BITS:0] add_back = ~inner_last   ? INNER_SUB[ADDRESS_BITS:0]
+                                               : ~middle_end_q ? MIDDLE_SUB[ADDRESS_BITS:0]
+                                               : ~window_end_q ? OUTER_SUB[ADDRESS_BITS:0]
+                                               : ~row_end_q    ? COLUMN_SUB[ADDRESS_BITS:0]
+                                               : ~frame_end_q  ? ROW_SUB[ADDRESS_BITS:0]
+                                                               : FRAME_SUB[ADDRESS_BITS:0];
                 wire [ADDRESS_BITS:0] wrapped = {1'b0, address_q} + add_back;
                 wire [ADDRESS_BITS-1:0] plain = address_q + add;
 
