@@ -181,34 +181,60 @@ module hwgen_window_address #(
         if (BUFFER_WORDS == 1) begin : gen_constant
             assign address_o = 1'b0;
         end else begin : gen_address
+            // The increment of the next step, chosen in the step before.
+            localparam [ADDRESS_BITS-1:0] ADD_FIRST = INNER > 1    ? INNER_ADD[ADDRESS_BITS-1:0]
+                                                    : !MIDDLE_ENDS ? MIDDLE_ADD[ADDRESS_BITS-1:0]
+                                                    : !WINDOW_ENDS ? OUTER_ADD[ADDRESS_BITS-1:0]
+                                                    : !ROW_ENDS    ? COLUMN_ADD[ADDRESS_BITS-1:0]
+                                                    : !FRAME_ENDS  ? ROW_ADD[ADDRESS_BITS-1:0]
+                                                    :                FRAME_ADD[ADDRESS_BITS-1:0];
+            wire [ADDRESS_BITS-1:0] add_d = ~inner_then  ? INNER_ADD[ADDRESS_BITS-1:0]
+                                          : ~middle_then ? MIDDLE_ADD[ADDRESS_BITS-1:0]
+                                          : ~outer_then  ? OUTER_ADD[ADDRESS_BITS-1:0]
+                                          : ~column_then ? COLUMN_ADD[ADDRESS_BITS-1:0]
+                                          : ~row_then    ? ROW_ADD[ADDRESS_BITS-1:0]
+                                          :                FRAME_ADD[ADDRESS_BITS-1:0];
+
+            reg  [ADDRESS_BITS-1:0] add_q;
             reg  [ADDRESS_BITS-1:0] address_q;
-            wire [ADDRESS_BITS-1:0] add = ~inner_last   ? INNER_ADD[ADDRESS_BITS-1:0]
-                                        : ~middle_end_q ? MIDDLE_ADD[ADDRESS_BITS-1:0]
-                                        : ~window_end_q ? OUTER_ADD[ADDRESS_BITS-1:0]
-                                        : ~row_end_q    ? COLUMN_ADD[ADDRESS_BITS-1:0]
-                                        : ~frame_end_q  ? ROW_ADD[ADDRESS_BITS-1:0]
-                                                        : FRAME_ADD[ADDRESS_BITS-1:0];
             wire [ADDRESS_BITS-1:0] address_d;
 
+            always @(posedge clk_i) begin
+                if (rst_i)          add_q <= ADD_FIRST;
+                else if (advance_i) add_q <= add_d;
+            end
+
             if (BUFFER_WORDS == 1 << ADDRESS_BITS) begin : gen_power_of_two
-                assign address_d = address_q + add;
+                assign address_d = address_q + add_q;
             end else begin : gen_wrap
-                // add_back = add - BUFFER_WORDS: its sum is negative when no wrap is due.
+                // back = add - BUFFER_WORDS: its sum is negative when no wrap is due.
                 localparam [31:0] INNER_SUB  = INNER_ADD - BUFFER_WORDS;
                 localparam [31:0] MIDDLE_SUB = MIDDLE_ADD - BUFFER_WORDS;
                 localparam [31:0] OUTER_SUB  = OUTER_ADD - BUFFER_WORDS;
                 localparam [31:0] COLUMN_SUB = COLUMN_ADD - BUFFER_WORDS;
                 localparam [31:0] ROW_SUB    = ROW_ADD - BUFFER_WORDS;
                 localparam [31:0] FRAME_SUB  = FRAME_ADD - BUFFER_WORDS;
+                localparam [ADDRESS_BITS:0] BACK_FIRST = INNER > 1    ? INNER_SUB[ADDRESS_BITS:0]
+                                                       : !MIDDLE_ENDS ? MIDDLE_SUB[ADDRESS_BITS:0]
+                                                       : !WINDOW_ENDS ? OUTER_SUB[ADDRESS_BITS:0]
+                                                       : !ROW_ENDS    ? COLUMN_SUB[ADDRESS_BITS:0]
+                                                       : !FRAME_ENDS  ? ROW_SUB[ADDRESS_BITS:0]
+                                                       :                FRAME_SUB[ADDRESS_BITS:0];
+                wire [ADDRESS_BITS:0] back_d = ~inner_then  ? INNER_SUB[ADDRESS_BITS:0]
+                                             : ~middle_then ? MIDDLE_SUB[ADDRESS_BITS:0]
+                                             : ~outer_then  ? OUTER_SUB[ADDRESS_BITS:0]
+                                             : ~column_then ? COLUMN_SUB[ADDRESS_BITS:0]
+                                             : ~row_then    ? ROW_SUB[ADDRESS_BITS:0]
+                                             :                FRAME_SUB[ADDRESS_BITS:0];
 
-                wire [ADDRESS_BITS:0] add_back = ~inner_last   ? INNER_SUB[ADDRESS_BITS:0]
-                                               : ~middle_end_q ? MIDDLE_SUB[ADDRESS_BITS:0]
-                                               : ~window_end_q ? OUTER_SUB[ADDRESS_BITS:0]
-                                               : ~row_end_q    ? COLUMN_SUB[ADDRESS_BITS:0]
-                                               : ~frame_end_q  ? ROW_SUB[ADDRESS_BITS:0]
-                                                               : FRAME_SUB[ADDRESS_BITS:0];
-                wire [ADDRESS_BITS:0] wrapped = {1'b0, address_q} + add_back;
-                wire [ADDRESS_BITS-1:0] plain = address_q + add;
+                reg  [ADDRESS_BITS:0]   back_q;
+                wire [ADDRESS_BITS:0]   wrapped = {1'b0, address_q} + back_q;
+                wire [ADDRESS_BITS-1:0] plain = address_q + add_q;
+
+                always @(posedge clk_i) begin
+                    if (rst_i)          back_q <= BACK_FIRST;
+                    else if (advance_i) back_q <= back_d;
+                end
 
                 assign address_d = wrapped[ADDRESS_BITS] ? plain : wrapped[ADDRESS_BITS-1:0];
             end
