@@ -19,7 +19,12 @@ const CORNERS: &[(&str, &[&str])] = &[
     ("hwgen_ram", &["DEPTH=1", "DEPTH=2 STYLE=\"block\"", "DATA_BITS=1 DEPTH=1000 STYLE=\"distributed\""]),
     (
         "hwgen_rom",
-        &["DEPTH=1", "DEPTH=2 STYLE=\"block\"", "DATA_BITS=1 DEPTH=1000 STYLE=\"distributed\" IMAGE=\"lint.mem\""],
+        &[
+            "DEPTH=1",
+            "DEPTH=2 STYLE=\"block\"",
+            "DATA_BITS=1 DEPTH=1000 STYLE=\"distributed\" IMAGE=\"lint.mem\"",
+            "DEPTH=600 STYLE=\"block\" CYCLES=2",
+        ],
     ),
     ("hwgen_table", &["DEPTH=1", "DEPTH=2", "DATA_BITS=1 DEPTH=1000 IMAGE=\"lint.mem\""]),
     ("hwgen_counter", &["LIMIT=1", "LIMIT=2", "LIMIT=3", "LIMIT=1000000"]),

@@ -145,18 +145,23 @@ impl<'a> Lowering<'a> {
         let step_bits = address_bits(parts.output_steps);
         let words = parts.input_steps * parts.output_steps;
 
+        let late = weights_late_cycles(parts);
+        let steps = [
+            ("step", 1, true),
+            ("step_last", 1, true),
+            ("step_frame_last", 1, true),
+            ("step_activation", input_bits, false),
+            (step_output(parts), step_bits, false),
+        ];
+        let issued = |name: &str| if late > 0 { name.replacen("step", "issued", 1) } else { name.to_owned() };
         let mut items = vec![
             wire("available", 1),
             wire("reserve", 1),
-            wire("step", 1),
-            wire("step_last", 1),
-            wire("step_frame_last", 1),
-            wire("step_activation", input_bits),
-            wire(step_output(parts), step_bits),
             wire("weight_address", address_bits(words)),
             wire("step_weight", pe * weight_bits),
-            Item::Blank,
         ];
+        items.extend(steps.iter().map(|&(name, bits, _)| wire(&issued(name), bits)));
+        items.push(Item::Blank);
         let replay = if parts.input_steps >= BLOCK_REPLAY_WORDS { Memory::Block } else { Memory::Lut };
         items.push(instance(
             "hwgen_matrix_control",
@@ -177,11 +182,11 @@ impl<'a> Lowering<'a> {
                 ("available_i", Expr::name("available")),
                 ("reserve_o", Expr::name("reserve")),
                 ("weight_address_o", Expr::name("weight_address")),
-                ("step_o", Expr::name("step")),
-                ("last_o", Expr::name("step_last")),
-                ("data_o", Expr::name("step_activation")),
-                ("output_step_o", Expr::name(step_output(parts))),
-                ("frame_last_o", Expr::name("step_frame_last")),
+                ("step_o", Expr::name(issued("step"))),
+                ("last_o", Expr::name(issued("step_last"))),
+                ("data_o", Expr::name(issued("step_activation"))),
+                ("output_step_o", Expr::name(issued(step_output(parts)))),
+                ("frame_last_o", Expr::name(issued("step_frame_last"))),
             ],
         ));
         let image = format!("mem/{}_weights.mem", parts.name);
@@ -194,10 +199,18 @@ impl<'a> Lowering<'a> {
                 ("DEPTH", number(words)),
                 ("IMAGE", string(&image)),
                 ("STYLE", memory_style(parts.matrix.memory)),
+                ("CYCLES", number(1 + late)),
             ],
             false,
             vec![("address_i", Expr::name("weight_address")), ("data_o", Expr::name("step_weight"))],
         ));
+        if late > 0 {
+            items.push(Item::Blank);
+            for (name, bits, reset) in steps.iter().filter(|(name, ..)| !name.starts_with("unused")).copied() {
+                items.push(wire(name, bits));
+                items.push(delay(name, bits, late, reset, Expr::name(issued(name)), name));
+            }
+        }
         self.memories.insert(image, weight_image(&layer.name, parts));
         self.uses(&["hwgen_matrix_control", "hwgen_rom", "hwgen_delay"]);
         let sum_latency = self.dot_products(parts, &mut items);
@@ -215,7 +228,7 @@ impl<'a> Lowering<'a> {
         };
         let unit = parts.matrix.unit.map(|unit| UnitChoice { unit, multiplier: parts.matrix.multiplier });
         let output = self.requantize_results(parts.index, &parts.name, &results, unit, &mut items)?;
-        let latency = 1 + sum_latency + output.latency_cycles;
+        let latency = 1 + late + sum_latency + output.latency_cycles;
         let depth = fifo_words(latency, parts.input_steps);
         let word = output.word;
         items.push(Item::Blank);
@@ -387,6 +400,15 @@ impl<'a> Lowering<'a> {
                 parts.vectors
             ),
         ]
+    }
+}
+
+/// Cycles that weights come after the step they belong to: block RAM has a register behind its output, so that neither
+/// its own delay nor the choice between several blocks stands in front of the datapath.
+fn weights_late_cycles(parts: &Parts<'_>) -> u32 {
+    match parts.matrix.memory {
+        Memory::Block => 1,
+        Memory::Lut => 0,
     }
 }
 
