@@ -13,7 +13,6 @@ use network::format::Kind;
 use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind, RequantizeUnit};
 use network::op::{Op, Weights};
 use network::requantization::{Form, Requantization};
-use network::shape::Shape;
 use network::{Format, Network};
 
 /// Most codes that the threshold unit searches among: its table has one entry fewer.
@@ -286,7 +285,8 @@ fn bind_matrix(
         input,
         output,
         sum_bits,
-        code_bits: requantization.map_or(0, |r| r.output.bits()),
+        requantization,
+        unit: wish.requantize.as_ref().map(|at| at.value),
         target,
     };
     let (pe, simd) =
@@ -352,19 +352,12 @@ fn requantize_unit(
         )
         .into());
     }
-    let codes = requantization.codes.max() - requantization.codes.min() + 1;
-    let fits_thresholds =
-        requantization.output.bits() <= MAX_THRESHOLD_CODES.ilog2() && sum_bits <= MAX_THRESHOLD_SUM_BITS;
-    let shift = match &requantization.form {
-        Form::Shift(shift) => Some(shift),
-        Form::Thresholds(_) | Form::Table(_) => None,
-    };
     if let Some(at) = &layer.hardware.requantize {
         let reason = match at.value {
-            RequantizeUnit::Rescale if shift.is_none() => {
+            RequantizeUnit::Rescale if matches!(requantization.form, Form::Thresholds(_)) => {
                 Some("no multiply and shift equals this layer's rule".to_owned())
             }
-            RequantizeUnit::Thresholds if !fits_thresholds => Some(format!(
+            RequantizeUnit::Thresholds if !folding::fits_thresholds(requantization, sum_bits) => Some(format!(
                 "a search handles {MAX_THRESHOLD_CODES} codes and sums of {MAX_THRESHOLD_SUM_BITS} bits, not {} codes and {sum_bits} bits",
                 requantization.output
             )),
@@ -381,26 +374,17 @@ fn requantize_unit(
             .into()),
         };
     }
-    match (shift, fits_thresholds) {
-        (Some(shift), true) => Ok(
-            if folding::threshold_luts(codes, channel_groups, sum_bits)
-                <= folding::rescale_luts(shift, channel_groups, sum_bits)
-            {
-                RequantizeUnit::Thresholds
-            } else {
-                RequantizeUnit::Rescale
-            },
-        ),
-        (Some(_), false) => Ok(RequantizeUnit::Rescale),
-        (None, true) => Ok(RequantizeUnit::Thresholds),
-        (None, false) => Err(wrong(
+    let chosen = folding::cheapest_unit(requantization, None, channel_groups, sum_bits);
+    chosen.map(|(unit, _)| unit).ok_or_else(|| {
+        let codes = requantization.codes.max() - requantization.codes.min() + 1;
+        wrong(
             layer,
             Code::Hardware,
             &format!("{codes} codes need a multiply and shift, but none equals this layer's rule"),
             "narrow the output format",
         )
-        .into()),
-    }
+        .into()
+    })
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -447,9 +431,4 @@ fn request(layer: &Layer, bound: &BoundLayer) -> HardwareRequest {
             ..HardwareRequest::default()
         },
     }
-}
-
-/// Positions of the output that a matrix layer computes one after another.
-pub(crate) fn positions(output: Shape) -> u64 {
-    output.positions()
 }

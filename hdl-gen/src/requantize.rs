@@ -110,6 +110,21 @@ pub struct ChannelRescale {
     pub offset: i64,
 }
 
+impl ChannelRescale {
+    /// raw * multiplier + offset over a range of raw sums.
+    pub fn range(self, raw: Range) -> Range {
+        let value = |raw: i64| raw * self.multiplier + self.offset;
+        Range::new(value(raw.min()), value(raw.max()))
+    }
+}
+
+/// What the channels' multiply and add reaches, before the shift: `maps` and exact `sums`, both by channel.
+pub fn rescaled_range(constants: &[ChannelRescale], maps: &[RawMap], sums: impl Fn(usize) -> Range) -> Range {
+    let ranges = constants.iter().zip(maps).enumerate();
+    let ranges = ranges.map(|(channel, (constant, map))| constant.range(map.raw_range(sums(channel))));
+    ranges.reduce(Range::union).unwrap_or(Range::new(0, 0))
+}
+
 /// The shift form over raw sums: one shift for the layer, constants for each channel.
 ///
 /// sum = gain * raw + offset gives (gain * M) * raw + (M * offset + B); for the floor form the common power of two is

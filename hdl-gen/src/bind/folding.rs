@@ -4,9 +4,10 @@
 //! what the slowest layer needs however wide it is made, and not less than [`DEFAULT_CYCLES`]; every layer then gets
 //! the cheapest lanes that meet the target, by a rough count of look-up tables.
 
-use super::{MatrixLayer, needs_window};
+use super::{MAX_THRESHOLD_CODES, MAX_THRESHOLD_SUM_BITS, MatrixLayer, needs_window};
+use network::graph::RequantizeUnit;
 use network::op::{Op, Weights};
-use network::requantization::Shift;
+use network::requantization::{Form, Requantization, Shift};
 use network::shape::Shape;
 use network::{Format, Network};
 
@@ -21,8 +22,18 @@ pub(crate) struct MatrixChoice<'a> {
     pub input: Shape,
     pub output: Shape,
     pub sum_bits: u32,
-    pub code_bits: u32,
+    pub requantization: Option<&'a Requantization>,
+    /// The plan's wish for the unit that requantizes.
+    pub unit: Option<RequantizeUnit>,
     pub target: u64,
+}
+
+impl MatrixChoice<'_> {
+    /// Cycles a frame that the array takes.
+    fn array_cycles(&self, pe: u64, simd: u64) -> u64 {
+        let steps = (self.weights.outputs as u64 / pe) * (self.weights.length as u64 / simd);
+        self.output.positions().saturating_mul(steps)
+    }
 }
 
 /// How a folding compares: whether it misses the target, then cost and cycles (or cycles and cost, where it misses).
@@ -102,12 +113,10 @@ pub(crate) fn pools_in_place(op: &Op) -> bool {
 pub(crate) fn choose(choice: &MatrixChoice, pe: Option<u64>, simd: Option<u64>) -> (u64, u64) {
     let pes = pe.map_or_else(|| divisors(choice.weights.outputs as u64), |pe| vec![pe]);
     let simds = simd.map_or_else(|| divisors(choice.weights.length as u64), |simd| vec![simd]);
-    let positions = super::positions(choice.output);
     let mut best: Option<(Rank, (u64, u64))> = None;
     for &pe in &pes {
         for &simd in &simds {
-            let steps = (choice.weights.outputs as u64 / pe) * (choice.weights.length as u64 / simd);
-            let cycles = positions.saturating_mul(steps);
+            let cycles = choice.array_cycles(pe, simd);
             let late = cycles > choice.target;
             let rank =
                 if late { (true, cycles, cost(choice, pe, simd)) } else { (false, cost(choice, pe, simd), cycles) };
@@ -121,8 +130,7 @@ pub(crate) fn choose(choice: &MatrixChoice, pe: Option<u64>, simd: Option<u64>) 
 
 /// The fewest window lanes that keep up with the array, or all channels where none does.
 pub(crate) fn window_lanes(choice: &MatrixChoice, pe: u64, simd: u64) -> u64 {
-    let steps = (choice.weights.outputs as u64 / pe) * (choice.weights.length as u64 / simd);
-    let goal = choice.target.max(choice.output.positions().saturating_mul(steps));
+    let goal = choice.target.max(choice.array_cycles(pe, simd));
     let channels = choice.input.channels;
     divisors(channels)
         .into_iter()
@@ -136,21 +144,40 @@ fn cost(choice: &MatrixChoice, pe: u64, simd: u64) -> u64 {
     let lane = 14 * weight_bits * activation_bits;
     let sum_bits = u64::from(choice.sum_bits);
     let groups = choice.weights.outputs as u64 / pe;
-    let codes = 1i64 << choice.code_bits.min(10);
-    let per_pe = 10 * sum_bits
-        + if choice.code_bits > 0 {
-            10 * threshold_luts(codes, groups, choice.sum_bits).min(10 * sum_bits * 20)
-        } else {
-            0
-        };
+    let unit = choice.requantization.and_then(|r| cheapest_unit(r, choice.unit, groups, choice.sum_bits));
+    let per_pe = 10 * sum_bits + unit.map_or(0, |(_, luts)| 10 * luts);
     let channels = choice.input.channels;
     let ragged = if simd.is_multiple_of(channels) || channels.is_multiple_of(simd) { 0 } else { 2 };
     let per_input = activation_bits * (if groups > 1 { 30 } else { 10 } + 10 * ragged);
     pe * simd * lane + pe * per_pe + simd * per_input
 }
 
+/// The unit with fewer look-up tables among those that can do a requantization (and are as wished), and its tables for
+/// one lane; `None` where no unit can.
+pub(crate) fn cheapest_unit(
+    requantization: &Requantization,
+    wished: Option<RequantizeUnit>,
+    channel_groups: u64,
+    sum_bits: u32,
+) -> Option<(RequantizeUnit, u64)> {
+    let codes = requantization.codes.max() - requantization.codes.min() + 1;
+    let thresholds = fits_thresholds(requantization, sum_bits)
+        .then(|| (RequantizeUnit::Thresholds, threshold_luts(codes, channel_groups, sum_bits)));
+    let rescale = match &requantization.form {
+        Form::Shift(shift) => Some((RequantizeUnit::Rescale, rescale_luts(shift, channel_groups, sum_bits))),
+        Form::Thresholds(_) | Form::Table(_) => None,
+    };
+    let able = [thresholds, rescale].into_iter().flatten();
+    able.filter(|&(unit, _)| wished.is_none_or(|wished| wished == unit)).min_by_key(|&(_, luts)| luts)
+}
+
+/// Whether the threshold unit takes these codes and sums.
+pub(crate) fn fits_thresholds(requantization: &Requantization, sum_bits: u32) -> bool {
+    requantization.output.bits() <= MAX_THRESHOLD_CODES.ilog2() && sum_bits <= MAX_THRESHOLD_SUM_BITS
+}
+
 /// Look-up tables of one lane of the threshold unit: one comparison and one table read for each bit of the code.
-pub(crate) fn threshold_luts(codes: i64, channel_groups: u64, sum_bits: u32) -> u64 {
+fn threshold_luts(codes: i64, channel_groups: u64, sum_bits: u32) -> u64 {
     let stages = 64 - (codes.max(2) - 1).leading_zeros();
     let sum_bits = u64::from(sum_bits);
     (0..stages)
@@ -162,7 +189,7 @@ pub(crate) fn threshold_luts(codes: i64, channel_groups: u64, sum_bits: u32) -> 
 }
 
 /// Look-up tables of one lane of the rescale unit: a multiplier and two tables.
-pub(crate) fn rescale_luts(shift: &Shift, channel_groups: u64, sum_bits: u32) -> u64 {
+fn rescale_luts(shift: &Shift, channel_groups: u64, sum_bits: u32) -> u64 {
     let bits =
         |values: &[i64]| u64::from(values.iter().map(|v| 64 - v.unsigned_abs().leading_zeros()).max().unwrap_or(0));
     let (multiplier_bits, offset_bits) = (bits(&shift.multipliers), bits(&shift.offsets));

@@ -5,9 +5,10 @@ use super::requantize::layer::ElementUnit;
 use super::requantize::rescale::Rescaling;
 use super::{Fault, Lowering};
 use crate::datapath::{Multiplier, ShiftRounding};
-use crate::requantize::ChannelRescale;
+use crate::requantize::{ChannelRescale, rescaled_range};
 use crate::timing::{Reduction, Twin};
 use network::Range;
+use network::graph::Encoding;
 use network::manifest::{EdgeContent, Word};
 use network::op::Op;
 use network::requantization::per_channel;
@@ -42,12 +43,13 @@ impl Lowering<'_> {
         });
         Ok(())
     }
+
     /// Brings channels to the common signed grid that they are compared on, unless they already stand on one.
     fn common_grid(&mut self, index: usize, name: &str) -> Result<(), Fault> {
         let network = self.bound.network();
         let layer = &network.layers()[index];
         let Op::Argmax { multipliers, offsets } = &layer.op else { return Ok(()) };
-        let values = network.layer_input(layer).encoding.values();
+        let encoding = network.layer_input(layer).encoding;
         let maps = self.arriving_maps(index, 0);
         let constants: Vec<ChannelRescale> = maps
             .iter()
@@ -62,12 +64,7 @@ impl Lowering<'_> {
         if self.chain.word.signed && first.multiplier > 0 && constants.iter().all(|constant| *constant == first) {
             return Ok(());
         }
-        let ranges = constants.iter().zip(&maps).map(|(constant, map)| {
-            let raw = map.raw_range(values);
-            let grid = |raw: i64| raw * constant.multiplier + constant.offset;
-            Range::new(grid(raw.min()), grid(raw.max()))
-        });
-        let values = ranges.reduce(Range::union).unwrap_or(Range::new(0, 0)).union(Range::new(-1, 0));
+        let values = rescaled_range(&constants, &maps, |_| encoding.values()).union(Range::new(-1, 0));
         let rescaling = Rescaling {
             constants,
             values,
@@ -77,9 +74,18 @@ impl Lowering<'_> {
             multiplier: Multiplier::Lut,
             code_bits: values.bits(),
         };
+        // The grid is over values; the network's integers are values of sums, but codes of codes.
+        let (step, least) = match encoding {
+            Encoding::Codes { format, .. } => (format.value(1) - format.value(0), format.value(0)),
+            Encoding::Sums { .. } => (1, 0),
+        };
+        let offset = |channel: usize| {
+            let multiplier = per_channel(multipliers, channel).unwrap_or(1);
+            -(multiplier * least + per_channel(offsets, channel).unwrap_or(0))
+        };
         let content = EdgeContent {
-            scale: multipliers.clone(),
-            offset: offsets.iter().map(|offset| -offset).collect(),
+            scale: multipliers.iter().map(|multiplier| multiplier * step).collect(),
+            offset: (0..multipliers.len().max(offsets.len())).map(offset).collect(),
             gain: 1,
             ..self.chain.content.clone()
         };

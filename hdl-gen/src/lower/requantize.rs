@@ -4,7 +4,7 @@ use self::rescale::Rescaling;
 use super::wiring::{delay, lane, wire};
 use super::{Fault, Lowering};
 use crate::datapath::ShiftRounding;
-use crate::requantize::{RawMap, rescale as raw_rescale};
+use crate::requantize::{RawMap, rescale as raw_rescale, rescaled_range};
 use crate::verilog::{Expr, Item};
 use network::graph::{Multiplier, RequantizeUnit};
 use network::manifest::Word;
@@ -139,13 +139,9 @@ impl Lowering<'_> {
         multiplier: Multiplier,
     ) -> Rescaling {
         let (shift_bits, constants) = raw_rescale(shift, results.maps.len(), results.maps);
-        let ranges = constants.iter().enumerate().map(|(channel, constant)| {
-            let raw = results.maps[channel].raw_range(self.channel_sums(index, channel));
-            let value = |raw: i64| raw * constant.multiplier + constant.offset;
-            network::Range::new(value(raw.min()), value(raw.max()))
-        });
+        let values = rescaled_range(&constants, results.maps, |channel| self.channel_sums(index, channel));
         Rescaling {
-            values: ranges.reduce(network::Range::union).unwrap_or(network::Range::new(0, 0)),
+            values,
             constants,
             shift: shift_bits,
             rounding: if shift.half_even { ShiftRounding::HalfEven } else { ShiftRounding::Floor },
