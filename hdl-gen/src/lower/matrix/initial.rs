@@ -24,14 +24,19 @@ impl Lowering<'_> {
             parts.output_steps,
         );
         let mut image = Image::with_low_bits(&title, low_bits, pe, bits);
+        // A zone's words fill a power of two, so that an address is zone and output step side by side.
+        let zone_words = if parts.output_steps > 1 { 1 << address_bits(parts.output_steps) } else { 1 };
         for zone in borders.zones() {
             for channels in zone.chunks(pe) {
                 let low = channels.first().copied().unwrap_or(0);
                 image.push_with_low_bits(low, channels.iter().map(|constant| constant >> low_bits));
             }
+            for _ in parts.output_steps..zone_words {
+                image.push_with_low_bits(0, (0..pe).map(|_| 0));
+            }
         }
         let zones = borders.axes[0].count() * borders.axes[1].count();
-        let words = zones * parts.output_steps;
+        let words = zones * zone_words;
         let (zone_bits, step_bits) = (address_bits(zones), address_bits(parts.output_steps));
         let address_bits = address_bits(words);
         let path = format!("mem/{}_initial.mem", parts.name);
@@ -57,23 +62,12 @@ impl Lowering<'_> {
             true,
             vec![("advance_i", vector_ends), ("zone_o", Expr::name("zone"))],
         ));
-        // Address = zone * output steps + output step.
-        let wide = |name: &str, bits: u32| {
-            if address_bits > bits {
-                Expr::concat(vec![Expr::zero(address_bits - bits), Expr::name(name)])
-            } else {
-                Expr::part(name, bits, address_bits - 1, 0)
-            }
-        };
         let address = if zones == 1 {
-            wide("step_output", step_bits)
+            Expr::name("step_output")
         } else if parts.output_steps == 1 {
-            wide("zone", zone_bits)
+            Expr::name("zone")
         } else {
-            let steps = Expr::constant(address_bits, u128::from(parts.output_steps));
-            wide("zone", zone_bits)
-                .binary(BinaryOp::Multiply, steps)
-                .binary(BinaryOp::Add, wide("step_output", step_bits))
+            Expr::concat(vec![Expr::name("zone"), Expr::name("step_output")])
         };
         items.push(Item::wire("initial_address", address_bits, address));
         items.push(wire("initial_word", word_bits));
