@@ -1,6 +1,6 @@
 //! What can be typed: commands, options, help with examples.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use network::Format;
 use std::path::PathBuf;
 
@@ -70,6 +70,28 @@ pub struct PlanOptions {
     /// Code of real zero, for a model without a quantizer at its input.
     #[arg(long, value_name = "Z", default_value_t = 0, requires = "input_format", allow_negative_numbers = true)]
     pub input_zero_point: i64,
+    /// How the quantizers of a QDQ model round.
+    #[arg(long, value_name = "RULE", value_enum, default_value_t)]
+    pub qdq_rule: QdqRule,
+}
+
+/// The rule of QuantizeLinear behind an operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum QdqRule {
+    /// Bit for bit as onnxruntime's integer kernels compute it, where there is one.
+    #[default]
+    Float32,
+    /// The exact real number is rounded once.
+    Exact,
+}
+
+impl From<QdqRule> for quantizer::QdqRule {
+    fn from(rule: QdqRule) -> Self {
+        match rule {
+            QdqRule::Float32 => quantizer::QdqRule::Float32,
+            QdqRule::Exact => quantizer::QdqRule::Exact,
+        }
+    }
 }
 
 /// Options of `check`.

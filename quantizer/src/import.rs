@@ -3,7 +3,7 @@
 use crate::model::Model;
 use crate::names::network_name;
 use crate::walk::{self, InputPlan};
-use crate::{model, onnx};
+use crate::{model, onnx, qdq};
 use network::graph::NetworkParts;
 use network::{Diagnostics, Format, Network};
 
@@ -14,6 +14,18 @@ pub struct ImportOptions {
     pub name: Option<String>,
     /// What the input's integers are, for models without a quantizer at their input.
     pub input: Option<InputGrid>,
+    /// How the quantizers of QDQ models round.
+    pub qdq_rule: QdqRule,
+}
+
+/// The rule of QuantizeLinear behind an operator of a QDQ model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QdqRule {
+    /// Bit for bit as onnxruntime's integer kernels compute it in float32, where there is such a kernel; else exact.
+    #[default]
+    Float32,
+    /// The exact real number is rounded once.
+    Exact,
 }
 
 /// The grid of input codes: real = (code - zero_point) * scale.
@@ -38,7 +50,7 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
-/// Imports a QONNX model.
+/// Imports a QONNX or QDQ model.
 ///
 /// `file_name` stands in diagnostics and gives the network its name. All operators that cannot be built are reported
 /// in one go, each with its node.
@@ -51,7 +63,8 @@ pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> R
         diagnostic.place.layer = None;
         Diagnostics::from(diagnostic)
     })?;
-    let model = Model::build(wire, file_name)?;
+    let mut model = Model::build(wire, file_name)?;
+    qdq::rewrite(&mut model, options.qdq_rule);
     let name = options.name.clone().unwrap_or_else(|| network_name(file_name));
     let imported = walk_model(&model, file_name, &name, options)?;
     // What is handed on is sure to build.

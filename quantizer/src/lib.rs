@@ -14,8 +14,9 @@ mod layout;
 mod model;
 mod names;
 mod onnx;
+mod qdq;
 mod quantization;
 mod solve;
 mod walk;
 
-pub use import::{ImportOptions, Imported, InputGrid, import};
+pub use import::{ImportOptions, Imported, InputGrid, QdqRule, import};

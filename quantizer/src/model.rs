@@ -2,9 +2,11 @@
 
 mod array;
 mod attributes;
+mod element;
 
 pub(crate) use array::{Array, Data, elements};
 pub(crate) use attributes::{Attribute, Attributes};
+pub(crate) use element::Element;
 
 use crate::fault::Fault;
 use crate::onnx;
@@ -31,6 +33,8 @@ pub(crate) struct Model {
     pub output: ValueId,
     /// What the user should know.
     pub notes: Vec<String>,
+    /// Element types, as far as they are known.
+    pub elements: BTreeMap<ValueId, Element>,
 }
 
 /// One operator.
@@ -44,6 +48,22 @@ pub(crate) struct Node {
     pub inputs: Vec<Option<ValueId>>,
     pub outputs: Vec<ValueId>,
     pub attributes: Attributes,
+    /// The type of a `Constant`'s tensor.
+    pub constant_element: Option<Element>,
+    /// Why the node cannot be built, where that was found before the walk.
+    pub refused: Refused,
+}
+
+/// What an earlier pass found about a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Refused {
+    /// Nothing.
+    #[default]
+    No,
+    /// A fault of its own.
+    With(Fault),
+    /// A fault that stands at another node.
+    Elsewhere,
 }
 
 impl Model {
@@ -60,9 +80,11 @@ impl Model {
         let mut faults = Diagnostics::default();
         let mut ids = Ids::default();
         let mut constants = BTreeMap::new();
+        let mut elements = BTreeMap::new();
         for tensor in graph.initializer {
             let id = ids.get(&tensor.name);
             let name = tensor.name.clone();
+            elements.extend(Element::of_onnx(tensor.data_type).map(|element| (id, element)));
             match Array::decode(tensor) {
                 Ok(array) => drop(constants.insert(id, array)),
                 Err(fault) => {
@@ -131,7 +153,12 @@ impl Model {
         faults.or(())?;
         let input = inputs[0];
         let input_shape = declared.get(&input).and_then(declared_shape);
-        Ok(Model { nodes, names: ids.names, constants, input, input_shape, output, notes })
+        let input_element = declared.get(&input).and_then(|info| info.r#type.as_ref()?.tensor_type.as_ref());
+        elements
+            .extend(input_element.and_then(|kind| Element::of_onnx(kind.elem_type)).map(|element| (input, element)));
+        let mut model = Model { nodes, names: ids.names, constants, input, input_shape, output, notes, elements };
+        model.infer_elements();
+        Ok(model)
     }
 }
 
@@ -147,6 +174,9 @@ impl Node {
         // An unnamed output gets a tensor that nothing can read.
         let outputs =
             node.output.iter().map(|name| if name.is_empty() { ids.fresh() } else { ids.get(name) }).collect();
+        let tensor =
+            node.attribute.iter().find(|attribute| attribute.name == "value").and_then(|found| found.t.as_ref());
+        let constant_element = tensor.and_then(|tensor| Element::of_onnx(tensor.data_type));
         Node {
             name,
             op: node.op_type,
@@ -154,6 +184,8 @@ impl Node {
             inputs,
             outputs,
             attributes: Attributes::new(node.attribute),
+            constant_element,
+            refused: Refused::No,
         }
     }
 }

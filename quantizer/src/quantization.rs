@@ -12,6 +12,7 @@ pub(crate) use stairs::{Stairs, Steps};
 use crate::constant::{Constant, check_scales};
 use crate::fault::{Checked, Fault};
 use crate::model::{Array, Node};
+use crate::qdq::{self, Affine};
 use network::format::{MAX_INTEGER_BITS, MAX_PLANES};
 use network::rounding::Rounding;
 
@@ -34,16 +35,26 @@ pub(crate) enum Quantizer {
     },
     /// MultiThreshold: out_scale * (number of thresholds reached) + out_bias.
     Thresholds { rows: Array, scale: f32, bias: f32, data_type: String, channel_axis: usize },
+    /// QuantizeLinear: its codes are what it means.
+    Linear(Affine),
+    /// The float32 rule of an integer kernel, see [`crate::qdq::Kernel`].
+    Float32 { multiplier: Array, divisor: f32, zero_point: i64, limits: (i64, i64) },
 }
 
 /// Whether the node is a quantizer, and in a domain that QONNX uses.
 pub(crate) fn is_quantizer(node: &Node) -> bool {
+    if qdq::is_quantizer(node) {
+        return true;
+    }
     matches!(node.op.as_str(), "Quant" | "IntQuant" | "BipolarQuant" | "Trunc" | "MultiThreshold")
         && matches!(node.domain.as_str(), "" | "qonnx.custom_op.general" | "onnx.brevitas" | "finn.custom_op.general")
 }
 
 /// Reads a quantizer; `parameters` are its inputs after the first, constants all.
 pub(crate) fn parse(node: &Node, parameters: &[Option<&Constant>]) -> Checked<Quantizer> {
+    if qdq::is_quantizer(node) {
+        return qdq::parse(node, parameters);
+    }
     let parameter = |index: usize, what: &str| {
         parameters.get(index).copied().flatten().map(|constant| constant.array.clone()).ok_or_else(|| {
             Fault::quantizer(

@@ -4,6 +4,7 @@
 //! that says which real number each integer means. Operators without hardware change the function or the layout;
 //! a quantizer closes the layer.
 
+mod dequantize;
 mod finish;
 mod linear;
 mod pointwise;
@@ -18,7 +19,7 @@ pub(crate) use stream::InputPlan;
 use crate::constant::{Constant, evaluate};
 use crate::fault::{Checked, Fault};
 use crate::import::{ImportOptions, Imported};
-use crate::model::{Array, Model, Node, ValueId};
+use crate::model::{Array, Model, Node, Refused, ValueId};
 use crate::names::Names;
 use crate::quantization;
 use network::graph::{Encoding, HardwareRequest, Input, InputQuantizer, Layer, Tensor, TensorId};
@@ -104,7 +105,7 @@ pub(crate) fn walk(
         walk.values[id] = Value::Constant(Rc::new(Constant::plain(array.clone())));
     }
     let read: BTreeSet<ValueId> = model.nodes.iter().flat_map(|node| node.inputs.iter().flatten().copied()).collect();
-    for node in model.nodes.iter().filter(|node| refusal(node).is_none()) {
+    for node in model.nodes.iter().filter(|node| node.refused == Refused::No && refusal(node).is_none()) {
         if let Some(second) = node.outputs.iter().skip(1).find(|id| read.contains(id)).filter(|_| node.op != "TopK") {
             let what = format!("the further output `{}` of `{}` is used", model.names[*second], node.op);
             faults
@@ -220,6 +221,7 @@ impl Walk<'_> {
             "Add" | "Sub" | "Mul" | "Div" | "Neg" => pointwise::arithmetic(op, stream, index, constants),
             "ArgMax" | "TopK" => self.arg_max(node, stream, constants),
             "Softmax" | "Sigmoid" => self.host_step(node, stream),
+            "DequantizeLinear" => dequantize::dequantize(node, stream, constants),
             _ => self.reshape(node, stream, constants),
         }
     }

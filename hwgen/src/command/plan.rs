@@ -29,7 +29,7 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         scale: options.input_scale,
         zero_point: options.input_zero_point,
     });
-    let import_options = ImportOptions { name: options.name.clone(), input };
+    let import_options = ImportOptions { name: options.name.clone(), input, qdq_rule: options.qdq_rule.into() };
     let bytes = read_model(&options.model)?;
     let spinner = progress::spinner("importing", as_json);
     let imported = import(&bytes, &model_name, &import_options)?;

@@ -36,6 +36,26 @@ fn mnist_cnn() {
     check("mnist-cnn", "", 1000, 986);
 }
 
+/// Every output code is that of onnxruntime's integer kernels; the exact rule turns two of them by one step.
+#[test]
+fn mnist_cnn_qdq() {
+    let folder = Folder::new();
+    let files = repository().join("examples/mnist-cnn");
+    let model = files.join("mnist-cnn.qdq-int8.onnx").display().to_string();
+    let data = files.join("test.npz").display().to_string();
+    let run = format!("run plan.yaml --input {data}:x_u8 --labels {data}:y --reference {data}:qdq_out");
+    for (rule, differ) in [("float32", 0), ("exact", 2)] {
+        let (exit_code, plan) = folder.json(&format!("plan {model} -o plan.yaml --qdq-rule {rule}"));
+        assert_eq!(exit_code, 0, "{plan}");
+        assert!(plan["notes"][0].as_str().unwrap().contains(&format!("{rule} rule")), "{plan}");
+        let (exit_code, report) = folder.json(&run);
+        assert_eq!(exit_code, 0, "{report}");
+        assert_eq!(report["correct"].as_u64(), Some(986));
+        assert_eq!(report["reference"]["outputs"].as_u64(), Some(10_000));
+        assert_eq!(report["reference"]["outputs_differ"].as_u64(), Some(differ), "{report}");
+    }
+}
+
 #[test]
 fn mnist_mbn() {
     check("mnist-mbn", "", 500, 490);

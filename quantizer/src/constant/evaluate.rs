@@ -6,7 +6,7 @@ use super::shaping::{broadcast, broadcast_indices};
 use crate::fault::{Checked, Fault};
 use crate::layout::axis_index;
 use crate::model::{Array, Attribute, Data, Node, elements};
-use crate::quantization;
+use crate::{qdq, quantization};
 
 /// The outputs of a node over constants; `None` inputs are absent. A fault where the operator is not known.
 pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Constant> {
@@ -15,6 +15,9 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Con
         return quantization::apply(&quantizer, input(node, inputs, 0)?);
     }
     let first = || input(node, inputs, 0);
+    if qdq::is_dequantizer(node) {
+        return qdq::dequantize(node, first()?, inputs.get(1..).unwrap_or(&[]));
+    }
     let unary = |f: fn(f32) -> f32| {
         first()
             .map(|x| Constant::plain(Array::float(x.array.dims.clone(), x.array.floats().into_iter().map(f).collect())))

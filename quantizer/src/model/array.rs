@@ -125,6 +125,7 @@ fn decode_data(tensor: &onnx::Tensor) -> Checked<Data> {
         11 => Data::Float(tensor.double_data.iter().map(|&value| value as f32).collect()),
         12 if has_raw => Data::Int(chunks(raw).map(|bytes| i64::from(u32::from_le_bytes(bytes))).collect()),
         12 => Data::Int(tensor.uint64_data.iter().map(|&value| value as i64).collect()),
+        21 | 22 | 25 | 26 => Data::Int(packed(tensor)?),
         16 if has_raw => {
             Data::Float(chunks(raw).map(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)).collect())
         }
@@ -136,6 +137,31 @@ fn decode_data(tensor: &onnx::Tensor) -> Checked<Data> {
             ));
         }
     })
+}
+
+/// Codes of 2 or 4 bits, packed into bytes from the lowest bits on.
+fn packed(tensor: &onnx::Tensor) -> Checked<Vec<i64>> {
+    let bits = if matches!(tensor.data_type, 21 | 22) { 4 } else { 2 };
+    let signed = matches!(tensor.data_type, 22 | 26);
+    let each = 8 / bits;
+    let bytes: Vec<u8> = match tensor.raw_data.as_slice() {
+        [] => tensor.int32_data.iter().map(|&value| value as u8).collect(),
+        raw => raw.to_vec(),
+    };
+    let count = tensor.dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(usize::try_from(dim).ok()?));
+    let count = count.unwrap_or(usize::MAX);
+    if bytes.len() != count.div_ceil(each) {
+        return Err(Fault::constant(
+            format!("`{}` has {} bytes for {count} codes of {bits} bits", tensor.name, bytes.len()),
+            "export the model again; the file may be truncated",
+        ));
+    }
+    let span = 1i64 << bits;
+    let code = |index: usize| {
+        let value = i64::from(bytes[index / each] >> (index % each * bits)) & (span - 1);
+        if signed && value >= span / 2 { value - span } else { value }
+    };
+    Ok((0..count).map(code).collect())
 }
 
 /// The float32 that a binary16 pattern means.

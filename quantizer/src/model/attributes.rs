@@ -18,13 +18,23 @@ pub(crate) enum Attribute {
 }
 
 /// All attributes of a node.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Attributes(Vec<(String, Attribute)>);
 
 impl Attributes {
     /// Takes over decoded attributes; old files name no types, there the field that is set decides.
     pub fn new(wire: Vec<onnx::Attribute>) -> Self {
         Attributes(wire.into_iter().map(|attribute| (attribute.name.clone(), typed(attribute))).collect())
+    }
+
+    /// Attributes that a pass made, in place of a model's own.
+    pub fn of(pairs: Vec<(&str, Attribute)>) -> Self {
+        Attributes(pairs.into_iter().map(|(name, attribute)| (name.to_owned(), attribute)).collect())
+    }
+
+    /// The same without some of them.
+    pub fn without(&self, names: &[&str]) -> Self {
+        Attributes(self.0.iter().filter(|(key, _)| !names.contains(&key.as_str())).cloned().collect())
     }
 
     /// The attribute, where it is there.

@@ -44,7 +44,8 @@ pub(crate) fn apply(quantizer: &Quantizer, constant: &Constant) -> Checked<Const
             };
             quantize(array, [scale, zero_point], [output_scale, &output_zero], &code, declared, &|_| None)
         }
-        Quantizer::Thresholds { .. } => Err(Fault::operator(
+        Quantizer::Linear(parameters) => crate::qdq::quantize(parameters, constant),
+        Quantizer::Thresholds { .. } | Quantizer::Float32 { .. } => Err(Fault::operator(
             "MultiThreshold on a constant",
             "fold it before export; only Quant, BipolarQuant and Trunc are applied to constants",
         )),

@@ -1,8 +1,8 @@
 //! Operators that cannot be built, found before the walk so that all are reported at once.
 
 use crate::fault::Fault;
-use crate::model::{Model, Node};
-use crate::quantization;
+use crate::model::{Model, Node, Refused};
+use crate::{qdq, quantization};
 use network::Diagnostics;
 
 /// Operators that take streams.
@@ -56,7 +56,9 @@ pub(super) const CONSTANT_OPERATORS: &[&str] = &[
 fn is_known(node: &Node) -> bool {
     let standard = matches!(node.domain.as_str(), "" | "ai.onnx");
     let op = node.op.as_str();
-    quantization::is_quantizer(node) || (standard && (OPERATORS.contains(&op) || CONSTANT_OPERATORS.contains(&op)))
+    quantization::is_quantizer(node)
+        || qdq::is_dequantizer(node)
+        || (standard && (OPERATORS.contains(&op) || CONSTANT_OPERATORS.contains(&op)))
 }
 
 /// One fault for each node that cannot be built whatever it reads.
@@ -66,15 +68,18 @@ pub(super) fn refused_operators(model: &Model, file: &str) -> Diagnostics {
 
 /// Why an operator, or its attributes, cannot be built; `None` where that depends on what it reads.
 pub(super) fn refusal(node: &Node) -> Option<Fault> {
+    match &node.refused {
+        Refused::No => {}
+        Refused::With(fault) => return Some(fault.clone()),
+        Refused::Elsewhere => return None,
+    }
     if !is_known(node) {
         let operator = if node.domain.is_empty() { node.op.clone() } else { format!("{}.{}", node.domain, node.op) };
         let help = match node.op.as_str() {
             "AveragePool" | "GlobalAveragePool" | "ReduceMean" => {
                 "average pooling cannot be built yet; use max pooling or a strided convolution"
             }
-            "QuantizeLinear" | "DequantizeLinear" => {
-                "QDQ models cannot be imported yet; export QONNX (brevitas, or qonnx's QCDQToQuant)"
-            }
+            "DynamicQuantizeLinear" => "quantize statically: scales that depend on the data cannot be built",
             "Concat" | "Split" | "Slice" | "Gather" => "only chains of layers can be built yet",
             "LeakyRelu" | "PRelu" | "Elu" | "HardSwish" | "Tanh" | "HardSigmoid" | "Mish" | "Gelu" => {
                 "use Relu or Clip, or cut the model before it"

@@ -229,9 +229,25 @@ impl Target {
             })
             .collect();
         let Solved { codes, form } = solve(&channels)?;
-        let rule = real_rule(&channels);
+        let rule = self.stated_rule(&composed).or_else(|| real_rule(&channels));
         let output = self.format(codes)?;
         Ok(Requantization { output, codes, form, rule })
+    }
+}
+
+impl Target {
+    /// The rule in double precision where the quantizer states its steps.
+    fn stated_rule(&self, composed: &[Piece]) -> Option<RealRule> {
+        if self.steps.is_empty() {
+            return None;
+        }
+        let mut rule = RealRule { gains: Vec::new(), offsets: Vec::new() };
+        for (channel, piece) in composed.iter().enumerate() {
+            let (gain, offset) = entry(&self.steps, channel);
+            rule.gains.push(gain * to_f64(&piece.gain));
+            rule.offsets.push(gain * to_f64(&piece.offset) + offset);
+        }
+        Some(RealRule { gains: collapse(rule.gains), offsets: collapse(rule.offsets) })
     }
 }
 

@@ -1,5 +1,7 @@
 //! A quantizer over a stream: from real numbers to codes, and what the codes mean.
 
+mod linear;
+
 use super::{Stream, entry};
 use crate::exact::{Exact, Functions, Piece, fraction, from_f32, integer, to_f64, to_i64};
 use crate::fault::{Checked, Fault};
@@ -22,6 +24,8 @@ pub(super) struct Target {
     output: Output,
     /// Stated in float32, where the network's input can be quantized so.
     input: Option<InputQuantizer>,
+    /// Gain and offset in code steps, for stairs that do not tell; else empty.
+    pub steps: Vec<(f64, f64)>,
 }
 
 /// How the format of the codes is found.
@@ -99,6 +103,10 @@ impl Target {
             }
             Quantizer::Thresholds { rows, scale, bias, data_type, channel_axis } => {
                 thresholds(stream, rows, (*scale, *bias), data_type, *channel_axis)
+            }
+            Quantizer::Linear(affine) => linear::linear(stream, affine),
+            Quantizer::Float32 { multiplier, divisor, zero_point, limits } => {
+                linear::float32(stream, multiplier, *divisor, *zero_point, *limits)
             }
         }
     }
@@ -233,7 +241,7 @@ impl Parameters {
         input: Option<InputQuantizer>,
     ) -> Target {
         let numbers = self.map(|scale, zero| (scale.recip(), zero + &extra));
-        Target { numbers, stairs: vec![Rc::new(Stairs::Steps(steps))], reals, output, input }
+        Target { numbers, stairs: vec![Rc::new(Stairs::Steps(steps))], reals, output, input, steps: Vec::new() }
     }
 }
 
@@ -289,7 +297,14 @@ fn thresholds(
             Rc::new(Stairs::Table { boundaries, first, last })
         })
         .collect();
-    Ok(Target { numbers: vec![(Exact::one(), Exact::zero())], stairs, reals: vec![real], output, input: None })
+    Ok(Target {
+        numbers: vec![(Exact::one(), Exact::zero())],
+        stairs,
+        reals: vec![real],
+        output,
+        input: None,
+        steps: Vec::new(),
+    })
 }
 
 /// The format of one of FINN's data type names, where it is an integer type.
