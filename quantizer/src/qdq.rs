@@ -38,6 +38,7 @@ pub(crate) fn rewrite(model: &mut Model, rule: QdqRule) {
     evaluate::fold_parameters(model);
     operators::rewrite(model);
     parameters::resolve(model);
+    evaluate::fold_weights(model);
     fuse::merge_clips(model);
     if rule == QdqRule::Float32 {
         fuse::fuse(model);

@@ -7,4 +7,5 @@ mod evaluator;
 mod faults;
 mod frames;
 mod models;
+mod qdq;
 mod recorded;

@@ -41,6 +41,7 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Con
         "Round" => unary(f32::round_ties_even),
         "Sign" => unary(|x| if x == 0.0 { 0.0 } else { x.signum() }),
         "Relu" => unary(|x| x.max(0.0)),
+        "Clip" => clip(node, inputs),
         "Transpose" => {
             let x = first()?;
             Ok(x.transpose(&permutation(node, x.array.dims.len())?))
@@ -116,6 +117,20 @@ fn constant(node: &Node) -> Checked<Constant> {
         return Err(Fault::constant("a Constant without a value that can be read", "store it as a dense tensor"));
     };
     Ok(Constant::plain(array))
+}
+
+fn clip(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Constant> {
+    let x = input(node, inputs, 0)?;
+    let bound = |index: usize, name: &str, default: f32| match inputs.get(index).copied().flatten() {
+        Some(bound) => Ok(bound.array.f32(0)),
+        None => node.attributes.float(name, default),
+    };
+    let (low, high) = (bound(1, "min", f32::MIN)?, bound(2, "max", f32::MAX)?);
+    let data = match &x.array.data {
+        Data::Int(data) => Data::Int(data.iter().map(|&value| value.max(low as i64).min(high as i64)).collect()),
+        Data::Float(data) => Data::Float(data.iter().map(|value| value.max(low).min(high)).collect()),
+    };
+    Ok(Constant::plain(Array { dims: x.array.dims.clone(), data }))
 }
 
 fn cast(node: &Node, x: &Constant) -> Checked<Constant> {

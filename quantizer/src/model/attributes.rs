@@ -32,6 +32,11 @@ impl Attributes {
         Attributes(pairs.into_iter().map(|(name, attribute)| (name.to_owned(), attribute)).collect())
     }
 
+    /// Adds one.
+    pub fn push(&mut self, name: &str, attribute: Attribute) {
+        self.0.push((name.to_owned(), attribute));
+    }
+
     /// The same without some of them.
     pub fn without(&self, names: &[&str]) -> Self {
         Attributes(self.0.iter().filter(|(key, _)| !names.contains(&key.as_str())).cloned().collect())

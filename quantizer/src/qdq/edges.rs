@@ -49,6 +49,16 @@ impl Edges {
         }
     }
 
+    /// All readers of a tensor.
+    pub fn readers(&self, id: ValueId) -> &[usize] {
+        self.readers.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a tensor is the network's output.
+    pub fn is_output(&self, id: ValueId) -> bool {
+        id == self.output
+    }
+
     /// Whether a tensor depends on the network's input.
     pub fn is_data(&self, id: ValueId) -> bool {
         self.data.contains(&id)

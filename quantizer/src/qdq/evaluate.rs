@@ -1,11 +1,13 @@
 //! QuantizeLinear and DequantizeLinear over constants, in float32 as onnxruntime does, with the exact integers behind.
 
-use super::parameters::{Affine, affine};
+use super::parameters::{Affine, affine, is_dequantizer, is_quantizer};
+use crate::constant::evaluate::permutation;
 use crate::constant::{Constant, Grid, evaluate, narrowest};
 use crate::exact::{Exact, from_f32};
 use crate::fault::{Checked, Fault};
-use crate::model::{Array, Model, Node};
+use crate::model::{Array, Attribute, Element, Model, Node, Refused, ValueId};
 use network::Format;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Codes of a constant: clamp(half-even(x / scale) + zero point).
 pub(crate) fn quantize(parameters: &Affine, constant: &Constant) -> Checked<Constant> {
@@ -84,7 +86,7 @@ fn places(parameters: &Affine, array: &Array) -> Checked<Vec<usize>> {
 /// Evaluates what exporters put between a stored scale or zero point and the quantizer that reads it.
 pub(super) fn fold_parameters(model: &mut Model) {
     let simple = ["Constant", "Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten"];
-    let mut made = Vec::new();
+    let mut made = BTreeSet::new();
     for node in model.nodes.iter().filter(|node| simple.contains(&node.op.as_str())) {
         let arrays: Option<Vec<Constant>> =
             node.inputs.iter().flatten().map(|id| model.constants.get(id).cloned().map(Constant::plain)).collect();
@@ -98,10 +100,69 @@ pub(super) fn fold_parameters(model: &mut Model) {
         let Ok(value) = evaluate(node, &inputs) else { continue };
         if let Some(&output) = node.outputs.first() {
             model.constants.insert(output, value.array);
-            made.push(output);
+            made.insert(output);
         }
     }
     model.nodes.retain(|node| !node.outputs.first().is_some_and(|output| made.contains(output)));
+}
+
+/// Evaluates quantized weights that are stored as floats, and moves a Transpose of dequantized weights before it.
+pub(super) fn fold_weights(model: &mut Model) {
+    let mut made = BTreeSet::new();
+    for index in 0..model.nodes.len() {
+        let node = &model.nodes[index];
+        let Some(&output) = node.outputs.first() else { continue };
+        let is_weight = is_quantizer(node) || (node.op == "Clip" && node.domain.is_empty());
+        let constants: Option<Vec<Constant>> =
+            node.inputs.iter().flatten().map(|id| model.constants.get(id).cloned().map(Constant::plain)).collect();
+        let Some(constants) = constants.filter(|_| is_weight && node.refused == Refused::No) else { continue };
+        let mut rest = constants.iter();
+        let inputs: Vec<Option<&Constant>> = node.inputs.iter().map(|id| id.and_then(|_| rest.next())).collect();
+        // A fault is found again, and reported, by the walk.
+        let Ok(value) = evaluate(node, &inputs) else { continue };
+        model.constants.insert(output, value.array);
+        made.insert(output);
+    }
+    model.nodes.retain(|node| !node.outputs.first().is_some_and(|output| made.contains(output)));
+    transpose_weights(model);
+}
+
+fn transpose_weights(model: &mut Model) {
+    let sources: BTreeMap<ValueId, usize> = model
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, node)| is_dequantizer(node) && node.refused == Refused::No)
+        .filter_map(|(index, node)| Some((*node.outputs.first()?, index)))
+        .collect();
+    for index in 0..model.nodes.len() {
+        let node = &model.nodes[index];
+        let source = node.inputs.first().copied().flatten().and_then(|id| sources.get(&id));
+        let Some(source) = source.filter(|_| node.op == "Transpose").map(|&source| &model.nodes[source]) else {
+            continue;
+        };
+        let &[Some(codes), scale, zero] = source.inputs.as_slice() else { continue };
+        let Some(array) = model.constants.get(&codes) else { continue };
+        let rank = array.dims.len();
+        let Ok(order) = permutation(node, rank) else { continue };
+        let axis = source.attributes.int("axis", 1).unwrap_or(1);
+        let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok();
+        let place = axis.and_then(|axis| order.iter().position(|&from| from == axis));
+        let is_blocked = source.attributes.int("block_size", 0) != Ok(0);
+        let scalar = scale.and_then(|id| model.constants.get(&id)).is_some_and(|scale| scale.len() == 1);
+        let Some(place) = place.or(scalar.then_some(0)).filter(|_| !is_blocked) else { continue };
+        let turned = Constant::plain(array.clone()).transpose(&order).array;
+        let mut attributes = source.attributes.without(&["axis"]);
+        attributes.push("axis", Attribute::Int(place as i64));
+        let element = model.element(codes).unwrap_or(Element::U8);
+        let name = format!("transposed {}", model.names[codes]);
+        let turned = model.add_constant(name, turned, element);
+        let node = &mut model.nodes[index];
+        node.op = "DequantizeLinear".to_owned();
+        node.domain = super::DOMAIN.to_owned();
+        node.inputs = vec![Some(turned), scale, zero];
+        node.attributes = attributes;
+    }
 }
 
 /// Most elements of a scale or zero point.

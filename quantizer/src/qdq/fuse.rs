@@ -1,11 +1,14 @@
 //! Groups of dequantize, operator, quantize for which onnxruntime has an integer kernel, as integers with its float32
 //! rule.
 
+mod sums;
+
 use super::DOMAIN;
 use super::edges::{Edges, insert, node};
 use crate::import::QdqRule;
 use crate::model::{Array, Attribute, Attributes, Element, Model, Node, Refused, ValueId};
 use std::collections::BTreeMap;
+use sums::Sums;
 
 /// Operators between codes that keep the codes' order and take no others.
 const CODE_OPERATORS: &[&str] = &[
@@ -32,10 +35,9 @@ pub(super) fn fuse(model: &mut Model) {
             continue;
         }
         let Some(target) = Scalar::of(model, &model.nodes[index]) else { continue };
-        if let Some(group) = Sums::find(model, &edges, index) {
-            let place = group.operator;
-            if let Some(made) = group.fuse(model, index, &target) {
-                insertions.entry(place).or_default().extend(made);
+        if let Some(group) = Sums::find(model, &edges, index, &target) {
+            for (place, made) in group.fuse(model, index, &target) {
+                insertions.entry(place).or_default().push(made);
             }
         } else if let Some(group) = Chain::find(model, &edges, index) {
             let place = group.first;
@@ -54,6 +56,7 @@ pub(super) fn fuse(model: &mut Model) {
 /// Makes a clamp an Identity; its bounds went into the next quantizer.
 fn bypass(node: &mut Node) {
     node.op = "Identity".to_owned();
+    node.domain = String::new();
     node.inputs.truncate(1);
 }
 
@@ -115,92 +118,6 @@ impl Source {
         let inputs = vec![Some(self.codes), Some(scale), old.inputs[2]];
         node(&name, "DequantizeLinear", DOMAIN, inputs, output, old.attributes.clone())
     }
-}
-
-/// Conv, MatMul or Gemm between dequantized codes and a quantizer.
-struct Sums {
-    operator: usize,
-    data: Source,
-    weights: Source,
-    bias: Option<Source>,
-    /// Shape of one multiplier for each output.
-    dims: Vec<usize>,
-    alpha: f32,
-}
-
-impl Sums {
-    fn find(model: &Model, edges: &Edges, quantizer: usize) -> Option<Self> {
-        let operator = operator(model, edges, quantizer)?;
-        let node = &model.nodes[operator];
-        if !matches!(node.op.as_str(), "Conv" | "MatMul" | "Gemm") || !matches!(node.domain.as_str(), "" | "ai.onnx") {
-            return None;
-        }
-        let source = |place: usize| Source::find(model, edges, node.inputs.get(place).copied().flatten()?);
-        let (data, weights) = (source(0)?, source(1)?);
-        if !edges.is_data(data.codes) || data.scale.len() != 1 {
-            return None;
-        }
-        let bias = match node.inputs.get(2).copied().flatten() {
-            None => None,
-            Some(_) => Some(source(2)?),
-        };
-        let shape = &model.constants.get(&weights.codes)?.dims;
-        let rank = shape.len();
-        let outputs_axis = match node.op.as_str() {
-            "Conv" => 0,
-            "Gemm" if attribute(node, "transB", 0) != 0 => 0,
-            _ => rank.checked_sub(1)?,
-        };
-        let axis = attribute(&model.nodes[weights.node], "axis", 1);
-        let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok()?;
-        if weights.scale.len() != 1 && (axis != outputs_axis || weights.scale.len() != shape[outputs_axis]) {
-            return None;
-        }
-        let mut dims = vec![weights.scale.len()];
-        if node.op == "Conv" && weights.scale.len() != 1 {
-            dims.extend(std::iter::repeat_n(1, rank.saturating_sub(2)));
-        }
-        let float = |name: &str| node.attributes.float(name, 1.0).ok();
-        let (alpha, beta) = (float("alpha")?, float("beta")?);
-        let eight = |id: ValueId| matches!(model.element(id), Some(Element::Integer { bits: 8, .. }));
-        let made = model.nodes[quantizer].inputs.get(2).copied().flatten()?;
-        let whole = |source: &Source| model.element(source.codes) == Element::of_onnx(6);
-        let fits = eight(data.codes)
-            && eight(weights.codes)
-            && model.element(made) == model.element(data.codes)
-            && (bias.is_none() || beta == 1.0)
-            && bias.as_ref().is_none_or(whole);
-        fits.then_some(Sums { operator, data, weights, bias, dims, alpha })
-    }
-
-    /// Makes the group integers; gives the nodes to put before the operator, or `None` where a multiplier leaves
-    /// float32.
-    fn fuse(self, model: &mut Model, quantizer: usize, target: &Scalar) -> Option<Vec<Node>> {
-        let product = self.alpha * self.data.scale.f32(0);
-        let multipliers: Vec<f32> =
-            self.weights.scale.floats().into_iter().map(|weight| product * weight / target.scale).collect();
-        if !multipliers.iter().all(|value| value.is_finite() && *value > 0.0) {
-            return None;
-        }
-        let mut made = Vec::new();
-        let sources = [Some(&self.data), Some(&self.weights), self.bias.as_ref()];
-        for (place, source) in sources.into_iter().enumerate() {
-            let Some(source) = source else { continue };
-            let node = source.centred(model);
-            model.nodes[self.operator].inputs[place] = node.outputs.first().copied();
-            made.push(node);
-        }
-        let operator = &mut model.nodes[self.operator];
-        operator.attributes = operator.attributes.without(&["alpha", "beta"]);
-        requantize(model, quantizer, Array::float(self.dims, multipliers), 1.0, target);
-        Some(made)
-    }
-}
-
-/// The operator that a quantizer follows; a clamp that the quantizer repeats may stand between.
-fn operator(model: &Model, edges: &Edges, quantizer: usize) -> Option<usize> {
-    let input = model.nodes[quantizer].inputs.first().copied().flatten()?;
-    edges.only_reader(input).and_then(|_| edges.producer(input))
 }
 
 /// Codes that go through operators which only choose among them, to another quantizer.
@@ -280,15 +197,27 @@ fn bounds(model: &Model, node: &Node) -> Option<(Option<f32>, Option<f32>)> {
 
 /// Makes a quantizer the float32 rule of a kernel.
 fn requantize(model: &mut Model, index: usize, multipliers: Array, divisor: f32, target: &Scalar) {
+    let (input, output) = (model.nodes[index].inputs[0], model.nodes[index].outputs[0]);
     let name = model.nodes[index].name.clone();
+    model.nodes[index] = kernel(model, &name, (input, output), multipliers, divisor, target);
+}
+
+/// A node that does what a kernel does with its sums.
+fn kernel(
+    model: &mut Model,
+    name: &str,
+    (input, output): (Option<ValueId>, ValueId),
+    multipliers: Array,
+    divisor: f32,
+    target: &Scalar,
+) -> Node {
     let multiplier = model.add_constant(format!("multiplier of {name}"), multipliers, Element::Float);
     let divisor = Array::float(vec![], vec![divisor]);
     let divisor = model.add_constant(format!("divisor of {name}"), divisor, Element::Float);
-    let node = &mut model.nodes[index];
-    node.op = "RequantizeLinear".to_owned();
-    node.inputs = vec![node.inputs[0], Some(multiplier), Some(divisor), Some(target.zero_id)];
     let (low, high) = target.limits;
-    node.attributes = Attributes::of(vec![("low", Attribute::Int(low)), ("high", Attribute::Int(high))]);
+    let attributes = Attributes::of(vec![("low", Attribute::Int(low)), ("high", Attribute::Int(high))]);
+    let inputs = vec![input, Some(multiplier), Some(divisor), Some(target.zero_id)];
+    node(name, "RequantizeLinear", DOMAIN, inputs, output, attributes)
 }
 
 /// Moves a Clip of codes into the quantizer that makes them (narrow ranges, and widths below that of the type).

@@ -170,6 +170,14 @@ fn input_dims(declared: &[Option<u64>]) -> Checked<(Vec<u64>, u64)> {
     Ok((dims, batch.unwrap_or(1)))
 }
 
+/// The codes that an input of an integer type is.
+fn integer_input(model: &crate::model::Model) -> Option<crate::import::InputGrid> {
+    let element = model.element(model.input)?;
+    let (low, high) = element.limits().filter(|_| element != crate::model::Element::Float)?;
+    let format = network::Format::integer_for(Range::new(low, high))?;
+    Some(crate::import::InputGrid { format, scale: 1.0, zero_point: 0 })
+}
+
 impl Walk<'_> {
     /// The stream that the network's input is.
     pub(super) fn input_stream(&mut self, plan: InputPlan) -> Checked<Stream> {
@@ -205,7 +213,7 @@ impl Walk<'_> {
         let range = Range::new(0, 0);
         let placeholder = network::Format::unsigned(8).map(|format| super::codes(format, range));
         self.tensors.extend(placeholder.map(|encoding| Tensor { shape, encoding }));
-        if let Some(grid) = self.options.input {
+        if let Some(grid) = self.options.input.or_else(|| integer_input(self.model)) {
             let scale = from_f32(grid.scale).filter(|scale| scale.is_positive());
             let scale = scale.ok_or_else(|| {
                 Fault::quantizer(format!("input scale {}", grid.scale), "it must be positive and finite")
