@@ -1,5 +1,9 @@
 //! What can be typed: commands, options, help with examples.
 
+mod quantize;
+
+pub use quantize::QuantizeOptions;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use network::Format;
 use std::path::PathBuf;
@@ -51,9 +55,11 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hwgen plan examples/mnist-cnn/mnist-cnn.qonnx.onnx -o plan.yaml
-  hwgen plan examples/mnist-mbn/mnist-mbn.qonnx.onnx -o mbn.yaml --name mbn --json")]
+  hwgen plan examples/mnist-mbn/mnist-mbn.qonnx.onnx -o mbn.yaml --name mbn --json
+  hwgen plan examples/mnist-cnn/mnist-cnn.float.onnx -o plan.yaml --weight-bits 4 --activation-bits 6 \\
+    --calibration examples/mnist-cnn/calib.npz:x_u8 --input-scale 1/256")]
 pub struct PlanOptions {
-    /// The model, a QONNX file.
+    /// The model: QONNX, or float ONNX with --calibration.
     pub model: PathBuf,
     /// The plan to write; its arrays go beside it.
     #[arg(short, long, value_name = "PLAN")]
@@ -64,15 +70,22 @@ pub struct PlanOptions {
     /// Format of the input codes, for a model without a quantizer at its input.
     #[arg(long, value_name = "FORMAT")]
     pub input_format: Option<Format>,
-    /// Real step of one input code, for a model without a quantizer at its input.
-    #[arg(long, value_name = "S", value_parser = positive, default_value_t = 1.0, requires = "input_format")]
-    pub input_scale: f32,
+    /// Real step of one input code, for a model without a quantizer at its input: real = code * S + O. Of a float
+    /// model one for each channel may be given, separated by commas.
+    #[arg(long, value_name = "S,..", value_parser = quantize::positive, value_delimiter = ',')]
+    pub input_scale: Vec<f32>,
+    /// Real number of input code 0, for a float model; one, or one for each channel.
+    #[arg(long, value_name = "O,..", value_parser = quantize::quotient, value_delimiter = ',', allow_hyphen_values = true)]
+    pub input_offset: Vec<f32>,
     /// Code of real zero, for a model without a quantizer at its input.
-    #[arg(long, value_name = "Z", default_value_t = 0, requires = "input_format", allow_negative_numbers = true)]
+    #[arg(long, value_name = "Z", default_value_t = 0, allow_negative_numbers = true, conflicts_with = "input_offset")]
     pub input_zero_point: i64,
     /// How the quantizers of a QDQ model round.
     #[arg(long, value_name = "RULE", value_enum, default_value_t)]
     pub qdq_rule: QdqRule,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub quantize: QuantizeOptions,
 }
 
 /// The rule of QuantizeLinear behind an operator.
@@ -213,13 +226,6 @@ fn finite(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
         _ => Err("not a finite number of at least 0".to_owned()),
-    }
-}
-
-fn positive(text: &str) -> Result<f32, String> {
-    match text.parse::<f32>() {
-        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
-        _ => Err("not a finite number above 0".to_owned()),
     }
 }
 

@@ -2,10 +2,12 @@
 
 use crate::model::Model;
 use crate::names::network_name;
+use crate::post_training::{self, PostTraining};
 use crate::walk::{self, InputPlan};
 use crate::{model, onnx, qdq};
 use network::graph::NetworkParts;
-use network::{Diagnostics, Format, Network};
+use network::{Code, Diagnostics, Format, Network};
+use std::collections::BTreeMap;
 
 /// What the user may say about a model that the model itself does not.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +18,8 @@ pub struct ImportOptions {
     pub input: Option<InputGrid>,
     /// How the quantizers of QDQ models round.
     pub qdq_rule: QdqRule,
+    /// How a float model is quantized.
+    pub post_training: Option<PostTraining>,
 }
 
 /// The rule of QuantizeLinear behind an operator of a QDQ model.
@@ -66,7 +70,30 @@ pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> R
     let mut model = Model::build(wire, file_name)?;
     qdq::rewrite(&mut model, options.qdq_rule);
     let name = options.name.clone().unwrap_or_else(|| network_name(file_name));
-    let imported = walk_model(&model, file_name, &name, options)?;
+    let is_float = post_training::is_float(&model);
+    let mut origins = BTreeMap::new();
+    if let Some(post_training) = &options.post_training {
+        if !is_float {
+            return Err(post_training::not_float(file_name).into());
+        }
+        let quantized = post_training::quantize(model, file_name, post_training)?;
+        (model, origins) = (quantized.model, quantized.origins);
+        model.notes.extend(quantized.notes);
+    }
+    let walked = walk_model(&model, file_name, &name, options);
+    let mut imported = match walked {
+        Err(mut faults) if is_float && options.post_training.is_none() => {
+            faults.0.retain(|fault| fault.code == Code::ModelOperator);
+            faults.push(post_training::needs_calibration(file_name));
+            return Err(faults);
+        }
+        walked => walked?,
+    };
+    for origin in &mut imported.origins {
+        if let Some(text) = origins.get(origin) {
+            *origin = format!("{origin}: {text}");
+        }
+    }
     // What is handed on is sure to build.
     Network::build(imported.parts.clone()).map_err(|faults| faults.in_file(file_name))?;
     Ok(imported)

@@ -9,14 +9,17 @@
 mod constant;
 mod exact;
 mod fault;
+mod float;
 mod import;
 mod layout;
 mod model;
 mod names;
 mod onnx;
+mod post_training;
 mod qdq;
 mod quantization;
 mod solve;
 mod walk;
 
 pub use import::{ImportOptions, Imported, InputGrid, QdqRule, import};
+pub use post_training::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightRange};

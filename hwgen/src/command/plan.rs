@@ -1,5 +1,7 @@
 //! `hwgen plan`: a trained model becomes a plan with its arrays.
 
+mod quantize;
+
 use crate::cli::PlanOptions;
 use crate::failure::Outcome;
 use crate::hardware;
@@ -8,9 +10,9 @@ use crate::output::{cannot_write, print, write_files};
 use crate::plan_file::read_model;
 use crate::progress;
 use crate::table::layer_table;
-use network::Network;
 use network::arrays::sha256_hex;
 use network::plan::{Provenance, WriteOptions, write};
+use network::{Code, Diagnostic, Format, Network, Place};
 use quantizer::{ImportOptions, InputGrid, import};
 use serde_json::json;
 use std::io;
@@ -24,12 +26,14 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         return Err(cannot_write(&options.output, &io::Error::other("is not the name of a file")).into());
     };
     let arrays_name = format!("{}.arrays.safetensors", stem.to_string_lossy());
-    let input = options.input_format.map(|format| InputGrid {
-        format,
-        scale: options.input_scale,
-        zero_point: options.input_zero_point,
-    });
-    let import_options = ImportOptions { name: options.name.clone(), input, qdq_rule: options.qdq_rule.into() };
+    let post_training = quantize::post_training(options)?;
+    let input = match (&post_training, options.input_format) {
+        (None, Some(format)) => Some(input_grid(options, format)?),
+        (None, None) => stated_without_format(options).map_or(Ok(None), Err)?,
+        (Some(_), _) => None,
+    };
+    let import_options =
+        ImportOptions { name: options.name.clone(), input, qdq_rule: options.qdq_rule.into(), post_training };
     let bytes = read_model(&options.model)?;
     let spinner = progress::spinner("importing", as_json);
     let imported = import(&bytes, &model_name, &import_options)?;
@@ -71,6 +75,38 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         options.output.display(),
         arrays_path.display()
     ))?)
+}
+
+/// The input's grid, for a model that is quantized.
+fn input_grid(options: &PlanOptions, format: Format) -> Result<InputGrid, Diagnostic> {
+    let one = |list: &[f32], default: f32| match list {
+        [] => Ok(default),
+        [one] => Ok(*one),
+        _ => Err(input_fault("a quantized model has one input scale", "give --input-scale a single number")),
+    };
+    let scale = one(&options.input_scale, 1.0)?;
+    let zero_point = match options.input_offset.as_slice() {
+        [] => options.input_zero_point,
+        offsets => {
+            let zero = -one(offsets, 0.0)? / scale;
+            if (zero - zero.round()).abs() > 1e-4 || zero.abs() > 65535.0 {
+                let message = format!("real zero would be input code {zero}");
+                return Err(input_fault(&message, "give an offset that is a multiple of the scale"));
+            }
+            zero.round() as i64
+        }
+    };
+    Ok(InputGrid { format, scale, zero_point })
+}
+
+/// The fault of scales and offsets whose codes have no format.
+fn stated_without_format(options: &PlanOptions) -> Option<Diagnostic> {
+    let stated = !options.input_scale.is_empty() || !options.input_offset.is_empty() || options.input_zero_point != 0;
+    stated.then(|| input_fault("an input scale without the codes' format", "give --input-format, such as u8"))
+}
+
+fn input_fault(message: &str, help: &str) -> Diagnostic {
+    Diagnostic::new(Code::ModelQuantizer, Place::default(), message, help)
 }
 
 fn file_name(path: &Path) -> Option<String> {

@@ -28,8 +28,8 @@ impl Attributes {
     }
 
     /// Attributes that a pass made, in place of a model's own.
-    pub fn of(pairs: Vec<(&str, Attribute)>) -> Self {
-        Attributes(pairs.into_iter().map(|(name, attribute)| (name.to_owned(), attribute)).collect())
+    pub fn of<S: Into<String>>(pairs: Vec<(S, Attribute)>) -> Self {
+        Attributes(pairs.into_iter().map(|(name, attribute)| (name.into(), attribute)).collect())
     }
 
     /// Adds one.

@@ -1,0 +1,97 @@
+//! Options of `plan` that quantize a float model.
+
+use clap::Args;
+use quantizer::{LayerBits, RangeRule, WeightRange};
+
+/// Post-training quantization of a float model.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Float models")]
+pub struct QuantizeOptions {
+    /// Frames to measure activations on: a NumPy array (frames, ...) in the model's own axis order. Integers are input
+    /// codes, whose meaning --input-scale and --input-offset give; floats are the network's input.
+    #[arg(long, value_name = "FILE[:ARRAY]", group = "data")]
+    pub calibration: Option<String>,
+    /// Read at most this many calibration frames.
+    #[arg(long, value_name = "N", requires = "calibration", value_parser = clap::value_parser!(u64).range(1..))]
+    pub calibration_frames: Option<u64>,
+    /// Without data: measure on random frames from this seed. The network's shapes are right, its accuracy is not.
+    #[arg(long, value_name = "SEED", conflicts_with = "calibration")]
+    pub random_calibration: Option<u64>,
+    /// Without a trained network: replace all weights by random ones from this seed.
+    #[arg(long, value_name = "SEED")]
+    pub random_weights: Option<u64>,
+    /// Bits of weights; 1 is bipolar.
+    #[arg(long, value_name = "W", default_value_t = 8)]
+    pub weight_bits: u32,
+    /// Bits of activations.
+    #[arg(long, value_name = "A", default_value_t = 8)]
+    pub activation_bits: u32,
+    /// Other widths for one layer, by its node's name or its number in the plan (conv1=4,8); may be repeated.
+    #[arg(long, value_name = "NAME=W,A", value_parser = layer_bits)]
+    pub layer_bits: Vec<LayerBits>,
+    /// Range of activations: min-max, percentile=P, mse or entropy.
+    #[arg(long, value_name = "RULE", value_parser = range_rule, default_value = "mse")]
+    pub range: RangeRule,
+    /// Range of each row of weights: min-max or mse.
+    #[arg(long, value_name = "RULE", value_parser = weight_range, default_value = "mse")]
+    pub weight_range: WeightRange,
+    /// Weights and activations as plane codes (odd integers), for xnor arithmetic.
+    #[arg(long)]
+    pub planes: bool,
+    /// Powers of two as scales.
+    #[arg(long)]
+    pub power_of_two_scales: bool,
+}
+
+impl QuantizeOptions {
+    /// Whether the model shall be quantized.
+    pub fn is_wanted(&self) -> bool {
+        self.calibration.is_some() || self.random_calibration.is_some() || self.random_weights.is_some()
+    }
+}
+
+fn layer_bits(text: &str) -> Result<LayerBits, String> {
+    let parsed = text.rsplit_once('=').and_then(|(layer, bits)| {
+        let (weights, activations) = bits.split_once(',')?;
+        let layer = (!layer.is_empty()).then(|| layer.to_owned())?;
+        Some(LayerBits { layer, weights: weights.trim().parse().ok()?, activations: activations.trim().parse().ok()? })
+    });
+    parsed.ok_or_else(|| "write a layer and two widths, as in conv1=4,8".to_owned())
+}
+
+fn range_rule(text: &str) -> Result<RangeRule, String> {
+    match (text, text.strip_prefix("percentile=").map(str::parse::<f64>)) {
+        ("min-max", _) => Ok(RangeRule::MinMax),
+        ("mse", _) => Ok(RangeRule::Mse),
+        ("entropy", _) => Ok(RangeRule::Entropy),
+        (_, Some(Ok(part))) if (50.0..=100.0).contains(&part) => Ok(RangeRule::Percentile(part)),
+        _ => Err("write min-max, percentile=P (50 to 100), mse or entropy".to_owned()),
+    }
+}
+
+fn weight_range(text: &str) -> Result<WeightRange, String> {
+    match text {
+        "min-max" => Ok(WeightRange::MinMax),
+        "mse" => Ok(WeightRange::Mse),
+        _ => Err("write min-max or mse".to_owned()),
+    }
+}
+
+/// A number, or a quotient such as 1/255.
+pub fn quotient(text: &str) -> Result<f32, String> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let value = match text.split_once('/') {
+        Some((above, below)) => number(above).zip(number(below)).map(|(above, below)| above / below),
+        None => number(text),
+    };
+    let value = value.map(|value| value as f32).filter(|value| value.is_finite());
+    value.ok_or_else(|| "not a finite number or quotient such as 1/255".to_owned())
+}
+
+/// A number above zero, or a quotient.
+pub fn positive(text: &str) -> Result<f32, String> {
+    match quotient(text) {
+        Ok(value) if value.is_normal() && value > 0.0 => Ok(value),
+        _ => Err("not a finite number above 0, or quotient such as 1/255".to_owned()),
+    }
+}

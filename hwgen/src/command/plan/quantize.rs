@@ -1,0 +1,87 @@
+//! What the options of `plan` say about quantizing a float model, with the calibration frames read.
+
+use crate::arrays::{ArrayFile, ArraySpec, ElementKind, Elements};
+use crate::cli::PlanOptions;
+use crate::failure::Outcome;
+use network::{Code, Diagnostic, Format, Place};
+use quantizer::{Calibration, InputCodes, PostTraining};
+
+/// Frames of a random calibration.
+const RANDOM_FRAMES: usize = 16;
+/// Most elements of all calibration frames together.
+const MAX_ELEMENTS: u64 = 1 << 28;
+
+/// Nothing where the model is quantized already.
+pub fn post_training(options: &PlanOptions) -> Outcome<Option<PostTraining>> {
+    let quantize = &options.quantize;
+    if !quantize.is_wanted() {
+        return Ok(None);
+    }
+    let (calibration, read_format) = match (&quantize.calibration, quantize.random_calibration) {
+        (Some(spec), _) => frames(spec, quantize.calibration_frames)?,
+        (None, seed) => {
+            let seed = seed.or(quantize.random_weights).unwrap_or_default();
+            (Calibration::Random { seed, frames: RANDOM_FRAMES }, None)
+        }
+    };
+    let format = options.input_format.or(read_format);
+    let is_stated = format.is_some() || !options.input_scale.is_empty() || !options.input_offset.is_empty();
+    let or = |list: &[f32], default: f32| if list.is_empty() { vec![default] } else { list.to_vec() };
+    let zero = -(options.input_zero_point as f32);
+    let scales = or(&options.input_scale, 1.0);
+    let offsets = if options.input_offset.is_empty() {
+        scales.iter().map(|scale| zero * scale).collect()
+    } else {
+        options.input_offset.clone()
+    };
+    let input = is_stated.then_some(InputCodes { format, scales, offsets });
+    Ok(Some(PostTraining {
+        calibration,
+        input,
+        weight_bits: quantize.weight_bits,
+        activation_bits: quantize.activation_bits,
+        layer_bits: quantize.layer_bits.clone(),
+        range: quantize.range,
+        weight_range: quantize.weight_range,
+        planes: quantize.planes,
+        power_of_two_scales: quantize.power_of_two_scales,
+        random_weights: quantize.random_weights,
+    }))
+}
+
+/// All frames of an array, and the format of its integers.
+fn frames(text: &str, limit: Option<u64>) -> Outcome<(Calibration, Option<Format>)> {
+    let spec = ArraySpec::parse(text);
+    let mut file = ArrayFile::open(&spec.path)?;
+    let mut stream = file.open_array(&spec, Some("x"))?;
+    let element = stream.element();
+    let frames = stream.frames().min(limit.unwrap_or(u64::MAX));
+    if frames.checked_mul(stream.frame_elements()).is_none_or(|elements| elements > MAX_ELEMENTS) {
+        return Err(Diagnostic::new(
+            Code::FramesShape,
+            Place::file(stream.label()),
+            format!("shape {} holds more than {MAX_ELEMENTS} elements", stream.shape_text()),
+            "some hundred frames are enough: take fewer with --calibration-frames",
+        )
+        .into());
+    }
+    let mut shape = stream.shape().to_vec();
+    if let Some(count) = shape.first_mut() {
+        *count = frames;
+    }
+    let mut values = Vec::new();
+    for _ in 0..frames {
+        match stream.next_frame()? {
+            Some(Elements::Integers(frame)) => values.extend(frame.iter().map(|&value| value as f32)),
+            Some(Elements::Floats(frame)) => values.extend(frame.iter().map(|&value| value as f32)),
+            None => break,
+        }
+    }
+    let bits = element.bytes as u32 * 8;
+    let (integers, format) = match element.kind {
+        ElementKind::Float => (false, None),
+        ElementKind::Unsigned => (true, Format::unsigned(bits)),
+        ElementKind::Signed => (true, Format::signed(bits)),
+    };
+    Ok((Calibration::Frames { values, shape, integers }, format))
+}

@@ -1,0 +1,255 @@
+//! Float models evaluated frame by frame: statistics and reference outputs of post-training quantization.
+//!
+//! Input: a checked [`Model`] with a static frame shape. A [`Program`] folds what is constant, learns every shape from
+//! one run over zeros, and then runs frames (batch 1) in float32. Quantizers are evaluated too, so a rewritten model
+//! runs as it will be quantized. Not here: integers, hardware shapes, files.
+
+mod matrix;
+mod operator;
+mod pointwise;
+mod pool;
+mod reduce;
+mod resize;
+mod shaping;
+mod window;
+
+use crate::constant::{Constant, evaluate};
+use crate::fault::{Checked, Fault};
+use crate::model::{Array, Data, Model, Node, ValueId};
+use candle_core::{Device, Tensor};
+use network::{Diagnostic, Diagnostics};
+use operator::Operands;
+pub(crate) use pointwise::normalisation;
+use std::collections::BTreeMap;
+
+/// Most elements of a tensor of data.
+pub(crate) const MAX_TENSOR_ELEMENTS: usize = 1 << 27;
+
+/// A model that is ready to run.
+pub(crate) struct Program<'m> {
+    pub model: &'m Model,
+    file: String,
+    /// Shape of one frame, with a batch of 1 where the model has one.
+    pub frame_dims: Vec<usize>,
+    /// All constants: stored and folded.
+    pub constants: BTreeMap<ValueId, Constant>,
+    /// Float constants as tensors; small integer ones too.
+    tensors: BTreeMap<ValueId, Tensor>,
+    /// Shapes of all tensors of data.
+    pub shapes: BTreeMap<ValueId, Vec<usize>>,
+    /// Tensors that nothing reads after a node.
+    dead: Vec<Vec<ValueId>>,
+    /// The batch that the model was exported with.
+    batch: usize,
+}
+
+/// A tensor of the right shape; a fault where it would be too large.
+pub(crate) fn tensor(values: Vec<f32>, dims: &[usize]) -> Checked<Tensor> {
+    Tensor::from_vec(values, dims, &Device::Cpu).map_err(operator::fault)
+}
+
+impl<'m> Program<'m> {
+    /// Folds constants and runs once over zeros.
+    ///
+    /// # Errors
+    /// Every node that cannot be evaluated, with its place.
+    pub fn new(model: &'m Model, file: &str) -> Result<Program<'m>, Diagnostics> {
+        let input_fault = |fault: Fault| Diagnostics::from(fault.at(file, &model.names[model.input]));
+        let (frame_dims, batch) = frame_dims(model).map_err(input_fault)?;
+        let constants = model.constants.iter().map(|(&id, array)| (id, Constant::plain(array.clone()))).collect();
+        let mut program = Program {
+            model,
+            file: file.to_owned(),
+            frame_dims,
+            constants,
+            tensors: BTreeMap::new(),
+            shapes: BTreeMap::new(),
+            dead: dead(model),
+            batch,
+        };
+        program.learn()?;
+        Ok(program)
+    }
+
+    /// The model file's name, for diagnostics.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Name of the node that makes a tensor, or of the tensor where it is the input.
+    pub fn maker(&self, id: ValueId) -> &str {
+        let node = self.model.nodes.iter().find(|node| node.outputs.contains(&id));
+        node.map_or(&self.model.names[id], |node| &node.name)
+    }
+
+    /// Elements of a frame.
+    pub fn frame_elements(&self) -> usize {
+        self.frame_dims.iter().product()
+    }
+
+    /// The only run in which constants are still open.
+    fn learn(&mut self) -> Result<(), Diagnostics> {
+        let mut faults = Diagnostics::default();
+        let stored: Vec<ValueId> = self.constants.keys().copied().collect();
+        for id in stored {
+            self.cache(id);
+        }
+        let zeros = tensor(vec![0.0; self.frame_elements()], &self.frame_dims)
+            .map_err(|fault| Diagnostics::from(fault.at(&self.file, &self.model.names[self.model.input])))?;
+        self.shapes.insert(self.model.input, zeros.dims().to_vec());
+        let mut values: BTreeMap<ValueId, Tensor> = BTreeMap::from([(self.model.input, zeros)]);
+        let mut foldable = 16 * self.constants.values().map(|c| c.array.len()).sum::<usize>() + (1 << 24);
+        for (index, node) in self.model.nodes.iter().enumerate() {
+            let known = |id: &ValueId| self.constants.contains_key(id) || values.contains_key(id);
+            if !node.inputs.iter().flatten().all(known) {
+                continue;
+            }
+            match self.learn_node(node, &values, &mut foldable) {
+                Ok(Learned::Constant(constant)) => {
+                    if let Some(&id) = node.outputs.first() {
+                        self.constants.insert(id, constant);
+                        self.cache(id);
+                    }
+                }
+                Ok(Learned::Data(made)) => {
+                    for (&id, tensor) in node.outputs.iter().zip(made) {
+                        self.shapes.insert(id, tensor.dims().to_vec());
+                        values.insert(id, tensor);
+                    }
+                }
+                Err(fault) => faults.push(fault.at(&self.file, &node.name)),
+            }
+            for id in &self.dead[index] {
+                values.remove(id);
+            }
+        }
+        faults.or(())
+    }
+
+    fn learn_node(&self, node: &Node, values: &BTreeMap<ValueId, Tensor>, foldable: &mut usize) -> Checked<Learned> {
+        let constants: Vec<Option<&Constant>> =
+            node.inputs.iter().map(|id| id.and_then(|id| self.constants.get(&id))).collect();
+        let is_constant = node.inputs.iter().zip(&constants).all(|(id, constant)| id.is_none() || constant.is_some());
+        let first = node.inputs.first().copied().flatten();
+        let constant = if is_constant {
+            evaluate(node, &constants)?
+        } else if let ("Shape", Some(dims)) = (node.op.as_str(), first.and_then(|id| self.shapes.get(&id))) {
+            let dims: Vec<i64> = dims.iter().map(|&dim| dim as i64).collect();
+            Constant::plain(Array::int(vec![dims.len()], dims))
+        } else {
+            return Ok(Learned::Data(operator::apply(&self.operands(node, values))?));
+        };
+        *foldable = foldable.checked_sub(constant.array.len()).ok_or_else(|| {
+            Fault::constant("folding the model's constants takes too much memory", "fold constants before export")
+        })?;
+        Ok(Learned::Constant(constant))
+    }
+
+    /// Keeps a constant as a tensor, where its elements are floats or few.
+    fn cache(&mut self, id: ValueId) {
+        let Some(constant) = self.constants.get(&id) else { return };
+        let array = &constant.array;
+        if matches!(array.data, Data::Int(_)) && array.len() > 4096 {
+            return;
+        }
+        if let Ok(made) = tensor(array.floats(), &array.dims) {
+            self.tensors.insert(id, made);
+        }
+    }
+
+    fn operands<'a>(&'a self, node: &'a Node, values: &BTreeMap<ValueId, Tensor>) -> Operands<'a> {
+        let tensor =
+            |id: &Option<ValueId>| id.and_then(|id| values.get(&id).or_else(|| self.tensors.get(&id)).cloned());
+        Operands {
+            node,
+            tensors: node.inputs.iter().map(tensor).collect(),
+            constants: node.inputs.iter().map(|id| id.and_then(|id| self.constants.get(&id))).collect(),
+            batch: self.batch,
+        }
+    }
+
+    /// Runs one frame in the model's own order of elements; `visit` sees the input and then every tensor of data.
+    ///
+    /// # Errors
+    /// A frame of another length, and numbers that an operator cannot take.
+    pub fn run(&self, frame: &[f32], visit: &mut dyn FnMut(ValueId, &Tensor)) -> Result<(), Diagnostic> {
+        let at = |fault: Fault, name: &str| fault.at(&self.file, name);
+        let input = tensor(frame.to_vec(), &self.frame_dims).map_err(|f| at(f, &self.model.names[self.model.input]))?;
+        visit(self.model.input, &input);
+        let mut values: BTreeMap<ValueId, Tensor> = BTreeMap::from([(self.model.input, input)]);
+        for (index, node) in self.model.nodes.iter().enumerate() {
+            if !node.outputs.first().is_some_and(|id| self.shapes.contains_key(id)) {
+                continue;
+            }
+            let made = operator::apply(&self.operands(node, &values)).map_err(|fault| at(fault, &node.name))?;
+            for (&id, tensor) in node.outputs.iter().zip(made) {
+                visit(id, &tensor);
+                values.insert(id, tensor);
+            }
+            for id in &self.dead[index] {
+                values.remove(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The output for one frame, in the model's own order of elements.
+    pub fn output(&self, frame: &[f32]) -> Result<Vec<f32>, Diagnostic> {
+        let mut made = Vec::new();
+        self.run(frame, &mut |id, tensor| {
+            if id == self.model.output {
+                made = elements(tensor);
+            }
+        })?;
+        Ok(made)
+    }
+}
+
+enum Learned {
+    Constant(Constant),
+    Data(Vec<Tensor>),
+}
+
+/// All elements in row-major order; empty where the tensor is no float one, which does not occur here.
+pub(crate) fn elements(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().and_then(|flat| flat.to_vec1()).unwrap_or_default()
+}
+
+/// The input's shape with a batch of 1, and the batch that was declared.
+fn frame_dims(model: &Model) -> Checked<(Vec<usize>, usize)> {
+    let declared = model.input_shape.as_ref();
+    let declared =
+        declared.ok_or_else(|| Fault::shape("the input has no shape", "run shape inference, or export again"))?;
+    let batch = if declared.len() > 1 { declared[0].unwrap_or(1) } else { 1 };
+    let dims: Option<Vec<usize>> = declared
+        .iter()
+        .enumerate()
+        .map(|(axis, dim)| if axis == 0 && declared.len() > 1 { Some(1) } else { usize::try_from((*dim)?).ok() })
+        .collect();
+    let dims = dims.ok_or_else(|| {
+        let help = "export with fixed sizes; only the first axis (the batch) may be open";
+        Fault::shape(format!("the input's shape {declared:?} is not static"), help)
+    })?;
+    bounded(&dims)?;
+    Ok((dims, usize::try_from(batch).unwrap_or(1)))
+}
+
+/// Number of elements, where it stays below [`MAX_TENSOR_ELEMENTS`].
+pub(crate) fn bounded(dims: &[usize]) -> Checked<usize> {
+    dims.iter()
+        .try_fold(1usize, |product, &dim| product.checked_mul(dim).filter(|&p| p <= MAX_TENSOR_ELEMENTS))
+        .ok_or_else(|| Fault::shape(format!("a tensor of shape {dims:?} is too large"), "use smaller frames"))
+}
+
+/// For each node the tensors that no later node reads.
+fn dead(model: &Model) -> Vec<Vec<ValueId>> {
+    let mut last: BTreeMap<ValueId, usize> = BTreeMap::new();
+    for (index, node) in model.nodes.iter().enumerate() {
+        last.extend(node.inputs.iter().flatten().chain(&node.outputs).map(|&id| (id, index)));
+    }
+    let mut dead = vec![Vec::new(); model.nodes.len()];
+    for (id, index) in last {
+        dead[index].push(id);
+    }
+    dead
+}

@@ -1,0 +1,113 @@
+//! Resize and Upsample to the nearest element.
+
+use super::bounded;
+use super::operator::Operands;
+use super::window::select;
+use crate::fault::{Checked, Fault};
+use crate::layout::axis_index;
+use candle_core::Tensor;
+
+/// Resize (all versions) and Upsample with mode nearest.
+pub(super) fn resize(operands: &Operands<'_>) -> Checked<Tensor> {
+    let (node, x) = (operands.node, operands.tensor(0)?);
+    let attributes = &node.attributes;
+    let mode = attributes.text("mode", "nearest")?;
+    if mode != "nearest" {
+        return Err(Fault::operator(format!("`{}` of mode `{mode}`", node.op), "nearest upsampling can be built"));
+    }
+    // Up to version 10 scales are the second input, and places are floor(place / scale).
+    let is_old = node.op == "Upsample" || operands.tensors.len() == 2;
+    let axes: Vec<usize> = match attributes.ints("axes")? {
+        Some(axes) => axes.iter().map(|&axis| axis_index(axis, x.rank())).collect::<Checked<_>>()?,
+        None => (0..x.rank()).collect(),
+    };
+    let transformation = attributes.text("coordinate_transformation_mode", "half_pixel")?;
+    let transformation = if is_old { "asymmetric" } else { transformation };
+    let rounding = if is_old { "floor" } else { attributes.text("nearest_mode", "round_prefer_floor")? };
+    let targets = targets(operands, &axes, if is_old { 1 } else { 2 })?;
+    let mut made = x.clone();
+    for (&axis, &(scale, length)) in axes.iter().zip(&targets) {
+        let from = x.dims()[axis];
+        if from == length && scale == 1.0 {
+            continue;
+        }
+        let mut dims = made.dims().to_vec();
+        dims[axis] = length;
+        bounded(&dims)?;
+        let chosen: Vec<u32> = (0..length)
+            .map(|place| {
+                Ok(nearest(source(transformation, place, from, length, scale)?, rounding)?.clamp(0, from as i64 - 1)
+                    as u32)
+            })
+            .collect::<Checked<_>>()?;
+        made = select(&made, axis, chosen)?;
+    }
+    Ok(made)
+}
+
+/// Scale and length of each axis.
+fn targets(operands: &Operands<'_>, axes: &[usize], scales_index: usize) -> Checked<Vec<(f32, usize)>> {
+    let x = operands.tensor(0)?;
+    let wrong = |what: String| Fault::shape(what, "give one positive scale or length for each axis");
+    let scales = match operands.constant(scales_index)?.filter(|constant| constant.array.len() > 0) {
+        Some(constant) => Some(constant.array.floats()),
+        None => match operands.node.attributes.get("scales") {
+            Some(crate::model::Attribute::Floats(scales)) => Some(scales.clone()),
+            _ => None,
+        },
+    };
+    if let Some(scales) = scales {
+        if scales.len() != axes.len() || scales.iter().any(|scale| !scale.is_finite() || *scale <= 0.0 || *scale > 1e6)
+        {
+            return Err(wrong(format!("scales {scales:?}")));
+        }
+        let length = |axis: usize, scale: f32| ((x.dims()[axis] as f32 * scale).floor() as usize).max(1);
+        return Ok(axes.iter().zip(scales).map(|(&axis, scale)| (scale, length(axis, scale))).collect());
+    }
+    let lengths = operands.ints(scales_index + 1, "sizes")?.unwrap_or_default();
+    let positive: Vec<usize> =
+        lengths.iter().filter_map(|&length| usize::try_from(length).ok().filter(|&length| length > 0)).collect();
+    if positive.len() != axes.len() || positive.len() != lengths.len() {
+        return Err(wrong(format!("lengths {lengths:?}")));
+    }
+    Ok(axes.iter().zip(positive).map(|(&axis, length)| (length as f32 / x.dims()[axis] as f32, length)).collect())
+}
+
+/// The place in the input, in fractions, that a place of the output comes from.
+fn source(transformation: &str, place: usize, from: usize, to: usize, scale: f32) -> Checked<f32> {
+    let place = place as f32;
+    Ok(match transformation {
+        "half_pixel" => (place + 0.5) / scale - 0.5,
+        "pytorch_half_pixel" => {
+            if to > 1 {
+                (place + 0.5) / scale - 0.5
+            } else {
+                0.0
+            }
+        }
+        "asymmetric" => place / scale,
+        "align_corners" => {
+            if to > 1 {
+                place * (from as f32 - 1.0) / (to as f32 - 1.0)
+            } else {
+                0.0
+            }
+        }
+        other => {
+            return Err(Fault::operator(
+                format!("coordinate_transformation_mode `{other}`"),
+                "half_pixel, pytorch_half_pixel, asymmetric and align_corners can be evaluated",
+            ));
+        }
+    })
+}
+
+fn nearest(place: f32, rounding: &str) -> Checked<i64> {
+    Ok(match rounding {
+        "floor" => place.floor(),
+        "ceil" => place.ceil(),
+        "round_prefer_floor" => (place - 0.5).ceil(),
+        "round_prefer_ceil" => (place + 0.5).floor(),
+        other => return Err(Fault::operator(format!("nearest_mode `{other}`"), "floor, ceil and round_* exist")),
+    } as i64)
+}

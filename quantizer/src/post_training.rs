@@ -1,0 +1,113 @@
+//! Post-training quantization: a float model and frames become the same model with quantizers.
+//!
+//! The way: [`fold`] constants and batch norms, decide in [`sites`] which tensors become codes, measure them
+//! ([`statistics`]), choose a grid for each ([`range`], [`grid`]) and for every weight ([`weights`]), and [`rewrite`]
+//! the model with `Quant` nodes. From there on it is imported as any QONNX model; biases stay float, since exact
+//! requantization takes them in full. Float arithmetic decides the grids, so these may differ in their last digits
+//! between processors; the plan that results does not depend on anything else.
+
+mod fold;
+mod grid;
+mod options;
+mod random;
+mod range;
+mod rewrite;
+mod sites;
+mod statistics;
+mod weights;
+
+pub use options::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightRange};
+
+use crate::fault::Fault;
+use crate::float::Program;
+use crate::model::Model;
+use crate::quantization;
+use network::{Code, Diagnostic, Diagnostics, Place};
+use std::collections::BTreeMap;
+
+/// Operators of weights times data.
+pub(crate) const MATRIX_OPERATORS: &[&str] = &["Conv", "ConvTranspose", "Gemm", "MatMul"];
+
+/// A model with quantizers, and where its numbers came from.
+pub(crate) struct Quantized {
+    pub model: Model,
+    /// What was done, by the name of the node of weights.
+    pub origins: BTreeMap<String, String>,
+    pub notes: Vec<String>,
+}
+
+/// Whether nothing in the model is quantized, although it has weights.
+pub(crate) fn is_float(model: &Model) -> bool {
+    let quantizes = |op: &str| op.contains("Quantize") || op.starts_with("QLinear") || op.ends_with("Integer");
+    !model.nodes.iter().any(|node| quantization::is_quantizer(node) || quantizes(&node.op))
+        && model.nodes.iter().any(|node| MATRIX_OPERATORS.contains(&node.op.as_str()))
+}
+
+/// What a float model without calibration needs.
+pub(crate) fn needs_calibration(file: &str) -> Diagnostic {
+    Diagnostic::new(
+        Code::ModelQuantizer,
+        Place::file(file),
+        "the model is float: nothing in it says on which grids its weights and activations lie",
+        "give frames to quantize it with (--calibration FILE.npz:ARRAY), or try shapes alone (--random-calibration SEED)",
+    )
+}
+
+/// Calibration of a model that is quantized already.
+pub(crate) fn not_float(file: &str) -> Diagnostic {
+    Diagnostic::new(
+        Code::ModelQuantizer,
+        Place::file(file),
+        "the model is quantized already, or has no weights; calibration has nothing to do",
+        "leave the options of calibration out, or give the float model",
+    )
+}
+
+/// Quantizes a float model.
+///
+/// # Errors
+/// Options that do not fit the model, frames of another shape or with NaN, operators that cannot be evaluated, tensors
+/// that are constant: diagnostics that name the node.
+pub(crate) fn quantize(mut model: Model, file: &str, options: &PostTraining) -> Result<Quantized, Diagnostics> {
+    let whole = |fault: Fault| {
+        let mut diagnostic = fault.at(file, "");
+        diagnostic.place.layer = None;
+        Diagnostics::from(diagnostic)
+    };
+    options.check().map_err(whole)?;
+    if let Some(seed) = options.random_weights {
+        random::replace_weights(&mut model, seed);
+    }
+    let mut notes = Vec::new();
+    let model = fold::fold(model, file, &mut notes)?;
+    let program = Program::new(&model, file)?;
+    let frames = options.frames(&program.frame_dims).map_err(whole)?;
+    let meaning = options.codes(&frames, &program.frame_dims).map_err(whole)?;
+    let dims = program.frame_dims.clone();
+    drop(program);
+    let (model, input, frames) = rewrite::attach_input(model, frames, meaning, dims);
+    let program = Program::new(&model, file)?;
+    let sites = sites::Sites::find(&model, &program, input.as_ref(), options).map_err(whole)?;
+    let measured = statistics::measure(&program, &sites, &frames)?;
+    let mut grids = Vec::new();
+    let mut faults = Diagnostics::default();
+    for (index, group) in sites.groups.iter().enumerate() {
+        match grid::choose(group, &measured[index], options) {
+            Ok(grid) => grids.push(grid),
+            Err(fault) => faults.push(fault.at(file, &group.owner)),
+        }
+    }
+    let layers = match weights::quantize(&model, &program, &sites, options, file) {
+        Ok(layers) => layers,
+        Err(more) => {
+            faults.extend(more);
+            Vec::new()
+        }
+    };
+    faults.or(())?;
+    let origins =
+        layers.iter().map(|layer| (layer.name.clone(), layer.origin(&model, &sites, &grids, options))).collect();
+    drop(program);
+    let model = rewrite::rewrite(model, &sites, &grids, layers);
+    Ok(Quantized { model, origins, notes })
+}

@@ -1,0 +1,126 @@
+//! The model with its quantizers.
+
+use super::grid::Grid;
+use super::options::{Meaning, RealFrames};
+use super::sites::Sites;
+use super::statistics::Frames;
+use super::weights::Layer;
+use crate::model::{Array, Attribute, Attributes, Model, Node, Refused, ValueId};
+use network::format::Kind;
+use std::collections::BTreeMap;
+
+/// QONNX's domain.
+const DOMAIN: &str = "qonnx.custom_op.general";
+
+/// Makes the model read what the user says that codes mean.
+///
+/// One meaning for all codes, with real zero on a code, is a grid of the input. Else the model's input becomes the
+/// codes, and a multiplication and an addition stand in front of what read the input before.
+pub(super) fn attach_input(
+    mut model: Model,
+    raw: RealFrames,
+    meaning: Option<Meaning>,
+    dims: Vec<usize>,
+) -> (Model, Option<Grid>, Frames) {
+    let Some(meaning) = meaning else {
+        return (model, None, Frames { raw, meaning: None, model_reads_codes: false, dims });
+    };
+    let (bits, signed) = (meaning.format.bits(), meaning.format.kind() == Kind::Signed);
+    let range = meaning.format.value_range();
+    if let ([scale], [offset]) = (meaning.scales.as_slice(), meaning.offsets.as_slice()) {
+        let zero = -offset / scale;
+        let whole = zero.round();
+        if (zero - whole).abs() <= 1e-5 * zero.abs().max(1.0) && whole.abs() <= range.max() as f32 {
+            let grid = Grid { scale: *scale, zero_point: whole + 0.0, bits, signed };
+            return (model, Some(grid), Frames { raw, meaning: Some(meaning), model_reads_codes: false, dims });
+        }
+    }
+    let mut shape = vec![1; dims.len()];
+    shape[meaning.axis] = meaning.scales.len();
+    let input = model.input;
+    let gain = model.fresh_constant("input scale", Array::float(shape.clone(), meaning.scales.clone()));
+    let offset = model.fresh_constant("input offset", Array::float(shape, meaning.offsets.clone()));
+    let (scaled, real) = (model.fresh_value("scaled input"), model.fresh_value("real input"));
+    for id in model.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut().flatten()) {
+        if *id == input {
+            *id = real;
+        }
+    }
+    let plain = |op: &str, inputs: [ValueId; 2], output: ValueId| Node {
+        name: format!("{op} of the input"),
+        op: op.to_owned(),
+        domain: String::new(),
+        inputs: inputs.into_iter().map(Some).collect(),
+        outputs: vec![output],
+        attributes: Attributes::default(),
+        constant_element: None,
+        refused: Refused::No,
+    };
+    model.nodes.insert(0, plain("Mul", [input, gain], scaled));
+    model.nodes.insert(1, plain("Add", [scaled, offset], real));
+    let grid = Grid { scale: 1.0, zero_point: 0.0, bits, signed };
+    (model, Some(grid), Frames { raw, meaning: Some(meaning), model_reads_codes: true, dims })
+}
+
+/// Inserts a `Quant` behind every site and before all weights.
+pub(super) fn rewrite(mut model: Model, sites: &Sites, grids: &[Grid], layers: Vec<Layer>) -> Model {
+    let mut quantized: BTreeMap<ValueId, ValueId> = BTreeMap::new();
+    for &id in sites.of.keys() {
+        let name = format!("{} quantized", model.names[id]);
+        quantized.insert(id, model.fresh_value(&name));
+    }
+    let mut by_node: BTreeMap<usize, Layer> = layers.into_iter().map(|layer| (layer.node, layer)).collect();
+    let nodes = std::mem::take(&mut model.nodes);
+    let mut made = Vec::new();
+    let quantize = |model: &mut Model, made: &mut Vec<Node>, id: ValueId| {
+        let (Some(&output), Some(&group)) = (quantized.get(&id), sites.of.get(&id)) else { return };
+        let grid = grids[group];
+        let scale = Array::float(vec![], vec![grid.scale]);
+        let name = format!("Quant of {}", model.names[id]);
+        made.push(quant(model, name, id, output, scale, &grid, false));
+    };
+    let input = model.input;
+    quantize(&mut model, &mut made, input);
+    for (index, mut node) in nodes.into_iter().enumerate() {
+        for id in node.inputs.iter_mut().flatten() {
+            *id = quantized.get(id).copied().unwrap_or(*id);
+        }
+        if let Some(layer) = by_node.remove(&index) {
+            let name = format!("{} weights", layer.name);
+            let stored = model.fresh_constant(&name, layer.weights);
+            let output = model.fresh_value(&format!("{name} quantized"));
+            let narrow = layer.grid.zero_point == 0.0 && !layer.grid.is_bipolar();
+            made.push(quant(&mut model, format!("Quant of {name}"), stored, output, layer.scales, &layer.grid, narrow));
+            node.inputs[layer.input] = Some(output);
+        }
+        let outputs = node.outputs.clone();
+        made.push(node);
+        for id in outputs {
+            quantize(&mut model, &mut made, id);
+        }
+    }
+    model.nodes = made;
+    model.output = quantized.get(&model.output).copied().unwrap_or(model.output);
+    model
+}
+
+fn quant(model: &mut Model, name: String, from: ValueId, to: ValueId, scale: Array, grid: &Grid, narrow: bool) -> Node {
+    let scale = model.fresh_constant("scale", scale);
+    let zero_point = model.fresh_constant("zero point", Array::float(vec![], vec![grid.zero_point]));
+    let bits = model.fresh_constant("bits", Array::float(vec![], vec![grid.bits as f32]));
+    let attributes = vec![
+        ("signed".to_owned(), Attribute::Int(i64::from(grid.signed))),
+        ("narrow".to_owned(), Attribute::Int(i64::from(narrow))),
+        ("rounding_mode".to_owned(), Attribute::Text("ROUND".to_owned())),
+    ];
+    Node {
+        name,
+        op: "Quant".to_owned(),
+        domain: DOMAIN.to_owned(),
+        inputs: vec![Some(from), Some(scale), Some(zero_point), Some(bits)],
+        outputs: vec![to],
+        attributes: Attributes::of(attributes),
+        constant_element: None,
+        refused: Refused::No,
+    }
+}

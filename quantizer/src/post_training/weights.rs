@@ -1,0 +1,184 @@
+//! Weights on their grids: one scale for each output channel.
+
+use super::fold::channel_of;
+use super::grid::{Grid, round_scale};
+use super::sites::Sites;
+use super::{PostTraining, WeightRange};
+use crate::fault::{Checked, Fault};
+use crate::float::Program;
+use crate::model::{Array, Model, Node};
+use network::Diagnostics;
+
+/// Parts of the full range that are tried for each row.
+const STEPS: usize = 80;
+
+/// The weights of a node on their grids.
+pub(super) struct Layer {
+    /// Index and name of the node.
+    pub node: usize,
+    pub name: String,
+    /// Which input the weights are.
+    pub input: usize,
+    /// Weights on the grid, as reals.
+    pub weights: Array,
+    /// One scale for each element of this array, which broadcasts to the weights.
+    pub scales: Array,
+    /// Zero point and signedness of the grid.
+    pub grid: Grid,
+}
+
+impl Layer {
+    /// Where the layer's numbers came from.
+    pub fn origin(&self, model: &Model, sites: &Sites, grids: &[Grid], options: &PostTraining) -> String {
+        let weights = if options.random_weights.is_some() { "random" } else { "float" };
+        let activations = match model.nodes[self.node].outputs.first().and_then(|&id| sites.after(id)) {
+            Some(group) => format!("{} bits {}", grids[group].bits, options.range.name()),
+            None => "exact sums".to_owned(),
+        };
+        let planes = if options.planes { " planes" } else { "" };
+        format!(
+            "{weights}, weights {} bits{planes} per channel ({}), activations {activations}",
+            self.grid.bits,
+            options.weight_range.name()
+        )
+    }
+}
+
+/// Quantizes the weights of every node that multiplies by constants.
+pub(super) fn quantize(
+    model: &Model,
+    program: &Program<'_>,
+    sites: &Sites,
+    options: &PostTraining,
+    file: &str,
+) -> Result<Vec<Layer>, Diagnostics> {
+    let mut faults = Diagnostics::default();
+    let mut layers = Vec::new();
+    for (&index, &(_, bits, _)) in &sites.widths {
+        let node = &model.nodes[index];
+        match quantize_node(model, program, index, bits, options) {
+            Ok(layer) => layers.extend(layer),
+            Err(fault) => faults.push(fault.at(file, &node.name)),
+        }
+    }
+    faults.or(())?;
+    Ok(layers)
+}
+
+fn quantize_node(
+    model: &Model,
+    program: &Program<'_>,
+    index: usize,
+    bits: u32,
+    options: &PostTraining,
+) -> Checked<Option<Layer>> {
+    let node = &model.nodes[index];
+    let constant = |input: usize| node.inputs.get(input).copied().flatten().and_then(|id| model.constants.get(&id));
+    let Some((input, array)) = [1, 0].into_iter().find_map(|input| Some((input, constant(input)?))) else {
+        return Ok(None);
+    };
+    let values = array.floats();
+    if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+        return Err(Fault::constant(format!("a weight is {value}"), "repair the weights"));
+    }
+    let output = node.outputs.first().and_then(|id| program.shapes.get(id)).cloned().unwrap_or_default();
+    let (scale_dims, channel): (Vec<usize>, Box<dyn Fn(usize) -> usize>) = rows(node, input, &array.dims, &output)?;
+    let count = scale_dims.iter().product::<usize>();
+    let mut rows: Vec<Vec<usize>> = vec![Vec::new(); count];
+    (0..values.len()).for_each(|place| rows[channel(place)].push(place));
+    let zero_point = if options.planes && bits > 1 { -0.5 } else { 0.0 };
+    let grid = Grid { scale: 1.0, zero_point, bits, signed: true };
+    let mut scales = vec![0f32; count];
+    let mut made = values.clone();
+    for (row, places) in rows.iter().enumerate() {
+        let of_row: Vec<f64> = places.iter().map(|&place| f64::from(values[place])).collect();
+        let scale = row_scale(&of_row, &grid, options);
+        scales[row] = scale;
+        for &place in places {
+            made[place] = nearest(f64::from(values[place]), scale, &grid) as f32;
+        }
+    }
+    let (weights, scales) = (Array::float(array.dims.clone(), made), Array::float(scale_dims, scales));
+    Ok(Some(Layer { node: index, name: node.name.clone(), input, weights, scales, grid }))
+}
+
+/// The shape of the scales, and the scale of each element of the weights.
+fn rows(
+    node: &Node,
+    input: usize,
+    dims: &[usize],
+    output: &[usize],
+) -> Checked<(Vec<usize>, Box<dyn Fn(usize) -> usize>)> {
+    let misfit =
+        || Fault::shape(format!("weights of shape {dims:?} for a result of shape {output:?}"), "check the weights");
+    let along = |axis: usize| -> (Vec<usize>, Box<dyn Fn(usize) -> usize>) {
+        let (inner, length) = (dims[axis + 1..].iter().product::<usize>().max(1), dims[axis]);
+        let mut shape = vec![1; dims.len()];
+        shape[axis] = length;
+        (shape, Box::new(move |place| place / inner % length))
+    };
+    match (node.op.as_str(), dims.len()) {
+        ("MatMul", 1) => Ok((vec![1], Box::new(|_| 0))),
+        ("MatMul", rank) => Ok(along(if input == 1 { rank - 1 } else { rank - 2 })),
+        ("ConvTranspose", 3..) => {
+            let group = usize::try_from(node.attributes.int("group", 1)?).unwrap_or(1).max(1);
+            let channels = dims[1] * group;
+            let channel = channel_of(node, dims, channels)?.ok_or_else(misfit)?;
+            if group == 1 {
+                return Ok((along(1).0, channel));
+            }
+            // Scales that differ between groups and between channels: one for each row of a group.
+            let (inputs, of_group, inner) = (dims[0], dims[1], dims[2..].iter().product::<usize>());
+            let mut shape = vec![1; dims.len()];
+            (shape[0], shape[1]) = (inputs, of_group);
+            Ok((shape, Box::new(move |place| place / inner)))
+        }
+        _ => {
+            let channels = output.get(1).copied().unwrap_or(0);
+            let axis = if node.op == "Conv" || node.attributes.int("transB", 0)? != 0 { 0 } else { 1 };
+            let channel = channel_of(node, dims, channels)?.ok_or_else(misfit)?;
+            Ok((along(axis).0, channel))
+        }
+    }
+}
+
+/// The real number that a weight becomes.
+pub(super) fn nearest(value: f64, scale: f32, grid: &Grid) -> f64 {
+    let scaled = Grid { scale, ..*grid };
+    if grid.is_bipolar() || grid.zero_point != 0.0 {
+        return scaled.nearest(value);
+    }
+    // Narrow: as many negative codes as positive ones.
+    let most = (1u64 << (grid.bits - 1)) as f64 - 1.0;
+    (value / f64::from(scale)).clamp(-most, most).round_ties_even() * f64::from(scale)
+}
+
+/// The scale of a row; 1 where all its weights are zero.
+fn row_scale(row: &[f64], grid: &Grid, options: &PostTraining) -> f32 {
+    let most = row.iter().fold(0f64, |most, value| most.max(value.abs()));
+    let reach = match (grid.is_bipolar(), grid.zero_point != 0.0) {
+        (true, _) => 1.0,
+        (false, true) => ((1u64 << grid.bits) - 1) as f64 / 2.0,
+        (false, false) => (1u64 << (grid.bits - 1)) as f64 - 1.0,
+    };
+    let make = |scale: f64| round_scale(scale, options.power_of_two_scales);
+    if !(make(most / reach).is_normal()) {
+        return 1.0;
+    }
+    if grid.is_bipolar() {
+        return make(row.iter().map(|value| value.abs()).sum::<f64>() / row.len() as f64);
+    }
+    if options.weight_range == WeightRange::MinMax {
+        return make(most / reach);
+    }
+    let error = |scale: f32| row.iter().map(|&value| (nearest(value, scale, grid) - value).powi(2)).sum::<f64>();
+    let mut best = (f64::INFINITY, make(most / reach));
+    for step in (STEPS / 4..=STEPS).rev() {
+        let scale = make(most / reach * step as f64 / STEPS as f64);
+        let found = error(scale);
+        if scale.is_normal() && found < best.0 {
+            best = (found, scale);
+        }
+    }
+    best.1
+}
