@@ -9,6 +9,7 @@ mod operator;
 mod pointwise;
 mod pool;
 mod reduce;
+mod reference;
 mod resize;
 mod shaping;
 mod window;
@@ -20,6 +21,7 @@ use candle_core::{Device, Tensor};
 use network::{Diagnostic, Diagnostics};
 use operator::Operands;
 pub(crate) use pointwise::normalisation;
+pub use reference::FloatModel;
 use std::collections::BTreeMap;
 
 /// Most elements of a tensor of data.

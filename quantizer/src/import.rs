@@ -1,5 +1,6 @@
 //! The way from bytes to network parts.
 
+use crate::fault::Fault;
 use crate::model::Model;
 use crate::names::network_name;
 use crate::post_training::{self, PostTraining};
@@ -62,11 +63,7 @@ pub struct Imported {
 /// # Errors
 /// Codes E0401 to E0406 for faults of the model; never panics, whatever the bytes are.
 pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> Result<Imported, Diagnostics> {
-    let wire = onnx::decode(model_bytes).map_err(|fault| {
-        let mut diagnostic = fault.at(file_name, "");
-        diagnostic.place.layer = None;
-        Diagnostics::from(diagnostic)
-    })?;
+    let wire = onnx::decode(model_bytes).map_err(|fault| of_file(fault, file_name))?;
     let mut model = Model::build(wire, file_name)?;
     qdq::rewrite(&mut model, options.qdq_rule);
     let name = options.name.clone().unwrap_or_else(|| network_name(file_name));
@@ -97,6 +94,13 @@ pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> R
     // What is handed on is sure to build.
     Network::build(imported.parts.clone()).map_err(|faults| faults.in_file(file_name))?;
     Ok(imported)
+}
+
+/// A fault of a whole file.
+pub(crate) fn of_file(fault: Fault, file: &str) -> Diagnostics {
+    let mut diagnostic = fault.at(file, "");
+    diagnostic.place.layer = None;
+    Diagnostics::from(diagnostic)
 }
 
 /// Walks with a plain input first; a convolution or pool over the input says which rows and columns it has.

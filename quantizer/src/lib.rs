@@ -1,6 +1,7 @@
-//! Import of trained models: QONNX bytes in, the parts of a typed integer network out.
+//! Import of trained models: QONNX or float ONNX bytes in, the parts of a typed integer network out.
 //!
-//! The way of a model: [`onnx`] reads the protobuf, [`model`] checks it into an ordered graph, [`walk`] folds what is
+//! The way of a model: [`onnx`] reads the protobuf, [`model`] checks it into an ordered graph, [`post_training`] puts
+//! quantizers into a float one with what [`float`] measures on calibration frames, [`walk`] folds what is
 //! constant and turns the rest into layers with exact per-channel functions ([`exact`]), and [`solve`] finds for each
 //! requantization the cheapest integer form that equals the model's exact rule at every reachable sum.
 //!
@@ -21,5 +22,6 @@ mod quantization;
 mod solve;
 mod walk;
 
+pub use float::FloatModel;
 pub use import::{ImportOptions, Imported, InputGrid, QdqRule, import};
 pub use post_training::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightRange};

@@ -18,8 +18,8 @@ mod weights;
 
 pub use options::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightRange};
 
-use crate::fault::Fault;
 use crate::float::Program;
+use crate::import;
 use crate::model::Model;
 use crate::quantization;
 use network::{Code, Diagnostic, Diagnostics, Place};
@@ -69,11 +69,7 @@ pub(crate) fn not_float(file: &str) -> Diagnostic {
 /// Options that do not fit the model, frames of another shape or with NaN, operators that cannot be evaluated, tensors
 /// that are constant: diagnostics that name the node.
 pub(crate) fn quantize(mut model: Model, file: &str, options: &PostTraining) -> Result<Quantized, Diagnostics> {
-    let whole = |fault: Fault| {
-        let mut diagnostic = fault.at(file, "");
-        diagnostic.place.layer = None;
-        Diagnostics::from(diagnostic)
-    };
+    let whole = |fault| import::of_file(fault, file);
     options.check().map_err(whole)?;
     if let Some(seed) = options.random_weights {
         random::replace_weights(&mut model, seed);
