@@ -5,6 +5,7 @@
 mod damaged;
 mod evaluator;
 mod faults;
+mod float_models;
 mod float_operators;
 mod frames;
 mod models;
