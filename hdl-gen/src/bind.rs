@@ -5,13 +5,17 @@
 //! cycles a frame as the slowest must.
 
 mod folding;
+mod groups;
+
+use groups::Groups;
 
 pub(crate) use folding::pools_in_place;
+pub(crate) use groups::as_convolution;
 
 use network::diagnostic::{At, Code, Diagnostic, Diagnostics};
 use network::format::Kind;
 use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind, RequantizeUnit};
-use network::op::{Op, Weights};
+use network::op::Op;
 use network::requantization::{Form, Requantization};
 use network::{Format, Network};
 
@@ -83,8 +87,12 @@ pub struct MatrixLayer {
     pub kind: PeKind,
     /// Output channels computed at once; divides the outputs.
     pub pe: u64,
-    /// Inputs taken at once; divides the dot product's length.
+    /// Inputs of a group taken at once; divides the dot product's length.
     pub simd: u64,
+    /// Groups of channels side by side; 1 for a convolution without groups.
+    pub side: u64,
+    /// Turns over all groups of a position; 1 for a convolution without groups.
+    pub sets: u64,
     /// Where products are made.
     pub multiplier: Multiplier,
     /// Where weights lie.
@@ -93,6 +101,13 @@ pub struct MatrixLayer {
     pub unit: Option<RequantizeUnit>,
     /// Channels side by side in the sliding window, where the layer needs one; divides the channels.
     pub window_lanes: Option<u64>,
+}
+
+impl MatrixLayer {
+    /// Elements of an input word.
+    pub fn input_lanes(&self) -> u64 {
+        self.simd * self.side
+    }
 }
 
 impl Bound {
@@ -142,7 +157,9 @@ pub fn bind(network: &Network, options: &BindOptions) -> Result<Bound, Diagnosti
 /// Whether a layer's window is the identity: one tap, no step, no padding.
 pub(crate) fn needs_window(op: &Op) -> bool {
     match op {
-        Op::Conv2d { window, .. } => window.taps() > 1 || window.stride != [1, 1] || window.is_padded(),
+        Op::Conv2d { window, .. } | Op::SumPool { window, .. } => {
+            window.taps() > 1 || window.stride != [1, 1] || window.is_padded()
+        }
         _ => false,
     }
 }
@@ -152,14 +169,7 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
     let output = network.layer_output(index);
     let wish = &layer.hardware;
     match &layer.op {
-        Op::Conv2d { groups, .. } if *groups > 1 => Err(wrong(
-            layer,
-            Code::Hardware,
-            "there is no hardware for grouped convolutions",
-            "run it with `hwgen run`",
-        )
-        .into()),
-        Op::Dense { weights } | Op::Conv2d { weights, .. } => {
+        Op::Dense { .. } | Op::Conv2d { .. } | Op::SumPool { .. } => {
             let Encoding::Codes { format, .. } = input.encoding else {
                 return Err(wrong(
                     layer,
@@ -169,7 +179,7 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
                 )
                 .into());
             };
-            bind_matrix(network, index, layer, weights, format, target).map(BoundLayer::Matrix)
+            bind_matrix(network, index, layer, format, target).map(BoundLayer::Matrix)
         }
         Op::MaxPool { .. } => {
             let lanes = element_lanes(layer, input.shape.channels, |lanes| {
@@ -216,7 +226,7 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
             let lanes = element_lanes(layer, common, |lanes| output.shape.elements() / lanes <= target)?;
             Ok(BoundLayer::Concat { lanes })
         }
-        op @ (Op::SumPool { .. } | Op::Rearrange(_)) => {
+        op @ Op::Rearrange(_) => {
             let message = format!("there is no hardware for `{}`", op.name());
             Err(wrong(layer, Code::Hardware, &message, "run it with `hwgen run`").into())
         }
@@ -227,12 +237,18 @@ fn bind_matrix(
     network: &Network,
     index: usize,
     layer: &Layer,
-    weights: &Weights,
     activation: Format,
     target: u64,
 ) -> Result<MatrixLayer, Diagnostics> {
     let mut faults = Diagnostics::default();
     let wish = &layer.hardware;
+    let input = network.layer_input(layer).shape;
+    let output = network.layer_output(index).shape;
+    let op = as_convolution(&layer.op, input);
+    let Some(weights) = op.weights() else {
+        return Err(wrong(layer, Code::Hardware, "there are no weights", "give the layer weights").into());
+    };
+    let groups = Groups::of(&op, input, weights.outputs as u64);
     let both_bipolar = activation.kind() == Kind::Bipolar && weights.format.kind() == Kind::Bipolar;
     let kind = match &wish.kind {
         Some(At { value: PeKind::Xnor, place }) if !both_bipolar => {
@@ -247,7 +263,20 @@ fn bind_matrix(
             ));
             PeKind::Mac
         }
+        Some(At { value: PeKind::Depthwise, place }) if !groups.is_depthwise() => {
+            faults.push(Diagnostic::new(
+                Code::PeKind,
+                place.clone(),
+                format!(
+                    "`{}`: kind depthwise takes as many groups as channels, not {} groups of {} channels",
+                    layer.name, groups.count, input.channels
+                ),
+                "use `kind: mac`",
+            ));
+            PeKind::Mac
+        }
         Some(at) => at.value,
+        None if groups.is_depthwise() => PeKind::Depthwise,
         None if both_bipolar => PeKind::Xnor,
         None => PeKind::Mac,
     };
@@ -260,8 +289,6 @@ fn bind_matrix(
             "leave `multiplier` out, or use `kind: mac`",
         ));
     }
-    let input = network.layer_input(layer).shape;
-    let output = network.layer_output(index).shape;
     for (what, wished, folded, of) in [
         ("pe", &wish.pe, weights.outputs as u64, "output channels"),
         ("simd", &wish.simd, weights.length as u64, "inputs of a dot product"),
@@ -275,12 +302,14 @@ fn bind_matrix(
             ));
         }
     }
+    group_faults(layer, groups, &mut faults);
     faults.or(())?;
     let requantization = layer.requantization.as_ref();
     let sum_bits = network.sums(index).map_or(32, |sums| sums.all.bits());
     let choice = folding::MatrixChoice {
-        op: &layer.op,
+        op: &op,
         weights,
+        groups,
         activation,
         input,
         output,
@@ -315,8 +344,37 @@ fn bind_matrix(
         },
         |at| at.value,
     );
-    let window_lanes = needs_window(&layer.op).then(|| folding::window_lanes(&choice, pe, simd));
-    Ok(MatrixLayer { kind, pe, simd, multiplier, memory, unit, window_lanes })
+    let side = groups.side(pe);
+    let window_lanes = needs_window(&op)
+        .then(|| if groups.count > 1 { side * groups.inputs } else { folding::window_lanes(&choice, pe, simd) });
+    let sets = groups.count / side;
+    Ok(MatrixLayer { kind, pe, simd, side, sets, multiplier, memory, unit, window_lanes })
+}
+
+/// Faults of wishes that divide what they fold, but do not fit its groups.
+fn group_faults(layer: &Layer, groups: Groups, faults: &mut Diagnostics) {
+    let Some(pe) = &layer.hardware.pe else { return };
+    if pe.value == 0 || groups.count == 1 {
+        return;
+    }
+    if !groups.takes_pe(pe.value) {
+        faults.push(Diagnostic::new(
+            Code::Folding,
+            pe.place.clone(),
+            format!(
+                "`{}`: pe {} neither divides the {} outputs of a group nor makes up whole groups",
+                layer.name, pe.value, groups.outputs
+            ),
+            format!("use a divisor of {0}, or {0} times a divisor of {1}", groups.outputs, groups.count),
+        ));
+    } else if let Some(simd) = layer.hardware.simd.as_ref().filter(|at| !groups.takes_simd(pe.value, at.value)) {
+        faults.push(Diagnostic::new(
+            Code::Folding,
+            simd.place.clone(),
+            format!("`{}`: pe {} works on several groups, with one tap of each in a step", layer.name, pe.value),
+            format!("use `simd: {}`", groups.inputs),
+        ));
+    }
 }
 
 /// Lanes of a unit that works channel by channel: as wished, else the fewest that are quick enough.
@@ -408,11 +466,17 @@ fn request(layer: &Layer, bound: &BoundLayer) -> HardwareRequest {
         Some(At::new(value, place.clone()))
     }
     match bound {
+        BoundLayer::Matrix(matrix) if layer.op.weights().is_none() => HardwareRequest {
+            pe: at(matrix.pe, place),
+            simd: at(matrix.simd, place),
+            requantize: matrix.unit.and_then(|unit| at(unit, place)),
+            ..HardwareRequest::default()
+        },
         BoundLayer::Matrix(matrix) => HardwareRequest {
             kind: at(matrix.kind, place),
             pe: at(matrix.pe, place),
             simd: at(matrix.simd, place),
-            multiplier: if matrix.kind == PeKind::Mac { at(matrix.multiplier, place) } else { None },
+            multiplier: if matrix.kind == PeKind::Xnor { None } else { at(matrix.multiplier, place) },
             memory: at(matrix.memory, place),
             requantize: matrix.unit.and_then(|unit| at(unit, place)),
         },

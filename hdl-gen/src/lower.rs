@@ -232,7 +232,7 @@ impl<'a> Lowering<'a> {
 fn first_lanes(bound: &Bound) -> u64 {
     let reader = bound.network().readers(TensorId(0)).next();
     match reader.and_then(|index| bound.layers().get(index)) {
-        Some(BoundLayer::Matrix(matrix)) => matrix.window_lanes.unwrap_or(matrix.simd),
+        Some(BoundLayer::Matrix(matrix)) => matrix.window_lanes.unwrap_or(matrix.input_lanes()),
         Some(
             BoundLayer::Pool { lanes }
             | BoundLayer::Requantize { lanes, .. }
@@ -254,8 +254,10 @@ fn rows(bound: &Bound) -> Vec<LayerRow> {
                 let kind = match matrix.kind {
                     PeKind::Mac => "mac",
                     PeKind::Xnor => "xnor",
+                    PeKind::Depthwise => "depthwise",
                 };
-                (Some(kind.to_owned()), matrix.pe, matrix.simd, matrix.unit)
+                let kind = layer.op.weights().map(|_| kind.to_owned());
+                (kind, matrix.pe, matrix.simd, matrix.unit)
             }
             BoundLayer::Pool { lanes } | BoundLayer::Argmax { lanes } | BoundLayer::Concat { lanes } => {
                 (None, *lanes, 1, None)

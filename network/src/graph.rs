@@ -188,6 +188,8 @@ pub enum PeKind {
     Mac,
     /// M·K binary branches by xnor and bit count.
     Xnor,
+    /// A PE for each channel of a depthwise convolution, with products of any formats.
+    Depthwise,
 }
 
 /// Where products are made.

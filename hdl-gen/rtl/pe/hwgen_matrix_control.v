@@ -4,15 +4,18 @@
 // For each input vector of INPUT_STEPS words it issues OUTPUT_STEPS passes of
 // INPUT_STEPS steps. Pass 0 takes the words from the stream and keeps them in a
 // replay buffer (none when OUTPUT_STEPS is 1); later passes read them again.
+// Vectors take SETS matrices in turn: those of the groups of a grouped
+// convolution.
 //
 //     for vector: for n < OUTPUT_STEPS: for k < INPUT_STEPS: issue (k, n)
+//     m = (vector mod SETS) * OUTPUT_STEPS + n
 //
 // A step issues in a cycle when its word is there (s_valid_i in pass 0, always
 // in later passes) and, for the last step of a pass, available_i is high.
 // At the issue: reserve_o (a result will come of this pass) and
-// weight_address_o = n * INPUT_STEPS + k, for a ROM with registered read.
+// weight_address_o = m * INPUT_STEPS + k, for a ROM with registered read.
 // One cycle later, as registers: step_o, last_o (last step of a dot product),
-// data_o, output_step_o = n, frame_last_o (last result of the frame).
+// data_o, output_step_o = m, frame_last_o (last result of the frame).
 // Cycles: INPUT_STEPS * OUTPUT_STEPS for a vector, no gap between vectors.
 // Paths: s_ready_o depends on registers and on available_i, which is to be a
 // register; reserve_o on s_valid_i too.
@@ -20,13 +23,15 @@
 // DATA_BITS          1 or more: one stream word, SIMD activations.
 // INPUT_STEPS        1 or more: dot length / SIMD.
 // OUTPUT_STEPS       1 or more: output channels / PE.
-// VECTORS_PER_FRAME  1 or more: output positions of a frame.
+// SETS               1 or more: vectors of one position, each with its matrix.
+// VECTORS_PER_FRAME  1 or more: SETS times the output positions of a frame.
 // MEMORY             "distributed" or "block": the replay buffer.
 `default_nettype none
 module hwgen_matrix_control #(
     parameter DATA_BITS         = 8,
     parameter INPUT_STEPS       = 4,
     parameter OUTPUT_STEPS      = 4,
+    parameter SETS              = 1,
     parameter VECTORS_PER_FRAME = 1,
     parameter MEMORY            = "distributed"
 ) (
@@ -38,22 +43,26 @@ module hwgen_matrix_control #(
     input  wire                                                     s_last_i,
     input  wire                                                     available_i,
     output wire                                                     reserve_o,
-    output wire [(INPUT_STEPS * OUTPUT_STEPS > 1 ? $clog2(INPUT_STEPS * OUTPUT_STEPS) : 1)-1:0]
+    output wire [(INPUT_STEPS * OUTPUT_STEPS * SETS > 1 ? $clog2(INPUT_STEPS * OUTPUT_STEPS * SETS) : 1)-1:0]
                                                                     weight_address_o,
     output wire                                                     step_o,
     output wire                                                     last_o,
     output wire [DATA_BITS-1:0]                                     data_o,
-    output wire [(OUTPUT_STEPS > 1 ? $clog2(OUTPUT_STEPS) : 1)-1:0] output_step_o,
+    output wire [(OUTPUT_STEPS * SETS > 1 ? $clog2(OUTPUT_STEPS * SETS) : 1)-1:0]
+                                                                    output_step_o,
     output wire                                                     frame_last_o
 );
     localparam INPUT_STEP_BITS  = INPUT_STEPS > 1 ? $clog2(INPUT_STEPS) : 1;
     localparam OUTPUT_STEP_BITS = OUTPUT_STEPS > 1 ? $clog2(OUTPUT_STEPS) : 1;
+    localparam RESULT_STEPS     = OUTPUT_STEPS * SETS;
+    localparam RESULT_STEP_BITS = RESULT_STEPS > 1 ? $clog2(RESULT_STEPS) : 1;
     localparam VECTOR_BITS      = VECTORS_PER_FRAME > 1 ? $clog2(VECTORS_PER_FRAME) : 1;
 
     wire [INPUT_STEP_BITS-1:0]  input_step;
     wire                        input_last;
     wire [OUTPUT_STEP_BITS-1:0] output_step;
     wire                        output_last;
+    wire [RESULT_STEP_BITS-1:0] result_step;
     wire [VECTOR_BITS-1:0]      unused_vector;
     wire                        vector_last;
     wire                        unused_address_last;
@@ -96,7 +105,7 @@ module hwgen_matrix_control #(
     );
 
     hwgen_counter #(
-        .LIMIT(INPUT_STEPS * OUTPUT_STEPS)
+        .LIMIT(INPUT_STEPS * RESULT_STEPS)
     ) u_weight_address (
         .clk_i    (clk_i),
         .rst_i    (rst_i),
@@ -108,7 +117,7 @@ module hwgen_matrix_control #(
     reg                        step_q;
     reg                        last_q;
     reg                        frame_last_q;
-    reg [OUTPUT_STEP_BITS-1:0] output_step_q;
+    reg [RESULT_STEP_BITS-1:0] output_step_q;
     reg [DATA_BITS-1:0]        data_q;
 
     always @(posedge clk_i) begin
@@ -121,7 +130,7 @@ module hwgen_matrix_control #(
             last_q       <= issue & input_last;
             frame_last_q <= issue & input_last & output_last & vector_last;
         end
-        output_step_q <= output_step;
+        output_step_q <= result_step;
     end
 
     assign step_o        = step_q;
@@ -131,6 +140,23 @@ module hwgen_matrix_control #(
     assign data_o        = data_q;
 
     generate
+        if (SETS == 1) begin : gen_one_set
+            assign result_step = output_step;
+        end else begin : gen_sets
+            wire unused_result_last;
+            wire unused_ok = &{1'b0, output_step};
+
+            hwgen_counter #(
+                .LIMIT(RESULT_STEPS)
+            ) u_result_step (
+                .clk_i    (clk_i),
+                .rst_i    (rst_i),
+                .advance_i(issue & input_last),
+                .value_o  (result_step),
+                .last_o   (unused_result_last)
+            );
+        end
+
         if (OUTPUT_STEPS == 1) begin : gen_direct
             wire unused_ok = &{1'b0, input_step};
             assign first_pass = 1'b1;

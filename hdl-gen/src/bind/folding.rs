@@ -4,6 +4,7 @@
 //! what the slowest layer needs however wide it is made, and not less than [`DEFAULT_CYCLES`]; every layer then gets
 //! the cheapest lanes that meet the target, by a rough count of look-up tables.
 
+use super::groups::Groups;
 use super::{MAX_THRESHOLD_CODES, MAX_THRESHOLD_SUM_BITS, MatrixLayer, needs_window};
 use network::graph::RequantizeUnit;
 use network::op::{Op, Weights};
@@ -18,6 +19,7 @@ pub(crate) const DEFAULT_CYCLES: u64 = 4096;
 pub(crate) struct MatrixChoice<'a> {
     pub op: &'a Op,
     pub weights: &'a Weights,
+    pub groups: Groups,
     pub activation: Format,
     pub input: Shape,
     pub output: Shape,
@@ -62,7 +64,9 @@ pub(crate) fn default_target(network: &Network) -> u64 {
         let input = network.layer_input(layer).shape;
         let output = network.layer_output(index).shape;
         match &layer.op {
-            op @ Op::Conv2d { .. } if needs_window(op) => window_cycles(op, input, output, input.channels),
+            op @ (Op::Conv2d { .. } | Op::SumPool { .. }) if needs_window(op) => {
+                window_cycles(op, input, output, input.channels)
+            }
             op @ Op::MaxPool { .. } => pool_cycles(op, input, output, input.channels),
             _ => output.positions(),
         }
@@ -72,7 +76,10 @@ pub(crate) fn default_target(network: &Network) -> u64 {
 
 /// Cycles a frame of a bound matrix layer.
 pub(crate) fn matrix_cycles(op: &Op, input: Shape, output: Shape, matrix: &MatrixLayer) -> u64 {
-    let length = op.weights().map_or(1, |weights| weights.length as u64);
+    let length = match op {
+        Op::SumPool { window, .. } => window.taps(),
+        _ => op.weights().map_or(1, |weights| weights.length as u64),
+    };
     let array = output.positions() * (output.channels / matrix.pe) * (length / matrix.simd);
     match matrix.window_lanes {
         Some(lanes) => array.max(window_cycles(op, input, output, lanes)),
@@ -82,7 +89,7 @@ pub(crate) fn matrix_cycles(op: &Op, input: Shape, output: Shape, matrix: &Matri
 
 /// Cycles a frame of a sliding window that reads `lanes` channels of a tap at once.
 fn window_cycles(op: &Op, input: Shape, output: Shape, lanes: u64) -> u64 {
-    let Op::Conv2d { window, .. } = op else { return 0 };
+    let (Op::Conv2d { window, .. } | Op::SumPool { window, .. }) = op else { return 0 };
     let words = input.channels / lanes;
     let rows = input.rows + window.padding_before[0] + window.padding_after[0];
     let columns = input.columns + window.padding_before[1] + window.padding_after[1];
@@ -116,6 +123,9 @@ pub(crate) fn choose(choice: &MatrixChoice, pe: Option<u64>, simd: Option<u64>) 
     let mut best: Option<(Rank, (u64, u64))> = None;
     for &pe in &pes {
         for &simd in &simds {
+            if !choice.groups.takes_pe(pe) || !choice.groups.takes_simd(pe, simd) {
+                continue;
+            }
             let cycles = choice.array_cycles(pe, simd);
             let late = cycles > choice.target;
             let rank =

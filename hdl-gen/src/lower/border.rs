@@ -56,7 +56,7 @@ impl AxisZones {
 impl Borders {
     /// The initial sums of a layer, or `None` where it needs none. `gain` is the datapath's.
     pub fn of(op: &Op, input: Shape, output: Shape, weights: &Weights, activation: Format, gain: i64) -> Option<Self> {
-        let Op::Conv2d { window, .. } = op else { return None };
+        let Op::Conv2d { window, groups, .. } = op else { return None };
         if activation.kind() != Kind::Bipolar || !window.is_padded() {
             return None;
         }
@@ -65,7 +65,7 @@ impl Borders {
             AxisZones::of(window, 1, output.columns, input.columns),
         ];
         let lowest = -activation.value(0);
-        let per_tap = input.channels as usize;
+        let per_tap = (input.channels / groups) as usize;
         let mut missing = Vec::new();
         for row in axes[0].representatives() {
             for column in axes[1].representatives() {

@@ -14,7 +14,7 @@ use super::chain::{NewStage, WindowStage, memory_style, number, string};
 use super::requantize::{Results, UnitChoice};
 use super::wiring::{address_bits, credit_fifo, delay, instance, lane, stream_ports, wire};
 use super::{Fault, Lowering, padding_code};
-use crate::bind::MatrixLayer;
+use crate::bind::{MatrixLayer, as_convolution};
 use crate::datapath::{self, DotProduct, DotProductForm, DotProductSpec, Operand};
 use crate::heap::Target;
 use crate::image::Image;
@@ -44,7 +44,10 @@ struct Parts<'a> {
     maps: Vec<RawMap>,
     borders: Option<Borders>,
     input_steps: u64,
+    /// Results of one vector.
     output_steps: u64,
+    /// Results of one position: those of the vectors of all its groups.
+    result_steps: u64,
     vectors: u64,
 }
 
@@ -53,11 +56,12 @@ impl<'a> Lowering<'a> {
         let network = self.bound.network();
         let layer = &network.layers()[index];
         let input = network.layer_input(layer);
-        let (Some(weights), Encoding::Codes { format: activation, .. }) = (layer.op.weights(), input.encoding) else {
+        let op = as_convolution(&layer.op, input.shape);
+        let (Some(weights), Encoding::Codes { format: activation, .. }) = (op.weights(), input.encoding) else {
             return Ok(());
         };
         let name = self.names.layer(&layer.name);
-        if let (Op::Conv2d { window, .. }, Some(lanes)) = (&layer.op, matrix.window_lanes) {
+        if let (Op::Conv2d { window, .. }, Some(lanes)) = (op.as_ref(), matrix.window_lanes) {
             self.chain.adapt(&name, &layer.name, lanes)?;
             self.chain.window(&WindowStage {
                 name: &name,
@@ -65,40 +69,41 @@ impl<'a> Lowering<'a> {
                 window,
                 input: input.shape,
                 lanes,
-                padding_code: padding_code(&layer.op, input.encoding),
-                channels_outer: false,
+                padding_code: padding_code(&op, input.encoding),
+                channels_outer: matrix.side * matrix.sets > 1,
             })?;
         }
-        self.chain.adapt(&name, &layer.name, matrix.simd)?;
-        if (weights.outputs as u64) > matrix.pe && self.chain.is_slow() {
+        self.chain.adapt(&name, &layer.name, matrix.input_lanes())?;
+        if (weights.outputs as u64) > matrix.pe * matrix.sets && self.chain.is_slow() {
             // The array takes a vector in its first pass alone; the next vector arrives here during the others.
             self.chain.buffer(&name, &layer.name, weights.length as u64 / matrix.simd)?;
         }
-        let parts = self.parts(index, name, weights, matrix, activation)?;
+        let parts = self.parts(index, name, &op, weights, matrix, activation)?;
         self.add_modules(parts.product.modules().to_vec());
         self.matrix_module(&parts)
     }
 
     /// Chooses the datapath and derives what its raw sums mean.
-    fn parts(
+    fn parts<'p>(
         &self,
         index: usize,
         name: String,
-        weights: &'a Weights,
-        matrix: &'a MatrixLayer,
+        op: &Op,
+        weights: &'p Weights,
+        matrix: &'p MatrixLayer,
         activation: Format,
-    ) -> Result<Parts<'a>, Fault> {
+    ) -> Result<Parts<'p>, Fault> {
         let network = self.bound.network();
         let layer = &network.layers()[index];
         let input = network.layer_input(layer);
         let output = network.layer_output(index).shape;
         let multiplier = match (matrix.kind, matrix.multiplier) {
-            (PeKind::Mac, Multiplier::Dsp) => datapath::Multiplier::Dsp,
-            (PeKind::Mac, Multiplier::Lut) | (PeKind::Xnor, _) => datapath::Multiplier::Lut,
+            (PeKind::Mac | PeKind::Depthwise, Multiplier::Dsp) => datapath::Multiplier::Dsp,
+            (PeKind::Mac | PeKind::Depthwise, Multiplier::Lut) | (PeKind::Xnor, _) => datapath::Multiplier::Lut,
         };
         let form = DotProductForm::new(operand(activation), operand(weights.format), multiplier, Target::Lut6)?;
         let gain = form.gain();
-        let borders = Borders::of(&layer.op, input.shape, output, weights, activation, gain);
+        let borders = Borders::of(op, input.shape, output, weights, activation, gain);
         let sums = network.sums(index);
         let sums_of =
             |channel: usize| sums.and_then(|sums| sums.channels.get(channel).copied()).unwrap_or(Range::new(0, 0));
@@ -130,8 +135,9 @@ impl<'a> Lowering<'a> {
             maps,
             borders,
             input_steps,
-            output_steps: weights.outputs as u64 / matrix.pe,
-            vectors: output.positions(),
+            output_steps: weights.outputs as u64 / matrix.pe / matrix.sets,
+            result_steps: weights.outputs as u64 / matrix.pe,
+            vectors: output.positions() * matrix.sets,
         })
     }
 
@@ -139,11 +145,11 @@ impl<'a> Lowering<'a> {
         let network = self.bound.network();
         let layer = &network.layers()[parts.index];
         let (pe, simd) = (parts.matrix.pe as u32, parts.matrix.simd as u32);
-        let input_bits = simd * parts.activation.bits();
+        let input_bits = parts.matrix.input_lanes() as u32 * parts.activation.bits();
         let weight_bits = simd * parts.weights.format.bits();
         let module_name = format!("{}_{}", self.names.top(), parts.name);
-        let step_bits = address_bits(parts.output_steps);
-        let words = parts.input_steps * parts.output_steps;
+        let step_bits = address_bits(parts.result_steps);
+        let words = parts.input_steps * parts.result_steps;
 
         let late = weights_late_cycles(parts);
         let steps = [
@@ -170,6 +176,7 @@ impl<'a> Lowering<'a> {
                 ("DATA_BITS", number(input_bits)),
                 ("INPUT_STEPS", number(parts.input_steps)),
                 ("OUTPUT_STEPS", number(parts.output_steps)),
+                ("SETS", number(parts.matrix.sets)),
                 ("VECTORS_PER_FRAME", number(parts.vectors)),
                 ("MEMORY", memory_style(replay)),
             ],
@@ -220,7 +227,7 @@ impl<'a> Lowering<'a> {
             valid: "sum_valid",
             last: "sum_last",
             step: "sum_step",
-            steps: parts.output_steps,
+            steps: parts.result_steps,
             lanes: pe,
             sum_bits: sum_bits(parts),
             signed: parts.product.result_is_signed(),
@@ -296,6 +303,7 @@ impl<'a> Lowering<'a> {
     fn dot_products(&mut self, parts: &Parts<'_>, items: &mut Vec<Item>) -> u32 {
         let pe = parts.matrix.pe as u32;
         let weight_bits = parts.matrix.simd as u32 * parts.weights.format.bits();
+        let activation_bits = parts.matrix.simd as u32 * parts.activation.bits();
         let result_bits = parts.product.result_bits();
         let mut latency = parts.product.latency_cycles();
         let mut names = ["step_activation", "step_weight"].map(str::to_owned);
@@ -304,7 +312,7 @@ impl<'a> Lowering<'a> {
         if let Some(borders) = &parts.borders {
             if parts.input_steps == 1 {
                 // The initial sums come one cycle after the step; so must everything else.
-                let widths = [parts.matrix.simd as u32 * parts.activation.bits(), pe * weight_bits];
+                let widths = [parts.matrix.input_lanes() as u32 * parts.activation.bits(), pe * weight_bits];
                 for (name, bits) in names.iter_mut().zip(widths) {
                     let late = name.replacen("step", "late", 1);
                     items.push(wire(&late, bits));
@@ -328,7 +336,14 @@ impl<'a> Lowering<'a> {
                 ports.push(("step_i", Expr::name("step")));
                 ports.push(("last_i", Expr::name("step_last")));
             }
-            ports.push(("activation_i", Expr::name(activation.as_str())));
+            let side = parts.matrix.side as u32;
+            ports.push((
+                "activation_i",
+                match side {
+                    1 => Expr::name(activation.as_str()),
+                    _ => lane(&activation, side, index / (pe / side), activation_bits),
+                },
+            ));
             ports.push(("weight_i", lane(&weight, pe, index, weight_bits)));
             if let Some(bits) = parts.product.spec().initial_bits {
                 ports.push(("initial_i", lane("border_sum", pe, index, bits)));
@@ -346,7 +361,7 @@ impl<'a> Lowering<'a> {
                 (0..pe).rev().flat_map(|index| [lane("inner_sum", pe, index, result_bits), Expr::name("sum_low")]);
             items.push(Item::wire("sum", pe * (result_bits + low_bits), Expr::concat(lanes.collect())));
         }
-        let step_bits = address_bits(parts.output_steps);
+        let step_bits = address_bits(parts.result_steps);
         let ends = Expr::name("step").binary(BinaryOp::And, Expr::name("step_last"));
         items.extend([
             Item::Blank,
@@ -368,6 +383,7 @@ impl<'a> Lowering<'a> {
         let kind = match parts.matrix.kind {
             PeKind::Mac => "mac",
             PeKind::Xnor => "xnor",
+            PeKind::Depthwise => "depthwise",
         };
         let requantization = layer.requantization.as_ref();
         vec![
@@ -392,7 +408,10 @@ impl<'a> Lowering<'a> {
             ),
             format!(
                 "Stream in: {} words a vector, {} lanes each. Stream out: {} words a vector, {} channels each.",
-                parts.input_steps, parts.matrix.simd, parts.output_steps, parts.matrix.pe
+                parts.input_steps,
+                parts.matrix.input_lanes(),
+                parts.output_steps,
+                parts.matrix.pe
             ),
             format!(
                 "Timing: {} cycles a vector, {} vectors a frame; a result is pushed {latency} cycles after its last step.",
@@ -437,12 +456,12 @@ fn weight_image(layer: &str, parts: &Parts<'_>) -> String {
         "layer {layer}, weights [{}, {}] as {format}: {} output steps x {} input steps; a word holds {pe} PEs x {simd} lanes x {} bits",
         parts.weights.outputs,
         parts.weights.length,
-        parts.output_steps,
+        parts.result_steps,
         parts.input_steps,
         format.bits(),
     );
     let mut image = Image::new(&title, pe * simd, format.bits());
-    for output_step in 0..parts.output_steps as usize {
+    for output_step in 0..parts.result_steps as usize {
         for input_step in 0..parts.input_steps as usize {
             let lanes = (0..pe).flat_map(|index| {
                 let row = parts.weights.row(output_step * pe + index);

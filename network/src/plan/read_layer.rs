@@ -19,7 +19,8 @@ const MAX_FOLDING: i64 = 1 << 24;
 const COMMON: &[&str] = &["name", "op", "input", "inputs", "hw"];
 
 /// Words for PE kinds.
-pub(super) const KINDS: &[(&str, PeKind)] = &[("mac", PeKind::Mac), ("xnor", PeKind::Xnor)];
+pub(super) const KINDS: &[(&str, PeKind)] =
+    &[("mac", PeKind::Mac), ("xnor", PeKind::Xnor), ("depthwise", PeKind::Depthwise)];
 /// Words for multipliers.
 pub(super) const MULTIPLIERS: &[(&str, Multiplier)] = &[("lut", Multiplier::Lut), ("dsp", Multiplier::Dsp)];
 /// Words for memories.

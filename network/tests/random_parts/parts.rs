@@ -151,7 +151,7 @@ fn layer(
     };
     let weighted = op.weights().is_some();
     let unit = dice.pick(&[RequantizeUnit::Thresholds, RequantizeUnit::Rescale]);
-    let kind = dice.pick(&[PeKind::Mac, PeKind::Xnor]);
+    let kind = dice.pick(&[PeKind::Mac, PeKind::Xnor, PeKind::Depthwise]);
     let multiplier = dice.pick(&[Multiplier::Lut, Multiplier::Dsp]);
     let memory = dice.pick(&[Memory::Lut, Memory::Block]);
     let hardware = HardwareRequest {

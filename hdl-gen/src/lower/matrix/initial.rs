@@ -21,29 +21,29 @@ impl Lowering<'_> {
             "layer {layer}, initial sums: {} x {} border zones x {} output steps; a word holds {pe} PEs x {bits} bits above {low_bits} common low bits",
             borders.axes[0].count(),
             borders.axes[1].count(),
-            parts.output_steps,
+            parts.result_steps,
         );
         let mut image = Image::with_low_bits(&title, low_bits, pe, bits);
         // A zone's words fill a power of two, so that an address is zone and output step side by side.
-        let zone_words = if parts.output_steps > 1 { 1 << address_bits(parts.output_steps) } else { 1 };
+        let zone_words = if parts.result_steps > 1 { 1 << address_bits(parts.result_steps) } else { 1 };
         for zone in borders.zones() {
             for channels in zone.chunks(pe) {
                 let low = channels.first().copied().unwrap_or(0);
                 image.push_with_low_bits(low, channels.iter().map(|constant| constant >> low_bits));
             }
-            for _ in parts.output_steps..zone_words {
+            for _ in parts.result_steps..zone_words {
                 image.push_with_low_bits(0, (0..pe).map(|_| 0));
             }
         }
         let zones = borders.axes[0].count() * borders.axes[1].count();
         let words = zones * zone_words;
-        let (zone_bits, step_bits) = (address_bits(zones), address_bits(parts.output_steps));
+        let (zone_bits, step_bits) = (address_bits(zones), address_bits(parts.result_steps));
         let address_bits = address_bits(words);
         let path = format!("mem/{}_initial.mem", parts.name);
         let vector_ends = Expr::name("step_last").binary(
             BinaryOp::And,
             Expr::name("step_output")
-                .binary(BinaryOp::Equal, Expr::constant(step_bits, u128::from(parts.output_steps - 1))),
+                .binary(BinaryOp::Equal, Expr::constant(step_bits, u128::from(parts.result_steps - 1))),
         );
         let [rows, columns] = borders.axes;
         items.push(wire("zone", zone_bits));
@@ -64,7 +64,7 @@ impl Lowering<'_> {
         ));
         let address = if zones == 1 {
             Expr::name("step_output")
-        } else if parts.output_steps == 1 {
+        } else if parts.result_steps == 1 {
             Expr::name("zone")
         } else {
             Expr::concat(vec![Expr::name("zone"), Expr::name("step_output")])
