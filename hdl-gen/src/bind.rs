@@ -19,10 +19,10 @@ use network::op::Op;
 use network::requantization::{Form, Requantization};
 use network::{Format, Network};
 
-/// Most codes that the threshold unit searches among: its table has one entry fewer.
-pub const MAX_THRESHOLD_CODES: i64 = 1 << 8;
-/// Widest sum that the threshold unit compares, in bits.
-pub const MAX_THRESHOLD_SUM_BITS: u32 = 29;
+/// Most thresholds of a channel that a search finds its code among.
+pub const MAX_THRESHOLDS: i64 = crate::threshold::MOST_THRESHOLDS as i64;
+/// Widest sum that a search compares, in bits.
+pub const MAX_THRESHOLD_SUM_BITS: u32 = 60;
 /// Most lanes of PE times SIMD that one layer may have.
 pub const MAX_LANES: u64 = 1 << 16;
 
@@ -49,6 +49,13 @@ pub enum BoundLayer {
     Pool {
         /// Channels side by side.
         lanes: u64,
+    },
+    /// Sums over windows side by side, in place.
+    SumPool {
+        /// Channels side by side.
+        lanes: u64,
+        /// The unit that makes codes, where there is one.
+        unit: Option<RequantizeUnit>,
     },
     /// A requantization of its own.
     Requantize {
@@ -133,7 +140,9 @@ impl Bound {
         let output = self.network.layer_output(index).shape;
         match &self.layers[index] {
             BoundLayer::Matrix(matrix) => folding::matrix_cycles(&layer.op, input, output, matrix),
-            BoundLayer::Pool { lanes } => folding::pool_cycles(&layer.op, input, output, *lanes),
+            BoundLayer::Pool { lanes } | BoundLayer::SumPool { lanes, .. } => {
+                folding::pool_cycles(&layer.op, input, output, *lanes)
+            }
             BoundLayer::Requantize { lanes, .. } | BoundLayer::Argmax { lanes } => input.elements() / lanes,
             BoundLayer::Join { lanes, .. } | BoundLayer::Concat { lanes } => output.elements() / lanes,
         }
@@ -169,6 +178,17 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
     let output = network.layer_output(index);
     let wish = &layer.hardware;
     match &layer.op {
+        op @ Op::SumPool { .. } if pools_in_place(op) => {
+            let lanes = element_lanes(layer, input.shape.channels, |lanes| {
+                folding::pool_cycles(op, input.shape, output.shape, lanes) <= target
+            })?;
+            let sum_bits = network.sums(index).map_or(16, |sums| sums.all.bits());
+            let unit = match &layer.requantization {
+                Some(r) => Some(requantize_unit(layer, r, output.shape.channels / lanes, sum_bits)?),
+                None => None,
+            };
+            Ok(BoundLayer::SumPool { lanes, unit })
+        }
         Op::Dense { .. } | Op::Conv2d { .. } | Op::SumPool { .. } => {
             let Encoding::Codes { format, .. } = input.encoding else {
                 return Err(wrong(
@@ -401,23 +421,14 @@ fn requantize_unit(
     channel_groups: u64,
     sum_bits: u32,
 ) -> Result<RequantizeUnit, Diagnostics> {
-    if let Form::Table(_) = requantization.form {
-        return Err(wrong(
-            layer,
-            Code::Hardware,
-            "there is no hardware for tables of codes",
-            "run it with `hwgen run`",
-        )
-        .into());
-    }
+    let thresholds = folding::thresholds(requantization);
     if let Some(at) = &layer.hardware.requantize {
         let reason = match at.value {
-            RequantizeUnit::Rescale if matches!(requantization.form, Form::Thresholds(_)) => {
+            RequantizeUnit::Rescale if !matches!(requantization.form, Form::Shift(_)) => {
                 Some("no multiply and shift equals this layer's rule".to_owned())
             }
             RequantizeUnit::Thresholds if !folding::fits_thresholds(requantization, sum_bits) => Some(format!(
-                "a search handles {MAX_THRESHOLD_CODES} codes and sums of {MAX_THRESHOLD_SUM_BITS} bits, not {} codes and {sum_bits} bits",
-                requantization.output
+                "a search handles {MAX_THRESHOLDS} thresholds and sums of {MAX_THRESHOLD_SUM_BITS} bits, not {thresholds} thresholds and {sum_bits} bits"
             )),
             RequantizeUnit::Rescale | RequantizeUnit::Thresholds => None,
         };
@@ -434,11 +445,12 @@ fn requantize_unit(
     }
     let chosen = folding::cheapest_unit(requantization, None, channel_groups, sum_bits);
     chosen.map(|(unit, _)| unit).ok_or_else(|| {
-        let codes = requantization.codes.max() - requantization.codes.min() + 1;
         wrong(
             layer,
             Code::Hardware,
-            &format!("{codes} codes need a multiply and shift, but none equals this layer's rule"),
+            &format!(
+                "a search handles {MAX_THRESHOLDS} thresholds and sums of {MAX_THRESHOLD_SUM_BITS} bits, not {thresholds} thresholds and {sum_bits} bits, and no multiply and shift equals this layer's rule"
+            ),
             "narrow the output format",
         )
         .into()
@@ -481,6 +493,11 @@ fn request(layer: &Layer, bound: &BoundLayer) -> HardwareRequest {
             requantize: matrix.unit.and_then(|unit| at(unit, place)),
         },
         BoundLayer::Join { lanes, unit, .. } => HardwareRequest {
+            pe: at(*lanes, place),
+            requantize: unit.and_then(|unit| at(unit, place)),
+            ..HardwareRequest::default()
+        },
+        BoundLayer::SumPool { lanes, unit } => HardwareRequest {
             pe: at(*lanes, place),
             requantize: unit.and_then(|unit| at(unit, place)),
             ..HardwareRequest::default()

@@ -11,6 +11,7 @@ mod matrix;
 mod names;
 mod pool;
 mod requantize;
+mod sum_pool;
 mod top;
 mod wiring;
 
@@ -197,6 +198,7 @@ impl<'a> Lowering<'a> {
         match bound {
             BoundLayer::Matrix(matrix) => self.matrix(index, matrix),
             BoundLayer::Pool { lanes } => self.pool(index, *lanes),
+            BoundLayer::SumPool { lanes, unit } => self.sum_pool(index, *lanes, *unit),
             BoundLayer::Requantize { lanes, unit, multiplier } => self.requantize(index, *lanes, *unit, *multiplier),
             BoundLayer::Argmax { lanes } => self.argmax(index, *lanes),
             BoundLayer::Join { lanes, unit, multiplier } => {
@@ -235,6 +237,7 @@ fn first_lanes(bound: &Bound) -> u64 {
         Some(BoundLayer::Matrix(matrix)) => matrix.window_lanes.unwrap_or(matrix.input_lanes()),
         Some(
             BoundLayer::Pool { lanes }
+            | BoundLayer::SumPool { lanes, .. }
             | BoundLayer::Requantize { lanes, .. }
             | BoundLayer::Argmax { lanes }
             | BoundLayer::Join { lanes, .. }
@@ -262,7 +265,7 @@ fn rows(bound: &Bound) -> Vec<LayerRow> {
             BoundLayer::Pool { lanes } | BoundLayer::Argmax { lanes } | BoundLayer::Concat { lanes } => {
                 (None, *lanes, 1, None)
             }
-            BoundLayer::Join { lanes, unit, .. } => (None, *lanes, 1, *unit),
+            BoundLayer::Join { lanes, unit, .. } | BoundLayer::SumPool { lanes, unit } => (None, *lanes, 1, *unit),
             BoundLayer::Requantize { lanes, unit, .. } => (None, *lanes, 1, Some(*unit)),
         };
         let weights = layer.op.weights();

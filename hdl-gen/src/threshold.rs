@@ -3,7 +3,15 @@
 //! Input: the thresholds of a layer's channels over the accumulator as the unit
 //! sees it. Output: the unit's parameters, its latency, and the words of one
 //! lane's image in the layout that the module's header states. Does not choose
-//! thresholds.
+//! thresholds. The same numbers as one image for each step of a chain of
+//! `hwgen_search_stage`, for more thresholds and wider accumulators.
+
+/// Most thresholds of a channel in a chain of search steps; `hwgen_threshold` has 255 at most.
+pub const MOST_THRESHOLDS: usize = 4096;
+/// Widest value of one comparison, in bits.
+const NARROW_BITS: u32 = 32;
+/// Words of a table that is read without a register.
+const DIRECT_WORDS: usize = 64;
 
 /// Thresholds of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +41,12 @@ pub struct ThresholdUnit {
 /// Why a layer cannot have threshold units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThresholdError {
-    /// Accumulator bits outside 1 to 31, or an accumulator range that does not fit them.
+    /// Accumulator bits outside 1 to 62, or an accumulator range that does not fit them.
     Accumulator {
         /// Bits of the accumulator.
         bits: u32,
     },
-    /// More thresholds in a channel than codes of 8 bits have steps.
+    /// More thresholds in a channel than a search can have steps for.
     TooMany {
         /// Number of thresholds.
         thresholds: usize,
@@ -61,10 +69,10 @@ impl std::fmt::Display for ThresholdError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             ThresholdError::Accumulator { bits } => {
-                write!(f, "the accumulator's range does not fit {bits} bits, or these are not 1 to 31")
+                write!(f, "the accumulator's range does not fit {bits} bits, or these are not 1 to 62")
             }
             ThresholdError::TooMany { thresholds } => {
-                write!(f, "{thresholds} thresholds in a channel, at most 255 are possible")
+                write!(f, "{thresholds} thresholds in a channel, at most {MOST_THRESHOLDS} are possible")
             }
             ThresholdError::Lanes { channels, lanes } => {
                 write!(f, "{lanes} lanes do not divide {channels} channels")
@@ -90,7 +98,7 @@ impl ThresholdUnit {
         accumulator: (i64, i64),
     ) -> Result<Self, ThresholdError> {
         let (least, most) = accumulator;
-        if !(1..=31).contains(&accumulator_bits) {
+        if !(1..=62).contains(&accumulator_bits) {
             return Err(ThresholdError::Accumulator { bits: accumulator_bits });
         }
         let fits = |value: i64| {
@@ -105,7 +113,7 @@ impl ThresholdUnit {
         }
         let thresholds = channels.iter().map(|channel| channel.values.len()).max().unwrap_or(0);
         let code_bits = (usize::BITS - thresholds.leading_zeros()).max(1);
-        if code_bits > 8 {
+        if thresholds > MOST_THRESHOLDS {
             return Err(ThresholdError::TooMany { thresholds });
         }
         if let Some(channel) = channels.iter().position(|channel| !channel.values.is_sorted()) {
@@ -196,6 +204,28 @@ impl ThresholdUnit {
     }
 }
 
+impl ThresholdUnit {
+    /// The image of step `stage`, below `code_bits()`, of lane `lane` in a chain of `hwgen_search_stage`:
+    /// `groups() << stage` words.
+    pub fn search_words(&self, lane: usize, stage: u32) -> Vec<u64> {
+        let slots = 1usize << self.code_bits;
+        let step = slots >> (stage + 1);
+        let words = self.lane_words(lane);
+        words.chunks(slots).flat_map(|group| group.iter().skip(step).step_by(2 * step).copied()).collect()
+    }
+
+    /// Cycles from the accumulator to its code in a chain of `hwgen_search_stage`.
+    pub fn search_latency_cycles(&self) -> u32 {
+        let wide = u32::from(self.threshold_bits() > NARROW_BITS);
+        (0..self.code_bits).map(|stage| 1 + wide + u32::from(self.groups << stage > DIRECT_WORDS)).sum()
+    }
+
+    /// Whether the channels of lane `lane` fall, group by group.
+    pub fn lane_falling(&self, lane: usize) -> Vec<bool> {
+        self.channels.iter().skip(lane).step_by(self.lanes).map(|(falling, _)| *falling).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,13 +253,24 @@ mod tests {
     }
 
     #[test]
+    fn steps_of_a_search_have_the_thresholds_that_decide() {
+        // Five thresholds 1 to 5 of unsigned accumulators: the search asks for 4, then 2 or never, then 1, 3, 5.
+        let channels = [ThresholdChannel { values: &[1, 2, 3, 4, 5], falling: false }];
+        let unit = ThresholdUnit::new(&channels, 1, 4, false, (0, 9)).unwrap();
+        assert_eq!((unit.code_bits(), unit.search_latency_cycles()), (3, 3));
+        assert_eq!(unit.search_words(0, 0), [4]);
+        assert_eq!(unit.search_words(0, 1), [2, 15]);
+        assert_eq!(unit.search_words(0, 2), [1, 3, 5, 15]);
+    }
+
+    #[test]
     fn wrong_layers_are_refused() {
         let one = [ThresholdChannel { values: &[0], falling: false }];
         assert!(ThresholdUnit::new(&one, 2, 8, true, (-4, 3)).is_err());
         assert!(ThresholdUnit::new(&one, 1, 8, true, (-129, 3)).is_err());
         assert!(ThresholdUnit::new(&one, 1, 0, true, (0, 0)).is_err());
-        assert!(ThresholdUnit::new(&one, 1, 40, true, (0, 0)).is_err());
-        let many = vec![0; 256];
+        assert!(ThresholdUnit::new(&one, 1, 63, true, (0, 0)).is_err());
+        let many = vec![0; 4097];
         let many = [ThresholdChannel { values: &many, falling: false }];
         assert!(ThresholdUnit::new(&many, 1, 8, true, (0, 3)).is_err());
         let wild = [ThresholdChannel { values: &[1, 0], falling: false }];

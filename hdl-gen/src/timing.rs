@@ -50,7 +50,7 @@ pub enum Twin {
     SlidingWindow(SlidingWindow),
     /// `hwgen_line_window`.
     LineWindow(LineWindow),
-    /// `hwgen_max_pool`.
+    /// `hwgen_max_pool`, `hwgen_sum_pool`.
     MaxPool(MaxPool),
     /// `hwgen_max_reduce`, `hwgen_argmax`.
     Reduction(Reduction),

@@ -95,6 +95,16 @@ const CORNERS: &[(&str, &[&str])] = &[
             "ROWS=3 COLUMNS=3 KERNEL_ROWS=3 KERNEL_COLUMNS=3 CHANNEL_WORDS=8 MEMORY=\"block\"",
         ],
     ),
+    ("hwgen_pool_place", &["ROWS=1 COLUMNS=1 KERNEL_ROWS=1 KERNEL_COLUMNS=1", "ROWS=7 COLUMNS=5 CHANNEL_WORDS=3"]),
+    ("hwgen_sum_store", &["SLICE_BITS=1 PLACES=1", "SLICE_BITS=9 LANES=5 PLACES=100 MEMORY=\"block\""]),
+    (
+        "hwgen_sum_pool",
+        &[
+            "ROWS=1 COLUMNS=1 KERNEL_ROWS=1 KERNEL_COLUMNS=1 LANE_BITS=1 SUM_BITS=1",
+            "ROWS=7 COLUMNS=5 CHANNEL_WORDS=3 LANES=4 SIGNED=1 SUM_BITS=17",
+            "ROWS=300 COLUMNS=300 KERNEL_ROWS=300 KERNEL_COLUMNS=300 LANE_BITS=24 SUM_BITS=41 SIGNED=1 MEMORY=\"block\"",
+        ],
+    ),
     ("hwgen_max_reduce", &["TAPS=1", "TAPS=2 LANE_BITS=1 SIGNED=1", "TAPS=49 LANES=16"]),
     ("hwgen_greater", &["BITS=1", "BITS=16", "BITS=17", "BITS=32"]),
     (
@@ -121,6 +131,16 @@ const CORNERS: &[(&str, &[&str])] = &[
             "ACCUMULATOR_BITS=1 THRESHOLD_BITS=2 CODE_BITS=1 FALLING=1",
             "ACCUMULATOR_BITS=17 THRESHOLD_BITS=17 CODE_BITS=2 GROUPS=7 SIGNED=0",
             "ACCUMULATOR_BITS=20 THRESHOLD_BITS=21 CODE_BITS=8 GROUPS=100 FALLING=1 IMAGE=\"lint.mem\"",
+        ],
+    ),
+    ("hwgen_at_least", &["BITS=1", "BITS=16", "BITS=17", "BITS=31", "BITS=32"]),
+    (
+        "hwgen_search_stage",
+        &[
+            "VALUE_BITS=1",
+            "VALUE_BITS=31 GROUPS=5 STAGE=2 IMAGE=\"lint.mem\"",
+            "VALUE_BITS=33 STAGE=12 STYLE=\"block\"",
+            "VALUE_BITS=62 GROUPS=100 STAGE=1 IMAGE=\"lint.mem\"",
         ],
     ),
     ("hwgen_zone_axis", &["PLACES=1 BEFORE=0 AFTER=0", "PLACES=3 BEFORE=3 AFTER=0", "PLACES=28 BEFORE=0 AFTER=2"]),

@@ -75,6 +75,56 @@ fn max_pool(index: usize, extent: [usize; 3], kernel: [usize; 2]) -> Device {
     }
 }
 
+/// `extent`: channel words, rows, columns; `bits` of a lane, `sum_bits` enough for every sum.
+fn sum_pool(index: usize, extent: [usize; 3], kernel: [usize; 2], bits: usize) -> Device {
+    let [channel_words, rows, columns] = extent;
+    let (lanes, signed, frames) = (1 + index % 3, index % 2 == 1, 3);
+    let sum_bits = bits + (kernel[0] * kernel[1]).next_power_of_two().trailing_zeros() as usize;
+    let mut random = Random::new(550 + index as u64);
+    let words: Vec<Vec<u64>> =
+        (0..frames * rows * columns * channel_words).map(|_| random.lanes(lanes, bits)).collect();
+    let mut expected = Vec::new();
+    for frame in words.chunks(rows * columns * channel_words) {
+        for (row, column) in (0..rows / kernel[0]).flat_map(|row| (0..columns / kernel[1]).map(move |c| (row, c))) {
+            for c in 0..channel_words {
+                let mut sums = vec![0i64; lanes];
+                for tap in 0..kernel[0] * kernel[1] {
+                    let (i, j) = (tap / kernel[1], tap % kernel[1]);
+                    let pixel = (row * kernel[0] + i) * columns + column * kernel[1] + j;
+                    for (sum, &code) in sums.iter_mut().zip(&frame[pixel * channel_words + c]) {
+                        *sum += number(code, bits, signed);
+                    }
+                }
+                let codes: Vec<u64> = sums.iter().map(|sum| (sum & ((1 << sum_bits) - 1)) as u64).collect();
+                expected.push(pack(&codes, sum_bits));
+            }
+        }
+    }
+    let twin = MaxPool::of_sums(extent.map(|n| n as u32), kernel.map(|n| n as u32), sum_bits as u32);
+    Device {
+        name: format!("sum pool {extent:?} {kernel:?} {bits} bits"),
+        module: "hwgen_sum_pool",
+        parameters: vec![
+            ("LANE_BITS", bits.to_string()),
+            ("SIGNED", u8::from(signed).to_string()),
+            ("SUM_BITS", sum_bits.to_string()),
+            ("LANES", lanes.to_string()),
+            ("CHANNEL_WORDS", channel_words.to_string()),
+            ("ROWS", rows.to_string()),
+            ("COLUMNS", columns.to_string()),
+            ("KERNEL_ROWS", kernel[0].to_string()),
+            ("KERNEL_COLUMNS", kernel[1].to_string()),
+            ("MEMORY", ["\"distributed\"", "\"block\"", "\"auto\""][index % 3].to_owned()),
+        ],
+        in_bits: bits * lanes,
+        out_bits: sum_bits * lanes,
+        frames,
+        input: words.iter().map(|lanes| pack(lanes, bits)).collect(),
+        graph: chain(Twin::MaxPool(twin.unwrap()), rows * columns * channel_words, expected.len() / frames),
+        outputs: vec![expected],
+    }
+}
+
 fn max_reduce(index: usize, taps: usize) -> Device {
     let (bits, lanes, signed, frames, results) = (1 + 5 * index % 16, 1 + index % 4, index % 2 == 1, 4, 6);
     let mut random = Random::new(600 + index as u64);
@@ -271,6 +321,22 @@ fn units_equal_definition_and_twin() {
     .enumerate()
     {
         devices.push(max_pool(index, extent, kernel));
+    }
+    for (index, (extent, kernel, bits)) in [
+        ([1, 1, 1], [1, 1], 1),
+        ([2, 4, 6], [2, 2], 8),
+        ([1, 7, 5], [2, 2], 15),
+        ([3, 5, 7], [2, 3], 16),
+        ([1, 9, 9], [9, 9], 20),
+        ([4, 6, 6], [6, 6], 16),
+        ([1, 13, 3], [1, 3], 31),
+        ([2, 3, 3], [3, 3], 40),
+        ([1, 4, 1], [2, 1], 14),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        devices.push(sum_pool(index, extent, kernel, bits));
     }
     for (index, taps) in [1, 2, 3, 4, 9, 25, 49, 1].into_iter().enumerate() {
         devices.push(max_reduce(index, taps));

@@ -13,6 +13,8 @@ use hdl_gen::{BindOptions, Design, EmitOptions, bind, lower};
 use ndarray_npy::NpzReader;
 use network::Network;
 use network::plan::Plan;
+use network::random::Stream;
+use network::requantization::{Form, Table};
 use simulator::{BuildOptions, CacheDir, DesignFolder, Model, Tools};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -110,9 +112,43 @@ fn cases(test: &str) -> Vec<Emitted> {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(path).unwrap();
         let plan = Plan::parse(&text, &name).unwrap_or_else(|faults| panic!("{faults}"));
-        emit(test, &name, plan.build(None).unwrap_or_else(|faults| panic!("{faults}")))
+        let network = plan.build(None).unwrap_or_else(|faults| panic!("{faults}"));
+        emit(test, &name, with_tables(network))
     };
     paths.iter().map(case).collect()
+}
+
+/// The network with a random table in each layer named `table_COUNT`: that many thresholds, some equal and some beyond
+/// the sums, codes in any order; one row for all channels in layers named `table_COUNT_shared`.
+fn with_tables(network: Network) -> Network {
+    let wanted = |name: &str| {
+        let (count, shared) = match name.strip_prefix("table_")?.strip_suffix("_shared") {
+            Some(count) => (count, true),
+            None => (name.strip_prefix("table_")?, false),
+        };
+        Some((count.parse::<usize>().unwrap(), shared))
+    };
+    let ranges: Vec<_> = (0..network.layers().len()).map(|index| network.sums(index).cloned()).collect();
+    let mut parts = network.into_parts();
+    for (layer, ranges) in parts.layers.iter_mut().zip(ranges) {
+        let Some((count, shared)) = wanted(&layer.name) else { continue };
+        let (requantization, ranges) = (layer.requantization.as_mut().unwrap(), ranges.unwrap());
+        let mut stream = Stream::for_layer(seed(), &layer.name);
+        let (mut values, mut codes) = (Vec::new(), Vec::new());
+        for range in ranges.channels.iter().take(if shared { 1 } else { usize::MAX }) {
+            let span = (range.max() - range.min()) as u64 + 5;
+            let mut row: Vec<i64> = (0..count).map(|_| range.min() - 2 + (stream.next_word() % span) as i64).collect();
+            row.sort_unstable();
+            values.extend(row);
+            codes.extend((0..=count).map(|_| {
+                let code = stream.next_code(requantization.output);
+                code.clamp(requantization.codes.min(), requantization.codes.max())
+            }));
+        }
+        requantization.form = Form::Table(Table { values, count, codes });
+        requantization.rule = None;
+    }
+    Network::build(parts).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 #[test]

@@ -44,78 +44,29 @@ module hwgen_max_pool #(
     localparam FRAME_WORDS  = ROWS / KERNEL_ROWS * ROW_WORDS;
     localparam ADDRESS_BITS = ROW_WORDS > 1 ? $clog2(ROW_WORDS) : 1;
 
-    wire [(CHANNEL_WORDS > 1 ? $clog2(CHANNEL_WORDS) : 1)-1:0] unused_channel;
-    wire channel_last;
-    wire column_first, column_window_last, column_kept, column_last;
-    wire row_first, row_window_last, row_kept, unused_row_last;
+    wire [ADDRESS_BITS-1:0] address;
+    wire kept, window_last, fresh, same;
     wire available;
-
-    wire kept        = row_kept & column_kept;
-    wire window_last = row_window_last & column_window_last & kept;
-    wire take        = s_valid_i & s_ready_o;
+    wire take = s_valid_i & s_ready_o;
 
     assign s_ready_o = available | ~window_last;
 
-    hwgen_counter #(
-        .LIMIT(CHANNEL_WORDS)
-    ) u_channel (
-        .clk_i    (clk_i),
-        .rst_i    (rst_i),
-        .advance_i(take),
-        .value_o  (unused_channel),
-        .last_o   (channel_last)
+    hwgen_pool_place #(
+        .CHANNEL_WORDS (CHANNEL_WORDS),
+        .ROWS          (ROWS),
+        .COLUMNS       (COLUMNS),
+        .KERNEL_ROWS   (KERNEL_ROWS),
+        .KERNEL_COLUMNS(KERNEL_COLUMNS)
+    ) u_place (
+        .clk_i        (clk_i),
+        .rst_i        (rst_i),
+        .advance_i    (take),
+        .address_o    (address),
+        .kept_o       (kept),
+        .window_last_o(window_last),
+        .fresh_o      (fresh),
+        .same_o       (same)
     );
-
-    hwgen_pool_axis #(
-        .PLACES(COLUMNS),
-        .KERNEL(KERNEL_COLUMNS)
-    ) u_column (
-        .clk_i         (clk_i),
-        .rst_i         (rst_i),
-        .advance_i     (take & channel_last),
-        .window_first_o(column_first),
-        .window_last_o (column_window_last),
-        .kept_o        (column_kept),
-        .last_o        (column_last)
-    );
-
-    hwgen_pool_axis #(
-        .PLACES(ROWS),
-        .KERNEL(KERNEL_ROWS)
-    ) u_row (
-        .clk_i         (clk_i),
-        .rst_i         (rst_i),
-        .advance_i     (take & channel_last & column_last),
-        .window_first_o(row_first),
-        .window_last_o (row_window_last),
-        .kept_o        (row_kept),
-        .last_o        (unused_row_last)
-    );
-
-    // Place of this word's running maximum: the channel words of a pixel come
-    // again for each further column of the window.
-    wire [ADDRESS_BITS-1:0] address;
-
-    generate
-        if (ROW_WORDS == 1) begin : gen_one_place
-            assign address = 1'b0;
-        end else begin : gen_place
-            localparam [31:0] BACK = 1 - CHANNEL_WORDS;
-            reg [ADDRESS_BITS-1:0] address_q;
-            always @(posedge clk_i) begin
-                if (rst_i) address_q <= {ADDRESS_BITS{1'b0}};
-                else if (take) begin
-                    if (channel_last & column_last)
-                        address_q <= {ADDRESS_BITS{1'b0}};
-                    else if (channel_last & ~column_window_last)
-                        address_q <= address_q + BACK[ADDRESS_BITS-1:0];
-                    else
-                        address_q <= address_q + 1'b1;
-                end
-            end
-            assign address = address_q;
-        end
-    endgenerate
 
     // Step 1: the word beside the running maximum read for it. When the word
     // before has the same place, that word's result is taken instead.
@@ -134,9 +85,6 @@ module hwgen_max_pool #(
     reg  [DATA_BITS-1:0] result_q;
     wire                 push_last;
 
-    localparam SAME_PLACE  = ROW_WORDS == 1;
-    localparam SAME_WINDOW = CHANNEL_WORDS == 1;
-
     always @(posedge clk_i) begin
         if (rst_i) begin
             update_q <= 1'b0;
@@ -147,8 +95,8 @@ module hwgen_max_pool #(
             finish_q <= take & window_last;
             push_q   <= finish_q;
         end
-        fresh_q   <= row_first & column_first;
-        same_q    <= SAME_PLACE | (SAME_WINDOW & ~column_first);
+        fresh_q   <= fresh;
+        same_q    <= same;
         address_q <= address;
         data_q    <= s_data_i;
         if (update_q) result_q <= result;

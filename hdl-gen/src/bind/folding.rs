@@ -5,7 +5,7 @@
 //! the cheapest lanes that meet the target, by a rough count of look-up tables.
 
 use super::groups::Groups;
-use super::{MAX_THRESHOLD_CODES, MAX_THRESHOLD_SUM_BITS, MatrixLayer, needs_window};
+use super::{MAX_THRESHOLD_SUM_BITS, MAX_THRESHOLDS, MatrixLayer, needs_window};
 use network::graph::RequantizeUnit;
 use network::op::{Op, Weights};
 use network::requantization::{Form, Requantization, Shift};
@@ -64,6 +64,7 @@ pub(crate) fn default_target(network: &Network) -> u64 {
         let input = network.layer_input(layer).shape;
         let output = network.layer_output(index).shape;
         match &layer.op {
+            op if pools_in_place(op) => input.positions(),
             op @ (Op::Conv2d { .. } | Op::SumPool { .. }) if needs_window(op) => {
                 window_cycles(op, input, output, input.channels)
             }
@@ -98,7 +99,7 @@ fn window_cycles(op: &Op, input: Shape, output: Shape, lanes: u64) -> u64 {
 
 /// Cycles a frame of a pooling unit.
 pub(crate) fn pool_cycles(op: &Op, input: Shape, output: Shape, lanes: u64) -> u64 {
-    let Op::MaxPool { window } = op else { return 0 };
+    let (Op::MaxPool { window } | Op::SumPool { window, .. }) = op else { return 0 };
     let words = input.channels / lanes;
     if pools_in_place(op) {
         return input.positions() * words;
@@ -111,7 +112,9 @@ pub(crate) fn pool_cycles(op: &Op, input: Shape, output: Shape, lanes: u64) -> u
 /// Whether windows neither overlap nor leave gaps nor touch padding, so that each input word is used once.
 pub(crate) fn pools_in_place(op: &Op) -> bool {
     match op {
-        Op::MaxPool { window } => window.kernel == window.stride && window.dilation == [1, 1] && !window.is_padded(),
+        Op::MaxPool { window } | Op::SumPool { window, .. } => {
+            window.kernel == window.stride && window.dilation == [1, 1] && !window.is_padded()
+        }
         _ => false,
     }
 }
@@ -170,7 +173,7 @@ pub(crate) fn cheapest_unit(
     channel_groups: u64,
     sum_bits: u32,
 ) -> Option<(RequantizeUnit, u64)> {
-    let codes = requantization.codes.max() - requantization.codes.min() + 1;
+    let codes = thresholds(requantization) + 1;
     let thresholds = fits_thresholds(requantization, sum_bits)
         .then(|| (RequantizeUnit::Thresholds, threshold_luts(codes, channel_groups, sum_bits)));
     let rescale = match &requantization.form {
@@ -183,7 +186,15 @@ pub(crate) fn cheapest_unit(
 
 /// Whether the threshold unit takes these codes and sums.
 pub(crate) fn fits_thresholds(requantization: &Requantization, sum_bits: u32) -> bool {
-    requantization.output.bits() <= MAX_THRESHOLD_CODES.ilog2() && sum_bits <= MAX_THRESHOLD_SUM_BITS
+    thresholds(requantization) <= MAX_THRESHOLDS && sum_bits <= MAX_THRESHOLD_SUM_BITS
+}
+
+/// Thresholds of a channel that a search is among.
+pub(crate) fn thresholds(requantization: &Requantization) -> i64 {
+    match &requantization.form {
+        Form::Table(table) => table.count as i64,
+        Form::Shift(_) | Form::Thresholds(_) => requantization.codes.max() - requantization.codes.min(),
+    }
 }
 
 /// Look-up tables of one lane of the threshold unit: one comparison and one table read for each bit of the code.

@@ -151,7 +151,8 @@ impl Names {
 }
 
 /// What hwgen appends to a layer's name, perhaps with numbers behind it.
-const ENDINGS: &[&str] = &["_window", "_adapter", "_buffer", "_pe", "_grid", "_rescale", "_fork", "_skew", "_add"];
+const ENDINGS: &[&str] =
+    &["_window", "_adapter", "_buffer", "_pe", "_grid", "_rescale", "_fork", "_skew", "_add", "_sums"];
 
 /// Whether `name` is `stem` with one of the endings that hwgen gives to a layer's modules and streams.
 fn derived(stem: &str, name: &str) -> bool {

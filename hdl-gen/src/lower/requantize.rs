@@ -12,7 +12,12 @@ use network::requantization::{Form, Requantization, Shift};
 
 pub(super) mod layer;
 pub(super) mod rescale;
+mod search;
 mod thresholds;
+
+/// Widest code and sum of `hwgen_threshold`; beyond, and for tables, a chain of search steps stands in its place.
+const THRESHOLD_UNIT_CODE_BITS: u32 = 8;
+const THRESHOLD_UNIT_SUM_BITS: u32 = 31;
 
 /// Raw sums as they leave a pipeline, one word for each group of channels.
 pub(super) struct Results<'a> {
@@ -83,7 +88,12 @@ impl Lowering<'_> {
                 self.rescale_lanes(&layer.name, name, &rescaling, results, items)?
             }
             (RequantizeUnit::Rescale, Form::Thresholds(_) | Form::Table(_)) | (RequantizeUnit::Thresholds, _) => {
-                self.threshold_lanes(index, name, requantization, results, items)?
+                let is_table = matches!(requantization.form, Form::Table(_));
+                if is_table || format.bits() > THRESHOLD_UNIT_CODE_BITS || results.sum_bits > THRESHOLD_UNIT_SUM_BITS {
+                    self.search_lanes(index, name, requantization, results, items)?
+                } else {
+                    self.threshold_lanes(index, name, requantization, results, items)?
+                }
             }
         };
         Ok(self.pushed_codes(word, latency, results, items))

@@ -1,10 +1,10 @@
 //! Timing twins of the units that take many words for one: `hwgen_max_pool`,
-//! `hwgen_max_reduce`, `hwgen_argmax`.
+//! `hwgen_sum_pool`, `hwgen_max_reduce`, `hwgen_argmax`.
 
 use super::TimingError;
 use super::credit::{Counter, CreditPipe};
 
-/// Twin of `hwgen_max_pool`.
+/// Twin of `hwgen_max_pool` and `hwgen_sum_pool`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MaxPool {
     channel: Counter,
@@ -19,11 +19,6 @@ pub struct MaxPool {
 }
 
 impl MaxPool {
-    /// Cycles from taking the last word of a window to the push of its maximum.
-    const LATENCY_CYCLES: u32 = 2;
-    /// Depth of the output FIFO.
-    const FIFO_WORDS: u32 = 4;
-
     /// `channel_words` words a pixel, `rows` x `columns` pixels, windows of
     /// `kernel_rows` x `kernel_columns` side by side; all 1 or more, the kernel
     /// no larger than the frame.
@@ -33,6 +28,21 @@ impl MaxPool {
         columns: u32,
         kernel_rows: u32,
         kernel_columns: u32,
+    ) -> Result<Self, TimingError> {
+        Self::with_latency([channel_words, rows, columns, kernel_rows, kernel_columns], 2)
+    }
+
+    /// The same geometry for sums of `sum_bits`, whose slices of 16 bits work one cycle after the other.
+    pub fn of_sums(extent: [u32; 3], kernel: [u32; 2], sum_bits: u32) -> Result<Self, TimingError> {
+        super::require("sum_bits", u64::from(sum_bits), 1)?;
+        let [channel_words, rows, columns] = extent;
+        Self::with_latency([channel_words, rows, columns, kernel[0], kernel[1]], 1 + sum_bits.div_ceil(16))
+    }
+
+    /// `latency_cycles` from taking the last word of a window to the push of its result, into a FIFO of two words more.
+    fn with_latency(
+        [channel_words, rows, columns, kernel_rows, kernel_columns]: [u32; 5],
+        latency_cycles: u32,
     ) -> Result<Self, TimingError> {
         super::require("channel_words", u64::from(channel_words), 1)?;
         super::require("kernel_rows", u64::from(kernel_rows), 1)?;
@@ -48,7 +58,7 @@ impl MaxPool {
             kept_rows: rows / kernel_rows * kernel_rows,
             kept_columns: columns / kernel_columns * kernel_columns,
             ends_window: false,
-            pipe: CreditPipe::new(Self::LATENCY_CYCLES, Self::FIFO_WORDS),
+            pipe: CreditPipe::new(latency_cycles, latency_cycles + 2),
         };
         pool.ends_window = pool.is_window_end();
         Ok(pool)

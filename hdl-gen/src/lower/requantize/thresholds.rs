@@ -77,19 +77,19 @@ impl Lowering<'_> {
         Ok(unit.latency_cycles())
     }
 
-    /// The units' parameters and images, and the range of raw sums.
-    fn threshold_unit(
+    /// Thresholds of all channels over raw sums, those that no sum of a channel reaches beyond all that occur, and the
+    /// range of raw sums. `always` are added that every sum reaches.
+    pub(super) fn reached_thresholds(
         &self,
         index: usize,
         requantization: &Requantization,
         results: &Results<'_>,
-    ) -> Result<(ThresholdUnit, Range), Fault> {
+        always: usize,
+    ) -> (Vec<ChannelThresholds>, Range) {
         let raw_of = |channel: usize| results.maps[channel].raw_range(self.channel_sums(index, channel));
         let channels = 0..results.maps.len();
         let reached = channels.clone().map(raw_of).reduce(Range::union).unwrap_or(Range::new(0, 0));
-        // Codes below the least that occurs are counted as reached by every sum.
-        let always = (requantization.codes.min() - requantization.output.code_range().min()) as usize;
-        let thresholds: Vec<ChannelThresholds> = channels
+        let thresholds = channels
             .map(|channel| {
                 let sums = self.channel_sums(index, channel);
                 let mut thresholds = channel_thresholds(requantization, channel, sums, results.maps[channel]);
@@ -101,11 +101,25 @@ impl Lowering<'_> {
                     values.extend(std::iter::repeat_n(reached.max(), always));
                 } else {
                     values.iter_mut().filter(|value| **value > own.max()).for_each(|value| *value = reached.max() + 1);
+                    values.iter_mut().filter(|value| **value <= own.min()).for_each(|value| *value = reached.min());
                     values.splice(0..0, std::iter::repeat_n(reached.min(), always));
                 }
                 thresholds
             })
             .collect();
+        (thresholds, reached)
+    }
+
+    /// The units' parameters and images, and the range of raw sums.
+    fn threshold_unit(
+        &self,
+        index: usize,
+        requantization: &Requantization,
+        results: &Results<'_>,
+    ) -> Result<(ThresholdUnit, Range), Fault> {
+        // Codes below the least that occurs are counted as reached by every sum.
+        let always = (requantization.codes.min() - requantization.output.code_range().min()) as usize;
+        let (thresholds, reached) = self.reached_thresholds(index, requantization, results, always);
         let channels: Vec<ThresholdChannel<'_>> = thresholds
             .iter()
             .map(|channel| ThresholdChannel { values: &channel.values, falling: channel.falling })
