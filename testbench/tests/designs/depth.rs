@@ -220,3 +220,63 @@ impl Bit {
         }
     }
 }
+
+/// A hand-drawn netlist: register, four LUTs, a carry chain of two cells, a LUT, register; beside it a LUT RAM's read.
+#[test]
+fn levels_and_chains_are_counted() {
+    let lut = |name: &str, from: u32, to: u32| {
+        format!(
+            r#""{name}": {{ "type": "LUT2", "port_directions": {{ "I0": "input", "I1": "input", "O": "output" }},
+            "connections": {{ "I0": [{from}], "I1": ["0"], "O": [{to}] }} }}"#
+        )
+    };
+    let register = |name: &str, from: u32, to: u32| {
+        format!(
+            r#""{name}": {{ "type": "FDRE", "port_directions": {{ "D": "input", "Q": "output" }},
+            "connections": {{ "D": [{from}], "Q": [{to}] }} }}"#
+        )
+    };
+    let carry = |name: &str, below: &str, select: u32, to: u32| {
+        format!(
+            r#""{name}": {{ "type": "CARRY4", "port_directions": {{ "CI": "input", "S": "input", "CO": "output" }},
+            "connections": {{ "CI": [{below}], "S": [{select}], "CO": [{to}] }} }}"#
+        )
+    };
+    let ram = r#""ram": { "type": "RAM64M", "port_directions": { "ADDRA": "input", "DIA": "input", "DOA": "output" },
+        "connections": { "ADDRA": [3], "DIA": [7], "DOA": [20] } }"#;
+    let depth = |cells: &[String]| {
+        let netnames = r#"{ "start": { "bits": [2] }, "end": { "bits": [10] } }"#;
+        let cells = cells.join(",");
+        depth_of(
+            &format!(
+                r#"{{ "modules": {{ "top": {{ "ports": {{}}, "cells": {{ {cells} }}, "netnames": {netnames} }} }} }}"#
+            ),
+            "top",
+        )
+    };
+    let four = [lut("a", 2, 3), lut("b", 3, 4), lut("c", 4, 5), lut("d", 5, 6)];
+    let chain = [carry("e", "\"0\"", 6, 7), carry("f", "7", 3, 8)];
+    let ends = [lut("g", 8, 10), register("r", 10, 2)];
+
+    let deep = depth(&[four.as_slice(), &chain, &ends].concat());
+    assert_eq!((deep.lut_levels, deep.carry_bits, deep.carry_chains), (5, 8, 1));
+    assert!(!deep.is_within_rule());
+    assert_eq!(deep.deepest.first().map(String::as_str), Some("end[0]"));
+    assert_eq!(deep.deepest.last().map(String::as_str), Some("start[0]"));
+
+    // The chain entered from its second cell, and behind it another that starts anew.
+    let twice = depth(&[
+        lut("a", 2, 3),
+        carry("f", "\"0\"", 3, 8),
+        lut("g", 8, 9),
+        carry("h", "\"0\"", 9, 10),
+        register("r", 10, 2),
+    ]);
+    assert_eq!((twice.lut_levels, twice.carry_bits, twice.carry_chains), (2, 8, 2));
+    assert!(!twice.is_within_rule());
+
+    // A LUT RAM's read is a level behind its address; what it stores ends a path.
+    let read = depth(&[lut("a", 2, 3), ram.to_owned(), lut("b", 2, 7), lut("c", 20, 10), register("r", 10, 2)]);
+    assert_eq!((read.lut_levels, read.carry_bits, read.carry_chains), (3, 0, 0));
+    assert!(read.is_within_rule());
+}
