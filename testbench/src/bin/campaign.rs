@@ -88,7 +88,7 @@ fn faults(bench: &Bench, options: &Options) -> Result<bool, String> {
         let found = find(bench, options, fault)?;
         all &= found.is_some();
         let text = found.map_or("NOT FOUND".to_owned(), |seed| format!("found by seed {seed}"));
-        println!("{text}: {} ({})", fault.what, fault.module);
+        println!("{text}: {}", fault.what);
     }
     Ok(all)
 }

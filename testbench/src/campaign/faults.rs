@@ -5,8 +5,8 @@
 pub struct PlantedFault {
     /// What is wrong afterwards.
     pub what: &'static str,
-    /// End of the path of the file, without `.v`.
-    pub module: &'static str,
+    /// Where: beginning and end of the file's path.
+    pub path: [&'static str; 2],
     /// Text that is replaced where it first stands.
     pub from: &'static str,
     /// Its replacement.
@@ -16,23 +16,84 @@ pub struct PlantedFault {
 impl PlantedFault {
     /// The changed text of a file, or nothing where the fault does not belong there.
     pub fn plant(&self, path: &str, text: &str) -> Option<String> {
-        let name = path.strip_prefix("rtl/")?.strip_suffix(".v")?;
-        (name == self.module && text.contains(self.from)).then(|| text.replacen(self.from, self.to, 1))
+        let [start, end] = self.path;
+        let here = path.starts_with(start) && path.ends_with(end) && text.contains(self.from);
+        here.then(|| text.replacen(self.from, self.to, 1))
     }
 }
 
-/// The faults of the campaign.
+const fn fault(what: &'static str, path: [&'static str; 2], from: &'static str, to: &'static str) -> PlantedFault {
+    PlantedFault { what, path, from, to }
+}
+
+/// The faults of the campaign: arithmetic, control, buffers, padding, timing alone, and constants as an emitter or a
+/// requantization with a fault would write them.
 pub const FAULTS: &[PlantedFault] = &[
-    PlantedFault {
-        what: "a concatenation counts one word too many of a second input",
-        module: "hwgen_concat",
-        from: "left_q == TWO[COUNT_BITS-1:0]",
-        to: "left_q == TWO[COUNT_BITS-1:0] - 1'b1",
-    },
-    PlantedFault {
-        what: "a join ends its frames by the wrong input",
-        module: "hwgen_join",
-        from: "assign s_ready_o = {INPUTS{m_valid_o & m_ready_i}};",
-        to: "assign s_ready_o = {{(INPUTS-1){m_valid_o & m_ready_i}}, m_ready_i};",
-    },
+    fault(
+        "a window takes a padded tap for a real one at its left edge",
+        ["rtl/", "hwgen_sliding_window.v"],
+        ".BEFORE(PAD_LEFT)",
+        ".BEFORE(PAD_LEFT > 0 ? PAD_LEFT - 1 : 0)",
+    ),
+    fault(
+        "a dropped last: a frame's last result is not marked",
+        ["rtl/", "hwgen_matrix_control.v"],
+        "issue & input_last & output_last & vector_last",
+        "issue & input_last & output_last & vector_last & ~first_pass",
+    ),
+    fault(
+        "a replay buffer gives the vector before in later passes",
+        ["rtl/", "hwgen_matrix_control.v"],
+        "first_pass_q & issue) memory",
+        "first_pass_q & issue & ~input_last) memory",
+    ),
+    fault(
+        "the greatest of signed codes is found as if they were unsigned",
+        ["rtl/", "hwgen_lane_max.v"],
+        "(a ^ TURN) > (b ^ TURN)",
+        "a > b",
+    ),
+    fault(
+        "ties of argmax go to the last channel",
+        ["rtl/", "hwgen_greater.v"],
+        "(a_i ^ TURN) > (b_i ^ TURN)",
+        "(a_i ^ TURN) >= (b_i ^ TURN)",
+    ),
+    fault(
+        "a width adapter takes a word one too early",
+        ["rtl/", "hwgen_width_adapter.v"],
+        "room_q  <= ~taking[2]",
+        "room_q  <= 1'b1",
+    ),
+    fault(
+        "timing alone: a credit is offered one cycle late",
+        ["rtl/", "hwgen_credit_fifo.v"],
+        "assign available_o = available_q;",
+        "reg late_q; always @(posedge clk_i) late_q <= available_q; assign available_o = available_q & late_q;",
+    ),
+    fault(
+        "timing alone: a fork waits until all its outputs are empty",
+        ["rtl/", "hwgen_fork.v"],
+        "assign s_ready_o = &room;",
+        "assign s_ready_o = &room & ~(|m_valid_o);",
+    ),
+    fault(
+        "a concatenation takes one word too many of an input",
+        ["rtl/", "hwgen_concat.v"],
+        "left_q == TWO[COUNT_BITS-1:0]",
+        "left_q == {COUNT_BITS{1'b0}}",
+    ),
+    fault(
+        "a FIFO one word short",
+        ["rtl/", "hwgen_fifo.v"],
+        "REST       = DEPTH - 1;",
+        "REST       = DEPTH > 3 ? DEPTH - 2 : DEPTH - 1;",
+    ),
+    fault("emitter: the first weight of a layer with its lowest bit turned", ["mem/", "_weights.mem"], "0\n", "1\n"),
+    fault(
+        "requantization: the search stage compares with more instead of at least",
+        ["rtl/", "hwgen_threshold_stage.v"],
+        ">=",
+        ">",
+    ),
 ];
