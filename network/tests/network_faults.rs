@@ -22,6 +22,7 @@ fn parts(op: Op) -> NetworkParts {
                 rounding: Rounding::HalfEven,
                 code_min: 0,
                 code_max: 15,
+                rounds_first: false,
             }),
         },
         layers: vec![Layer {

@@ -102,6 +102,7 @@ pub fn only(range: Range) -> InputQuantizer {
         rounding: Rounding::HalfEven,
         code_min: range.min(),
         code_max: range.max(),
+        rounds_first: false,
     }
 }
 

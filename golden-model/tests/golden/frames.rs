@@ -31,8 +31,14 @@ fn axis_orders() {
 
 #[test]
 fn quantized_reals() {
-    let quantizer =
-        InputQuantizer { scale: 0.25, zero_point: 1.0, rounding: Rounding::HalfEven, code_min: -127, code_max: 127 };
+    let quantizer = InputQuantizer {
+        scale: 0.25,
+        zero_point: 1.0,
+        rounding: Rounding::HalfEven,
+        code_min: -127,
+        code_max: 127,
+        rounds_first: false,
+    };
     let network = pass_through(|parts| {
         parts.input.axes = AxisOrder::ChannelsLast;
         parts.input.quantizer = Some(quantizer);

@@ -18,6 +18,9 @@ const MAX_LAYERS: usize = 4096;
 /// Words for axis orders.
 pub(super) const AXES: &[(&str, AxisOrder)] = &[("chw", AxisOrder::ChannelsFirst), ("hwc", AxisOrder::ChannelsLast)];
 
+/// Whether the input is rounded before its zero point is added.
+pub(super) const ZERO_POINT_ORDERS: &[(&str, bool)] = &[("before_rounding", false), ("after_rounding", true)];
+
 /// Words for rounding modes.
 pub(super) const ROUNDINGS: &[(&str, Rounding)] = &[
     ("half_even", Rounding::HalfEven),
@@ -161,7 +164,8 @@ fn target(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Target {
 }
 
 fn input(reader: &mut Reader<'_>, node: &node::Node) -> Option<InputPlan> {
-    const KEYS: &[&str] = &["name", "shape", "format", "axes", "scale", "zero_point", "rounding", "codes"];
+    const KEYS: &[&str] =
+        &["name", "shape", "format", "axes", "scale", "zero_point", "rounding", "zero_point_order", "codes"];
     let fields = reader.fields(node, "`input`", KEYS)?;
     reader.required(&fields, "shape", "[28, 28, 1]");
     reader.required(&fields, "format", "u8");
@@ -198,7 +202,7 @@ fn shape(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Shape> {
 
 fn quantizer(reader: &mut Reader<'_>, fields: &Fields<'_>, format: Option<Format>) -> Option<InputQuantizer> {
     if !fields.has("scale") {
-        for key in ["zero_point", "rounding", "codes"] {
+        for key in ["zero_point", "rounding", "zero_point_order", "codes"] {
             if let Some(node) = fields.get(key) {
                 reader.fault(
                     Code::PlanConflict,
@@ -212,6 +216,7 @@ fn quantizer(reader: &mut Reader<'_>, fields: &Fields<'_>, format: Option<Format
     let scale = single(reader, fields, "scale", true);
     let zero_point = if fields.has("zero_point") { single(reader, fields, "zero_point", false) } else { Some(0.0) };
     let rounding = reader.word(fields, "rounding", ROUNDINGS);
+    let order = reader.word(fields, "zero_point_order", ZERO_POINT_ORDERS);
     let codes = codes(reader, fields, format?);
     fields.get("scale")?;
     Some(InputQuantizer {
@@ -220,6 +225,7 @@ fn quantizer(reader: &mut Reader<'_>, fields: &Fields<'_>, format: Option<Format
         rounding: rounding.map_or(Rounding::default(), |at| at.value),
         code_min: codes.min(),
         code_max: codes.max(),
+        rounds_first: order.is_some_and(|at| at.value),
     })
 }
 

@@ -6,7 +6,7 @@
 mod layer;
 
 use super::fields::check_name;
-use super::read::{AXES, HOST_STEPS, PLAN_NAME_EXTRA, ROUNDINGS};
+use super::read::{AXES, HOST_STEPS, PLAN_NAME_EXTRA, ROUNDINGS, ZERO_POINT_ORDERS};
 use super::{PLAN_VERSION, Provenance, Target};
 use crate::arrays::{ArraysWriter, sha256_hex};
 use crate::diagnostic::{At, Code, Diagnostic, Diagnostics, Place};
@@ -236,6 +236,9 @@ fn input_fields(input: &Input) -> Vec<(&'static str, String)> {
         }
         if quantizer.rounding != Rounding::default() {
             fields.push(("rounding", word(ROUNDINGS, quantizer.rounding)));
+        }
+        if quantizer.rounds_first {
+            fields.push(("zero_point_order", word(ZERO_POINT_ORDERS, true)));
         }
         let all = input.format.code_range();
         if (quantizer.code_min, quantizer.code_max) != (all.min(), all.max()) {

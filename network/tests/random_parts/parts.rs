@@ -70,9 +70,11 @@ pub fn random_parts(seed: u64, layers: usize) -> NetworkParts {
     let format = dice.format();
     let quantizer = dice.coin().then(|| {
         let codes = dice.codes(format);
+        let zero_point = if dice.coin() { dice.roll(-9, 9) as f32 * 0.5 } else { 0.0 };
         InputQuantizer {
             scale: f32::from_bits(dice.roll(1, 0x7f7f_ffff) as u32),
-            zero_point: if dice.coin() { dice.roll(-9, 9) as f32 * 0.5 } else { 0.0 },
+            zero_point,
+            rounds_first: dice.coin() && zero_point.fract() == 0.0,
             rounding: dice.pick(&[
                 Rounding::HalfEven,
                 Rounding::HalfUp,

@@ -226,6 +226,7 @@ impl Walk<'_> {
                 rounding: network::rounding::Rounding::HalfEven,
                 code_min: range.min(),
                 code_max: range.max(),
+                rounds_first: false,
             };
             self.input_format = Some((grid.format, Some(quantizer)));
             stream.base = Base::Tensor(TensorId(0));

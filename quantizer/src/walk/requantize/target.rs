@@ -69,6 +69,7 @@ impl Target {
                     rounding: *rounding,
                     code_min: low,
                     code_max: high,
+                    rounds_first: false,
                 });
                 Ok(parameters.target(Exact::zero(), steps, reals, Output::Fixed(format), input))
             }
@@ -83,6 +84,7 @@ impl Target {
                     rounding: Rounding::HalfUp,
                     code_min: 0,
                     code_max: 1,
+                    rounds_first: false,
                 });
                 Ok(parameters.target(Exact::one(), steps, reals, Output::Fixed(format), input))
             }
@@ -174,6 +176,7 @@ impl Target {
         }
         if !piece.gain.is_one() || !piece.offset.is_zero() {
             let scale = from_f32(quantizer.scale).unwrap_or_else(Exact::one);
+            quantizer.rounds_first &= piece.offset.is_zero();
             quantizer.zero_point += to_f64(&(&piece.offset / &scale)) as f32;
             quantizer.scale = to_f64(&(scale / &piece.gain)) as f32;
         }

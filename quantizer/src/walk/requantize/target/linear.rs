@@ -43,6 +43,7 @@ pub(super) fn linear(stream: &Stream, affine: &Affine) -> Checked<Target> {
         rounding: Rounding::HalfEven,
         code_min: low,
         code_max: high,
+        rounds_first: true,
     });
     Ok(Target {
         numbers: parameters.map(|scale, _| (scale.recip(), Exact::zero())),
