@@ -14,6 +14,61 @@ fn model(name: &str) -> Vec<u8> {
     read::<u8>(&path(), &format!("{name}.model")).unwrap_or_else(|| panic!("no model {name}")).0
 }
 
+fn qdq_model(name: &str) -> Vec<u8> {
+    let path = path().with_file_name("qdq_faults.npz");
+    read::<u8>(&path, &format!("{name}.model")).unwrap_or_else(|| panic!("no model {name}")).0
+}
+
+/// As [`check`], for a wrong QDQ model.
+#[track_caller]
+fn check_qdq(name: &str, code: Code, node: &str, text: &str) {
+    check_one(name, &qdq_model(name), code, node, text);
+}
+
+#[test]
+fn qdq_parameters() {
+    for (name, value) in
+        [("zero", "scale 0 "), ("negative", "scale -0.5"), ("nan", "scale NaN"), ("infinite", "scale inf")]
+    {
+        check_qdq(&format!("{name}_scale"), ModelQuantizer, "QuantizeLinear_0", value);
+        check_qdq(&format!("{name}_weight_scale"), ModelQuantizer, "DequantizeLinear_2", value);
+    }
+    check_qdq("axis_out_of_range", ModelShape, "DequantizeLinear_2", "axis 2");
+    check_qdq("negative_axis_out_of_range", ModelShape, "DequantizeLinear_2", "axis -3");
+    check_qdq("scales_for_another_axis", ModelShape, "DequantizeLinear_2", "5 scales for an axis of length 12");
+    check_qdq("data_axis_out_of_range", ModelShape, "QuantizeLinear_0", "axis 4");
+    check_qdq("fewer_zero_points", ModelQuantizer, "DequantizeLinear_2", "4 zero points");
+    check_qdq("mixed_types", ModelQuantizer, "DequantizeLinear_2", "int8 with a zero point of type uint8");
+    check_qdq("zero_point_outside", ModelQuantizer, "QuantizeLinear_0", "zero point of 300");
+    check_qdq("wide_codes", ModelQuantizer, "QuantizeLinear_0", "int32");
+    check_qdq("blocks_of_data", ModelQuantizer, "QuantizeLinear_0", "blocks");
+}
+
+#[test]
+fn qdq_graphs() {
+    check_qdq("dequantized_input", ModelQuantizer, "DequantizeLinear_0", "reads real numbers");
+    check_qdq("dequantized_sums", ModelQuantizer, "DequantizeLinear_4", "reads real numbers");
+    check_qdq("sums_into_dense", ModelQuantizer, "MatMul_5", "no quantizer stands between");
+    check_qdq("dynamic", ModelOperator, "Dynamic_0", "DynamicQuantizeLinear");
+    check_qdq("short_qlinear_conv", ModelOperator, "QLinearConv", "no input 4");
+}
+
+#[test]
+fn qdq_constants() {
+    check_qdq("packed_codes", ModelConstant, "c", "5 bytes for 13 codes of 4 bits");
+    check_qdq("external", ModelConstant, "c3", "external");
+    check_qdq("missing", ModelConstant, "DequantizeLinear_2", "which nothing makes");
+    check_qdq("float8", ModelConstant, "c", "element type 17");
+}
+
+/// Several faults are reported at once, a shared parameter only at the first node that reads it.
+#[test]
+fn qdq_faults_stand_together() {
+    let faults = faults(&qdq_model("two_unknown_and_a_scale"));
+    let nodes: Vec<&str> = faults.0.iter().filter_map(|fault| fault.place.layer.as_deref()).collect();
+    assert_eq!(nodes, ["QuantizeLinear_0", "Fancy_2", "Erf_5"], "{faults}");
+}
+
 #[track_caller]
 fn faults(bytes: &[u8]) -> Diagnostics {
     import(bytes, "wrong.onnx", &ImportOptions::default()).expect_err("the model is wrong")
@@ -22,7 +77,12 @@ fn faults(bytes: &[u8]) -> Diagnostics {
 /// A wrong model gives exactly one diagnostic, with this code, at a node whose name holds `node`, and this text.
 #[track_caller]
 fn check(name: &str, code: Code, node: &str, text: &str) {
-    let faults = faults(&model(name));
+    check_one(name, &model(name), code, node, text);
+}
+
+#[track_caller]
+fn check_one(name: &str, bytes: &[u8], code: Code, node: &str, text: &str) {
+    let faults = faults(bytes);
     let [fault] = faults.0.as_slice() else { panic!("{name}: {faults}") };
     assert_eq!(fault.code, code, "{fault}");
     assert!(fault.place.layer.as_deref().unwrap_or("").contains(node), "{fault}");

@@ -7,7 +7,7 @@ use crate::fault::{Checked, Fault};
 use crate::layout::axis_index;
 use crate::model::{Array, Attribute, Attributes, Element, Model, Node, Refused, ValueId};
 use crate::quantization::Quantizer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The parameters of a resolved node.
 #[derive(Clone, Debug)]
@@ -92,15 +92,23 @@ impl Affine {
 }
 
 /// Resolves every QuantizeLinear and DequantizeLinear, or finds its fault. A faulty parameter that several nodes
-/// share is reported once.
+/// share is reported once, and so is a fault that a pair of quantizer and dequantizer share.
 pub(super) fn resolve(model: &mut Model) {
     let mut reported: BTreeMap<ValueId, usize> = BTreeMap::new();
+    // That operator is refused anyway.
+    let dynamic: BTreeSet<ValueId> = model
+        .nodes
+        .iter()
+        .filter(|node| node.op == "DynamicQuantizeLinear")
+        .flat_map(|node| node.outputs.iter().copied())
+        .collect();
     for index in 0..model.nodes.len() {
         let node = &model.nodes[index];
         if !is_quantized(node) || node.refused != Refused::No {
             continue;
         }
-        let shared = node.inputs.get(1..).unwrap_or(&[]).iter().flatten().find(|id| reported.contains_key(id));
+        let mut parameters = node.inputs.get(1..).unwrap_or(&[]).iter().flatten();
+        let shared = parameters.find(|id| reported.contains_key(id) || dynamic.contains(id));
         if shared.is_some() {
             model.nodes[index].refused = Refused::Elsewhere;
             continue;
@@ -108,7 +116,11 @@ pub(super) fn resolve(model: &mut Model) {
         match resolved(model, index) {
             Ok(()) => {}
             Err((fault, parameter)) => {
-                model.nodes[index].refused = Refused::With(fault);
+                let codes = model.nodes[index].inputs.first().copied().flatten();
+                let mut near = model.nodes[..index].iter().rev().take(64);
+                let source = near.find(|node| node.outputs.first().copied() == codes);
+                let repeated = source.is_some_and(|source| source.refused == Refused::With(fault.clone()));
+                model.nodes[index].refused = if repeated { Refused::Elsewhere } else { Refused::With(fault) };
                 reported.extend(parameter.map(|id| (id, index)));
             }
         }
@@ -198,13 +210,13 @@ fn element(model: &Model, node: &Node, x: ValueId, zero_point: Option<ValueId>) 
         model.element(x)
     };
     match (other, of_zero) {
-        (Some(other), Some(zero)) if other != zero => Err(Fault::quantizer(
-            format!("`{}` of codes of type {other} with a zero point of type {zero}", node.op),
-            "codes and zero point must have one type",
-        )),
         (Some(Element::Float), _) => Err(Fault::quantizer(
             format!("`{}` reads real numbers: `{}` is of a floating-point type", node.op, model.names[x]),
             "put a QuantizeLinear before it",
+        )),
+        (Some(other), Some(zero)) if other != zero => Err(Fault::quantizer(
+            format!("`{}` of codes of type {other} with a zero point of type {zero}", node.op),
+            "codes and zero point must have one type",
         )),
         (Some(element), _) | (None, Some(element)) => Ok(element),
         (None, None) => Ok(Element::U8),
