@@ -77,7 +77,7 @@ pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> R
         (model, origins) = (quantized.model, quantized.origins);
         model.notes.extend(quantized.notes);
     }
-    let walked = walk_model(&model, file_name, &name, options);
+    let walked = walk_annotated(&model, file_name, &name, options);
     let mut imported = match walked {
         Err(mut faults) if is_float && options.post_training.is_none() => {
             faults.0.retain(|fault| fault.code == Code::ModelOperator);
@@ -101,6 +101,25 @@ pub(crate) fn of_file(fault: Fault, file: &str) -> Diagnostics {
     let mut diagnostic = fault.at(file, "");
     diagnostic.place.layer = None;
     Diagnostics::from(diagnostic)
+}
+
+/// Walks as the options say; where that fails, with the input's annotated format if there is one.
+fn walk_annotated(
+    model: &model::Model,
+    file: &str,
+    name: &str,
+    options: &ImportOptions,
+) -> Result<Imported, Diagnostics> {
+    let first = walk_model(model, file, name, options);
+    let (Err(_), None, Some(format)) = (&first, options.input, model.annotated_input) else { return first };
+    let stated = ImportOptions { input: Some(InputGrid { format, scale: 1.0, zero_point: 0 }), ..options.clone() };
+    match walk_model(model, file, name, &stated) {
+        Ok(mut imported) => {
+            imported.notes.push(format!("the input's values are integers of format {format}, as its annotation says"));
+            Ok(imported)
+        }
+        Err(_) => first,
+    }
 }
 
 /// Walks with a plain input first; a convolution or pool over the input says which rows and columns it has.

@@ -10,7 +10,8 @@ pub(crate) use element::Element;
 
 use crate::fault::Fault;
 use crate::onnx;
-use network::{Code, Diagnostic, Diagnostics, Place};
+use crate::quantization;
+use network::{Code, Diagnostic, Diagnostics, Format, Place};
 use std::collections::BTreeMap;
 
 /// Index of a tensor of the model.
@@ -33,6 +34,8 @@ pub(crate) struct Model {
     pub output: ValueId,
     /// What the user should know.
     pub notes: Vec<String>,
+    /// The format of the input's codes, where an annotation of FINN's states one.
+    pub annotated_input: Option<Format>,
     /// Element types, as far as they are known.
     pub elements: BTreeMap<ValueId, Element>,
 }
@@ -156,7 +159,11 @@ impl Model {
         let input_element = declared.get(&input).and_then(|info| info.r#type.as_ref()?.tensor_type.as_ref());
         elements
             .extend(input_element.and_then(|kind| Element::of_onnx(kind.elem_type)).map(|element| (input, element)));
-        let mut model = Model { nodes, names: ids.names, constants, input, input_shape, output, notes, elements };
+        let annotation = graph.quantization_annotation.iter().find(|note| note.tensor_name == ids.names[input]);
+        let data_type = annotation.and_then(|note| note.parameters.iter().find(|entry| entry.key == "finn_datatype"));
+        let annotated_input = data_type.and_then(|entry| quantization::declared(&entry.value));
+        let names = ids.names;
+        let mut model = Model { nodes, names, constants, input, input_shape, output, notes, annotated_input, elements };
         model.infer_elements();
         Ok(model)
     }

@@ -13,6 +13,7 @@ use crate::constant::{Constant, check_scales};
 use crate::fault::{Checked, Fault};
 use crate::model::{Array, Node};
 use crate::qdq::{self, Affine};
+use network::Format;
 use network::format::{MAX_INTEGER_BITS, MAX_PLANES};
 use network::rounding::Rounding;
 
@@ -188,6 +189,20 @@ fn thresholds(node: &Node, rows: Array) -> Checked<Quantizer> {
     let channel_axis = layout.find('C').unwrap_or(usize::MAX);
     let data_type = node.attributes.text("out_dtype", "")?.to_owned();
     Ok(Quantizer::Thresholds { rows, scale, bias, data_type, channel_axis })
+}
+
+/// The format of one of FINN's data type names, where it is an integer or bipolar type.
+pub(crate) fn declared(data_type: &str) -> Option<Format> {
+    let bits = |text: &str| text.parse::<u32>().ok();
+    match data_type {
+        "BINARY" => Format::unsigned(1),
+        "BIPOLAR" => Format::bipolar(1),
+        "TERNARY" => Format::signed(2),
+        other => match other.strip_prefix('U') {
+            Some(rest) => rest.strip_prefix("INT").and_then(bits).and_then(Format::unsigned),
+            None => other.strip_prefix("INT").and_then(bits).and_then(Format::signed),
+        },
+    }
 }
 
 /// The number of planes of an odd-integer grid: codes 0..2^M-1 (counted from the least) around a zero point in their

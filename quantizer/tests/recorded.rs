@@ -115,6 +115,11 @@ fn pointwise() {
 }
 
 #[test]
+fn leftovers() {
+    check("leftovers", 15, 0);
+}
+
+#[test]
 fn constants() {
     check("constants", 10, 0);
 }

@@ -20,7 +20,8 @@ const TYPE: Schema = Schema(&[(1, &TENSOR_TYPE)]);
 const VALUE_INFO: Schema = Schema(&[(2, &TYPE)]);
 const ATTRIBUTE: Schema = Schema(&[(5, &LEAF)]);
 const NODE: Schema = Schema(&[(5, &ATTRIBUTE)]);
-const GRAPH: Schema = Schema(&[(1, &NODE), (5, &LEAF), (11, &VALUE_INFO), (12, &VALUE_INFO)]);
+const ANNOTATION: Schema = Schema(&[(2, &LEAF)]);
+const GRAPH: Schema = Schema(&[(1, &NODE), (5, &LEAF), (11, &VALUE_INFO), (12, &VALUE_INFO), (14, &ANNOTATION)]);
 const MODEL: Schema = Schema(&[(7, &GRAPH)]);
 
 /// Checks that a model's wire format is whole and has at most [`MAX_PARTS`] parts.

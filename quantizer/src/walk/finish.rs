@@ -80,9 +80,12 @@ impl Walk<'_> {
             InputPlan::Image { axes, .. } => axes,
             InputPlan::Flat => AxisOrder::ChannelsLast,
         };
-        let input = self
-            .input(input_axes)
-            .ok_or_else(|| Fault::quantizer("the input has no format", "put a Quant on the input"))?;
+        let input = self.input(input_axes).ok_or_else(|| {
+            Fault::quantizer(
+                "the input has no format",
+                "put a Quant on the input, or state what its codes are (--input-format u8 --input-scale S)",
+            )
+        })?;
         let tensor = TensorId(self.layers.len());
         let output = Output { tensor, name: self.model.names[output].clone(), axes, scales, offsets, host };
         let layers = std::mem::take(&mut self.layers);

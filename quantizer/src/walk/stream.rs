@@ -214,15 +214,22 @@ impl Walk<'_> {
         let placeholder = network::Format::unsigned(8).map(|format| super::codes(format, range));
         self.tensors.extend(placeholder.map(|encoding| Tensor { shape, encoding }));
         if let Some(grid) = self.options.input.or_else(|| integer_input(self.model)) {
-            let scale = from_f32(grid.scale).filter(|scale| scale.is_positive());
-            let scale = scale.ok_or_else(|| {
+            let step = from_f32(grid.scale).filter(|scale| scale.is_positive());
+            let step = step.ok_or_else(|| {
                 Fault::quantizer(format!("input scale {}", grid.scale), "it must be positive and finite")
             })?;
             let range = grid.format.code_range();
             self.tensors[0].encoding = super::codes(grid.format, range);
+            let bipolar = grid.format.kind() == network::format::Kind::Bipolar;
+            // A bipolar code q means 2 q - (2^M - 1).
+            let (scale, zero_point) = if bipolar {
+                (2.0 * grid.scale, grid.format.value(0).unsigned_abs() as f32 / 2.0)
+            } else {
+                (grid.scale, grid.zero_point as f32)
+            };
             let quantizer = network::graph::InputQuantizer {
-                scale: grid.scale,
-                zero_point: grid.zero_point as f32,
+                scale,
+                zero_point,
                 rounding: network::rounding::Rounding::HalfEven,
                 code_min: range.min(),
                 code_max: range.max(),
@@ -230,9 +237,8 @@ impl Walk<'_> {
             };
             self.input_format = Some((grid.format, Some(quantizer)));
             stream.base = Base::Tensor(TensorId(0));
-            let bipolar = grid.format.kind() == network::format::Kind::Bipolar;
-            let offset = if bipolar { integer(0) } else { -&scale * integer(grid.zero_point) };
-            stream.function = vec![Piece::affine(scale, offset)];
+            let offset = if bipolar { integer(0) } else { -&step * integer(grid.zero_point) };
+            stream.function = vec![Piece::affine(step, offset)];
         }
         Ok(stream)
     }
@@ -245,7 +251,7 @@ impl Walk<'_> {
                 return Err(Fault::new(
                     network::Code::ModelQuantizer,
                     format!("`{reader}` reads the network's input, which no quantizer has made codes"),
-                    "put a Quant on the input, or state the input's format and scale",
+                    "put a Quant on the input, or state what its codes are: --input-format u8 --input-scale S --input-zero-point Z",
                 ));
             }
             Base::Tensor(_) => {

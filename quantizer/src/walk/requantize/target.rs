@@ -6,7 +6,7 @@ use super::{Stream, entry};
 use crate::exact::{Exact, Functions, Piece, fraction, from_f32, integer, to_f64, to_i64};
 use crate::fault::{Checked, Fault};
 use crate::model::Array;
-use crate::quantization::{Quantizer, Stairs, Steps, ignores_sign, planes};
+use crate::quantization::{Quantizer, Stairs, Steps, declared, ignores_sign, planes};
 use crate::walk::stream::Base;
 use network::graph::InputQuantizer;
 use network::rounding::Rounding;
@@ -156,7 +156,7 @@ impl Target {
         let refuse = |why: &str| {
             Err(Fault::quantizer(
                 format!("the network's input cannot be quantized so on the host: {why}"),
-                "use one Quant with a scalar scale on the input, or state the input's format and scale",
+                "use one Quant with a scalar scale on the input, or state what its codes are (--input-format u8 --input-scale S)",
             ))
         };
         let Some(mut quantizer) = self.input else { return refuse("one uniform quantizer for all elements is needed") };
@@ -308,14 +308,4 @@ fn thresholds(
         input: None,
         steps: Vec::new(),
     })
-}
-
-/// The format of one of FINN's data type names, where it is an integer type.
-fn declared(data_type: &str) -> Option<Format> {
-    let bits = |text: &str| text.parse::<u32>().ok();
-    match data_type.strip_prefix('U') {
-        Some(rest) => rest.strip_prefix("INT").and_then(bits).and_then(Format::unsigned),
-        None if data_type == "BINARY" => Format::unsigned(1),
-        None => data_type.strip_prefix("INT").and_then(bits).and_then(Format::signed),
-    }
 }
