@@ -12,6 +12,7 @@ use groups::Groups;
 pub(crate) use folding::pools_in_place;
 pub(crate) use groups::as_convolution;
 
+use crate::rearrange::{self, Reorder};
 use network::diagnostic::{At, Code, Diagnostic, Diagnostics};
 use network::format::Kind;
 use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind, RequantizeUnit};
@@ -49,6 +50,13 @@ pub enum BoundLayer {
     Pool {
         /// Channels side by side.
         lanes: u64,
+    },
+    /// Words in another order; absent where the elements leave as they enter.
+    Rearrange {
+        /// Elements side by side.
+        lanes: u64,
+        /// The order.
+        reorder: Option<Reorder>,
     },
     /// Sums over windows side by side, in place.
     SumPool {
@@ -140,6 +148,9 @@ impl Bound {
         let output = self.network.layer_output(index).shape;
         match &self.layers[index] {
             BoundLayer::Matrix(matrix) => folding::matrix_cycles(&layer.op, input, output, matrix),
+            BoundLayer::Rearrange { lanes, reorder } => {
+                reorder.as_ref().map_or(input.elements() / lanes, Reorder::cycles)
+            }
             BoundLayer::Pool { lanes } | BoundLayer::SumPool { lanes, .. } => {
                 folding::pool_cycles(&layer.op, input, output, *lanes)
             }
@@ -246,9 +257,17 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
             let lanes = element_lanes(layer, common, |lanes| output.shape.elements() / lanes <= target)?;
             Ok(BoundLayer::Concat { lanes })
         }
-        op @ Op::Rearrange(_) => {
-            let message = format!("there is no hardware for `{}`", op.name());
-            Err(wrong(layer, Code::Hardware, &message, "run it with `hwgen run`").into())
+        Op::Rearrange(rearrangement) => {
+            let elements = input.shape.elements();
+            if rearrange::is_identity(rearrangement, elements) {
+                let lanes = element_lanes(layer, elements, |lanes| elements / lanes <= target)?;
+                return Ok(BoundLayer::Rearrange { lanes, reorder: None });
+            }
+            let most = rearrange::most_lanes(rearrangement, elements);
+            let of = |lanes| Reorder::new(rearrangement, elements, lanes, target);
+            let lanes =
+                folded_lanes(layer, most, "elements that stay side by side", |lanes| of(lanes).cycles() <= target)?;
+            Ok(BoundLayer::Rearrange { lanes, reorder: Some(of(lanes)) })
         }
     }
 }
@@ -399,19 +418,24 @@ fn group_faults(layer: &Layer, groups: Groups, faults: &mut Diagnostics) {
 
 /// Lanes of a unit that works channel by channel: as wished, else the fewest that are quick enough.
 fn element_lanes(layer: &Layer, channels: u64, quick: impl Fn(u64) -> bool) -> Result<u64, Diagnostics> {
+    folded_lanes(layer, channels, "channels", quick)
+}
+
+/// The same where something else than channels is folded.
+fn folded_lanes(layer: &Layer, folded: u64, of: &str, quick: impl Fn(u64) -> bool) -> Result<u64, Diagnostics> {
     if let Some(at) = &layer.hardware.pe {
-        if at.value == 0 || !channels.is_multiple_of(at.value) {
+        if at.value == 0 || !folded.is_multiple_of(at.value) {
             return Err(Diagnostic::new(
                 Code::Folding,
                 at.place.clone(),
-                format!("`{}`: pe {} does not divide the {channels} channels", layer.name, at.value),
-                format!("use a divisor of {channels}: {}", divisor_list(channels)),
+                format!("`{}`: pe {} does not divide the {folded} {of}", layer.name, at.value),
+                format!("use a divisor of {folded}: {}", divisor_list(folded)),
             )
             .into());
         }
         return Ok(at.value);
     }
-    Ok(folding::divisors(channels).into_iter().find(|&lanes| quick(lanes)).unwrap_or(channels))
+    Ok(folding::divisors(folded).into_iter().find(|&lanes| quick(lanes)).unwrap_or(folded))
 }
 
 /// The unit that makes codes: as wished where it can, else the one with fewer look-up tables.
@@ -497,6 +521,7 @@ fn request(layer: &Layer, bound: &BoundLayer) -> HardwareRequest {
             requantize: unit.and_then(|unit| at(unit, place)),
             ..HardwareRequest::default()
         },
+        BoundLayer::Rearrange { lanes, .. } => HardwareRequest { pe: at(*lanes, place), ..HardwareRequest::default() },
         BoundLayer::SumPool { lanes, unit } => HardwareRequest {
             pe: at(*lanes, place),
             requantize: unit.and_then(|unit| at(unit, place)),

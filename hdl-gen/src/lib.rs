@@ -17,6 +17,7 @@ pub mod emit;
 mod image;
 pub mod library;
 pub mod lower;
+pub mod rearrange;
 mod requantize;
 
 pub use bind::{BindOptions, Bound, BoundLayer, MatrixLayer, bind};

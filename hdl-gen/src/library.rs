@@ -44,6 +44,7 @@ library! {
     "stream" / "hwgen_pool_axis",
     "stream" / "hwgen_window_address",
     "stream" / "hwgen_sliding_window",
+    "stream" / "hwgen_rearrange",
     "stream" / "hwgen_stride_axis",
     "stream" / "hwgen_line_window",
     "pe" / "hwgen_matrix_control",

@@ -10,6 +10,7 @@ mod join;
 mod matrix;
 mod names;
 mod pool;
+mod rearrange;
 mod requantize;
 mod sum_pool;
 mod top;
@@ -199,6 +200,7 @@ impl<'a> Lowering<'a> {
             BoundLayer::Matrix(matrix) => self.matrix(index, matrix),
             BoundLayer::Pool { lanes } => self.pool(index, *lanes),
             BoundLayer::SumPool { lanes, unit } => self.sum_pool(index, *lanes, *unit),
+            BoundLayer::Rearrange { lanes, reorder } => self.rearrange(index, *lanes, reorder.as_ref()),
             BoundLayer::Requantize { lanes, unit, multiplier } => self.requantize(index, *lanes, *unit, *multiplier),
             BoundLayer::Argmax { lanes } => self.argmax(index, *lanes),
             BoundLayer::Join { lanes, unit, multiplier } => {
@@ -238,6 +240,7 @@ fn first_lanes(bound: &Bound) -> u64 {
         Some(
             BoundLayer::Pool { lanes }
             | BoundLayer::SumPool { lanes, .. }
+            | BoundLayer::Rearrange { lanes, .. }
             | BoundLayer::Requantize { lanes, .. }
             | BoundLayer::Argmax { lanes }
             | BoundLayer::Join { lanes, .. }
@@ -262,9 +265,10 @@ fn rows(bound: &Bound) -> Vec<LayerRow> {
                 let kind = layer.op.weights().map(|_| kind.to_owned());
                 (kind, matrix.pe, matrix.simd, matrix.unit)
             }
-            BoundLayer::Pool { lanes } | BoundLayer::Argmax { lanes } | BoundLayer::Concat { lanes } => {
-                (None, *lanes, 1, None)
-            }
+            BoundLayer::Pool { lanes }
+            | BoundLayer::Argmax { lanes }
+            | BoundLayer::Concat { lanes }
+            | BoundLayer::Rearrange { lanes, .. } => (None, *lanes, 1, None),
             BoundLayer::Join { lanes, unit, .. } | BoundLayer::SumPool { lanes, unit } => (None, *lanes, 1, *unit),
             BoundLayer::Requantize { lanes, unit, .. } => (None, *lanes, 1, Some(*unit)),
         };

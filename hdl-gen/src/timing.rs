@@ -17,6 +17,7 @@ mod join;
 mod line_window;
 mod matrix;
 mod pool;
+mod rearrange;
 mod simulate;
 pub mod stall;
 mod stream;
@@ -28,6 +29,7 @@ pub use join::{Concat, Join};
 pub use line_window::LineWindow;
 pub use matrix::Matrix;
 pub use pool::{MaxPool, Reduction};
+pub use rearrange::{Rearrange, RearrangeShape};
 pub use simulate::{Report, Run, RunError, Wait, WaitReason};
 pub use stall::Stalls;
 pub use stream::{Fifo, Fork, WidthAdapter};
@@ -58,6 +60,8 @@ pub enum Twin {
     Join(Join),
     /// `hwgen_concat`.
     Concat(Concat),
+    /// `hwgen_rearrange`.
+    Rearrange(Rearrange),
 }
 
 impl Twin {
@@ -82,7 +86,8 @@ impl Twin {
             | Twin::MaxPool(_)
             | Twin::Reduction(_)
             | Twin::Join(_)
-            | Twin::Concat(_) => 1,
+            | Twin::Concat(_)
+            | Twin::Rearrange(_) => 1,
         }
     }
 
@@ -100,6 +105,7 @@ impl Twin {
             Twin::Reduction(twin) => u32::from(twin.valid()),
             Twin::Join(twin) => u32::from(twin.valid()),
             Twin::Concat(twin) => u32::from(twin.valid()),
+            Twin::Rearrange(twin) => u32::from(twin.valid()),
         }
     }
 
@@ -118,6 +124,7 @@ impl Twin {
             Twin::Reduction(twin) => u32::from(twin.ready()),
             Twin::Join(twin) => twin.ready(s_valid),
             Twin::Concat(twin) => twin.ready(),
+            Twin::Rearrange(twin) => u32::from(twin.ready()),
         }
     }
 
@@ -137,6 +144,7 @@ impl Twin {
             Twin::Reduction(twin) => twin.step(took, gave),
             Twin::Join(twin) => twin.step(s_moved, gave),
             Twin::Concat(twin) => twin.step(s_moved, gave),
+            Twin::Rearrange(twin) => twin.step(took, gave),
         }
     }
 
@@ -154,6 +162,7 @@ impl Twin {
             Twin::Reduction(twin) => twin.occupancy(),
             Twin::Join(twin) => twin.occupancy(),
             Twin::Concat(twin) => twin.occupancy(),
+            Twin::Rearrange(twin) => twin.occupancy(),
         }
     }
 
@@ -169,7 +178,8 @@ impl Twin {
             | Twin::Fork(_)
             | Twin::MaxPool(_)
             | Twin::Reduction(_)
-            | Twin::Concat(_) => 16,
+            | Twin::Concat(_)
+            | Twin::Rearrange(_) => 16,
         }
     }
 }

@@ -76,6 +76,14 @@ const CORNERS: &[(&str, &[&str])] = &[
             "INPUT_STEPS=784 OUTPUT_STEPS=64 DATA_BITS=256",
         ],
     ),
+    (
+        "hwgen_rearrange",
+        &[
+            "LOOPS=1 COUNTS=32'd1 ADDS=64'd0 JUMPS=64'd1 SPAN=1 MOST_JUMP=1 BUFFER_WORDS=2 WORDS_PER_FRAME=1 DATA_BITS=1",
+            "BLOCK_LOOP=1 JUMPS={32'd2,32'd0,32'd2} SPAN=3 MOST_JUMP=2 FIRST=1 BUFFER_WORDS=16 MEMORY=\"block\"",
+            "BLOCK_LOOP=2 JUMPS={32'd2,32'd1,32'd2} SPAN=1 MOST_JUMP=2 BUFFER_WORDS=5 DATA_BITS=64",
+        ],
+    ),
     ("hwgen_stride_axis", &["FIRST=0", "FIRST=0 STRIDE=3", "FIRST=9 STRIDE=4", "FIRST=1"]),
     (
         "hwgen_line_window",

@@ -65,6 +65,14 @@ pub(crate) fn default_target(network: &Network) -> u64 {
         let output = network.layer_output(index).shape;
         match &layer.op {
             op if pools_in_place(op) => input.positions(),
+            Op::Rearrange(rearrangement) => {
+                let elements = input.elements();
+                let lanes = match crate::rearrange::is_identity(rearrangement, elements) {
+                    true => elements,
+                    false => crate::rearrange::most_lanes(rearrangement, elements),
+                };
+                elements.max(output.elements()) / lanes
+            }
             op @ (Op::Conv2d { .. } | Op::SumPool { .. }) if needs_window(op) => {
                 window_cycles(op, input, output, input.channels)
             }

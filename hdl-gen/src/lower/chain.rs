@@ -210,11 +210,7 @@ impl Chain {
             dilation_columns: small(window.dilation[1]),
         };
         let buffer_words = shape.recommended_buffer_words()?;
-        let memory = if u64::from(buffer_words) * u64::from(self.word.bits()) >= BLOCK_BUFFER_BITS {
-            Memory::Block
-        } else {
-            Memory::Lut
-        };
+        let memory = buffer_memory(u64::from(buffer_words), self.word.bits());
         let [out_rows, out_columns] = [u64::from(shape.out_rows()), u64::from(shape.out_columns())];
         let mask = (1i64 << self.word.lane_bits) - 1;
         let parameters = vec![
@@ -275,6 +271,11 @@ impl Chain {
         }
         (2..).map(|number| format!("{name}_{number}")).find(|candidate| !taken(candidate)).unwrap_or_default()
     }
+}
+
+/// Where a buffer of so many words lies.
+pub(super) fn buffer_memory(words: u64, word_bits: u32) -> Memory {
+    if words * u64::from(word_bits) >= BLOCK_BUFFER_BITS { Memory::Block } else { Memory::Lut }
 }
 
 /// The Verilog value of a memory style parameter.

@@ -259,7 +259,7 @@ impl Lowering<'_> {
 
     /// Raw sums of several layers stand on the wires with gains of their own; a concatenation needs one: the sum itself
     /// in the width of the output. Codes pass as they are.
-    fn same_raw(&mut self, index: usize, number: usize, name: &str) -> Result<(), Fault> {
+    pub(super) fn same_raw(&mut self, index: usize, number: usize, name: &str) -> Result<(), Fault> {
         let network = self.bound.network();
         let encoding = network.layer_output(index).encoding;
         if matches!(encoding, network::graph::Encoding::Codes { .. }) {

@@ -1,6 +1,6 @@
 //! Sums over windows side by side, in place; their requantization is a module of its own.
 
-use super::chain::{NewStage, number};
+use super::chain::{NewStage, buffer_memory, memory_style, number};
 use super::requantize::UnitChoice;
 use super::requantize::layer::{Combine, Element, ElementUnit};
 use super::{Fault, Lowering};
@@ -64,6 +64,7 @@ impl Lowering<'_> {
                 ("COLUMNS", number(columns)),
                 ("KERNEL_ROWS", number(window.kernel[0])),
                 ("KERNEL_COLUMNS", number(window.kernel[1])),
+                ("MEMORY", memory_style(buffer_memory(columns / window.kernel[1] * channel_words, word.bits()))),
             ],
             layer: layer.name.clone(),
             word,
