@@ -4,11 +4,14 @@
 //! construction. It can predict its own cycles and be written as an [`Artifact`].
 
 mod buffers;
+mod modules;
+
+pub use modules::{JoinBuffer, StageRow};
 
 use crate::library::LibraryModule;
 use crate::timing::{Graph, GraphBuilder, GraphError, ModuleId, Report, Run, RunError, Stalls, Twin};
 use crate::verilog::{Expr, ModuleText};
-use network::manifest::{Edge, EdgeContent, LayerRow, StreamPort, Timing, Word};
+use network::manifest::{Edge, EdgeContent, LayerRow, OutputPort, StreamPort, Timing, Word, output_prefix};
 use std::collections::BTreeMap;
 
 /// A lowered network.
@@ -157,18 +160,30 @@ impl Design {
     pub fn predict(&self, frames: u64, stalls: Option<Stalls>) -> Result<Report, PredictError> {
         let graph = self.graph().map_err(PredictError::Graph)?;
         let run = Run::frames(frames);
-        graph.run(&stalls.map_or(run.clone(), |stalls| run.with_stalls(stalls))).map_err(PredictError::Run)
+        graph
+            .run(&stalls.map_or(run.clone(), |stalls| run.with_stalls(stalls)))
+            .map_err(|fault| PredictError::Run(self.name_ends(fault)))
     }
 
     /// Predicted timing of an undisturbed run, from as many frames as it takes to become regular.
     pub fn timing(&self) -> Result<Timing, PredictError> {
         let report = self.predict(4, None)?;
-        let first_end = report.frame_end_cycles.iter().filter_map(|ends| ends.first()).max().copied();
-        let intervals = (0..self.outputs.len()).map(|output| report.initiation_interval(output).unwrap_or(0));
+        let first_end = report.complete_frame_ends().first().copied();
         Ok(Timing {
             first_frame_cycles: first_end.map_or(0, |end| end - report.first_input_cycle + 1),
-            initiation_interval_cycles: intervals.max().unwrap_or(0),
+            initiation_interval_cycles: report.complete_interval().unwrap_or(0),
         })
+    }
+
+    /// The top's outputs, in the network's order.
+    pub fn output_ports(&self) -> Vec<OutputPort> {
+        let ports = self.outputs.iter().enumerate().map(|(index, end)| OutputPort {
+            name: end.name.clone(),
+            prefix: output_prefix(index, self.outputs.len()),
+            port: end.port.clone(),
+            content: end.content.clone(),
+        });
+        ports.collect()
     }
 
     /// Every stream between two modules, in order.

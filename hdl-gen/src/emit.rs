@@ -87,7 +87,7 @@ impl Design {
             sources,
             memories: self.memories.keys().cloned().collect(),
             input: self.input.clone(),
-            output: self.outputs.first().map_or_else(|| self.input.clone(), |end| end.port.clone()),
+            outputs: self.output_ports(),
             edges: self.edges(),
             timing: self.timing()?,
             layers: self.rows.clone(),

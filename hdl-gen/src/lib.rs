@@ -21,7 +21,7 @@ pub mod rearrange;
 mod requantize;
 
 pub use bind::{BindOptions, Bound, BoundLayer, MatrixLayer, bind};
-pub use design::{Design, PredictError};
+pub use design::{Design, JoinBuffer, PredictError, StageRow};
 pub use emit::{Artifact, EmitError, EmitOptions, TestVector};
 pub use library::{LIBRARY, LibraryModule};
 pub use lower::{LowerError, lower};

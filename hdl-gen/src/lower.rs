@@ -75,7 +75,7 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
     let stream = StreamId::Input;
     let mut lowering = Lowering {
         bound,
-        names: Names::new(network.name()),
+        names: Names::new(network.name(), network.outputs().len()),
         chain: Chain {
             stages: Vec::new(),
             buffers: Vec::new(),

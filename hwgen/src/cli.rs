@@ -191,7 +191,8 @@ Examples:
   hwgen simulate digits.yaml --frames 4
   hwgen simulate digits.yaml --input examples/digits-mlp/test.npz:x_u8 --input-scale 0.0625 \\
     --frames 4 --stall 0.3 --seed 7
-  hwgen simulate digits.yaml --frames 2 --trace run.vcd --json")]
+  hwgen simulate digits.yaml --frames 2 --trace run.vcd --json
+  hwgen simulate digits.yaml --model --frames 100 --stall 0.3 --seed 7")]
 pub struct SimulateOptions {
     /// The plan.
     pub plan: PathBuf,
@@ -201,6 +202,10 @@ pub struct SimulateOptions {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub frames: InputOptions,
+    /// Answer from the timing model alone, without Verilator: cycles, the most words that each module holds, and where
+    /// nothing moves, who waits for whom.
+    #[arg(long, conflicts_with_all = ["input", "input_scale", "trace"])]
+    pub model: bool,
     /// Probability that an end of the design stalls in a cycle.
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability)]
     pub stall: f64,

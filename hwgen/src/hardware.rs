@@ -2,7 +2,8 @@
 
 use crate::failure::{Outcome, cannot_evaluate};
 use crate::plan_file::LoadedPlan;
-use hdl_gen::{Artifact, BindOptions, Bound, Design, EmitOptions, LowerError, bind, lower};
+use hdl_gen::timing::{RunError, Wait};
+use hdl_gen::{Artifact, BindOptions, Bound, Design, EmitError, EmitOptions, LowerError, PredictError, bind, lower};
 use network::manifest::{LayerRow, Timing};
 use network::{Code, Diagnostic, Network, Place};
 use testbench::vectors::test_vectors;
@@ -32,7 +33,7 @@ impl Hardware {
 
     /// Predicted cycles of runs without stalls.
     pub fn timing(&self) -> Outcome<Timing> {
-        Ok(self.design.timing().map_err(|error| internal(&error))?)
+        Ok(self.design.timing().map_err(|error| cannot_predict(&error))?)
     }
 
     /// All files of the design.
@@ -40,12 +41,44 @@ impl Hardware {
         let vectors = test_vectors(&loaded.network).map_err(|error| cannot_evaluate(&error))?;
         let clock_mhz = loaded.plan.target.clock_mhz.as_ref().map_or(DEFAULT_CLOCK_MHZ, |at| at.value);
         let options = EmitOptions { plan_sha256: loaded.sha256.clone(), clock_mhz, vectors };
-        Ok(self.design.emit(&options).map_err(|error| internal(&error))?)
+        let emitted = self.design.emit(&options).map_err(|error| match &error {
+            EmitError::Predict(fault) => cannot_predict(fault),
+            EmitError::Manifest(_) | EmitError::Vector { .. } => internal(&error),
+        });
+        Ok(emitted?)
     }
 }
 
-/// A layer that is too large to be emitted, at its place in the plan.
+/// A design that the timing model cannot run to its end.
+pub fn cannot_predict(error: &PredictError) -> Diagnostic {
+    match error {
+        PredictError::Run(RunError::Deadlock { last_move, waits }) => stands_still(*last_move, waits),
+        PredictError::Run(_) | PredictError::Graph(_) => internal(error),
+    }
+}
+
+/// Streams that wait for each other for ever.
+fn stands_still(last_move: Option<u64>, waits: &[Wait]) -> Diagnostic {
+    Diagnostic::new(
+        Code::SimulationHang,
+        Place::default(),
+        standstill_text(last_move, waits),
+        "let the branches of a join be shorter, or fold their layers alike; each line above is one stream",
+    )
+}
+
+/// Since when nothing moves, and one line for each stream.
+pub fn standstill_text(last_move: Option<u64>, waits: &[Wait]) -> String {
+    let since = last_move.map_or("ever".to_owned(), |cycle| format!("after cycle {cycle}"));
+    let lines: String = waits.iter().map(|wait| format!("\n  {wait}")).collect();
+    format!("the modelled design stops; no word moves {since}:{lines}")
+}
+
+/// A layer that is too large to be emitted, at its place in the plan; or a design that stops.
 fn cannot_lower(network: &Network, error: &LowerError) -> Diagnostic {
+    if let LowerError::Buffers(fault) = error {
+        return cannot_predict(fault);
+    }
     let (LowerError::Timing { layer: name, .. }
     | LowerError::Threshold { layer: name, .. }
     | LowerError::Datapath { layer: name, .. }) = error
@@ -65,4 +98,25 @@ pub fn internal(error: &dyn std::error::Error) -> Diagnostic {
         format!("hwgen itself failed: {error}"),
         "this is a bug; please report the plan that shows it",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hdl_gen::timing::WaitReason;
+
+    #[test]
+    fn a_modelled_deadlock_lists_who_waits_for_whom() {
+        let wait = |from: &str, to: &str, reason| Wait { from: from.to_owned(), to: to.to_owned(), reason };
+        let waits = vec![wait("s_axis", "fork", WaitReason::Room), wait("sum", "m_axis", WaitReason::Word)];
+        let fault = cannot_predict(&PredictError::Run(RunError::Deadlock { last_move: Some(7), waits }));
+        assert_eq!(fault.code, Code::SimulationHang);
+        assert_eq!(
+            fault.message,
+            "the modelled design stops; no word moves after cycle 7:\n\
+             \x20 s_axis -> fork: a word waits for room\n\
+             \x20 sum -> m_axis: the taker waits for a word"
+        );
+        assert_eq!(cannot_predict(&PredictError::Run(RunError::Frames(0))).code, Code::ToolFailed);
+    }
 }

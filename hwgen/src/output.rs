@@ -58,7 +58,8 @@ pub fn check_folder(path: &Path, force: bool) -> Result<(), Diagnostic> {
 fn is_own_folder(path: &Path) -> bool {
     let Ok(text) = std::fs::read(path.join("manifest.json")) else { return false };
     let Ok(document) = serde_json::from_slice::<serde_json::Value>(&text) else { return false };
-    document.get("hwgen").and_then(serde_json::Value::as_u64) == Some(u64::from(MANIFEST_VERSION))
+    let version = document.get("hwgen").and_then(serde_json::Value::as_u64);
+    version.is_some_and(|version| (1..=u64::from(MANIFEST_VERSION)).contains(&version))
         && document.get("top").is_some_and(serde_json::Value::is_string)
 }
 

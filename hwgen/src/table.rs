@@ -1,6 +1,8 @@
-//! The layer table.
+//! The layer table, and the table of FIFOs in front of joins.
 
+use hdl_gen::JoinBuffer;
 use network::manifest::LayerRow;
+use serde_json::{Value, json};
 
 /// A text table with a header line, columns padded to their widest entry.
 pub fn layer_table(rows: &[LayerRow]) -> String {
@@ -26,6 +28,36 @@ pub fn layer_table(rows: &[LayerRow]) -> String {
         ]);
     }
     align(&lines, &[7, 8, 10, 11])
+}
+
+/// The FIFOs in front of joins with what they cost; nothing where there are none.
+pub fn buffer_table(buffers: &[JoinBuffer]) -> String {
+    if buffers.is_empty() {
+        return String::new();
+    }
+    let mut lines = vec![["join", "FIFO in front", "words", "bits a word", "bits"].map(str::to_owned).to_vec()];
+    for buffer in buffers {
+        let (depth, word_bits) = (buffer.depth.to_string(), buffer.word_bits.to_string());
+        lines.push(vec![buffer.join.clone(), buffer.name.clone(), depth, word_bits, buffer.bits().to_string()]);
+    }
+    let bits: u64 = buffers.iter().map(JoinBuffer::bits).sum();
+    let count = buffers.len();
+    let what = if count == 1 { "FIFO" } else { "FIFOs" };
+    format!("\n{}{count} {what} in front of joins, {bits} bits\n\n", align(&lines, &[2, 3, 4]))
+}
+
+/// The same as JSON; the field names are stable.
+pub fn buffers_json(buffers: &[JoinBuffer]) -> Value {
+    let row = |buffer: &JoinBuffer| {
+        json!({
+            "name": buffer.name,
+            "join": buffer.join,
+            "depth_words": buffer.depth,
+            "word_bits": buffer.word_bits,
+            "bits": buffer.bits(),
+        })
+    };
+    buffers.iter().map(row).collect()
 }
 
 /// Lines of columns; those in `right` are aligned to the right.

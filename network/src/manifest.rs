@@ -7,7 +7,7 @@ use crate::requantization::per_channel;
 use serde::{Deserialize, Serialize};
 
 /// The version this build writes and reads.
-pub const MANIFEST_VERSION: u32 = 1;
+pub const MANIFEST_VERSION: u32 = 2;
 
 /// One emitted design.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,8 +27,8 @@ pub struct Manifest {
     pub memories: Vec<String>,
     /// The AXI4-Stream input `s_axis_*`.
     pub input: StreamPort,
-    /// The AXI4-Stream output `m_axis_*`.
-    pub output: StreamPort,
+    /// The AXI4-Stream outputs, in the network's order; at least one.
+    pub outputs: Vec<OutputPort>,
     /// Every stream between two modules, from input to output.
     pub edges: Vec<Edge>,
     /// What was predicted for runs without stalls.
@@ -47,6 +47,25 @@ pub struct StreamPort {
     pub tdata_bits: u32,
     /// Words in one frame; `tlast` marks the last.
     pub words_per_frame: u64,
+}
+
+/// One AXI4-Stream output of the top.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputPort {
+    /// The model's name for the output.
+    pub name: String,
+    /// What the names of its ports begin with: `m_axis` where there is one output, else `m0_axis`, `m1_axis`, ...
+    pub prefix: String,
+    /// Packing.
+    pub port: StreamPort,
+    /// What the elements mean.
+    pub content: EdgeContent,
+}
+
+/// The prefix of output `index` of `count`.
+pub fn output_prefix(index: usize, count: usize) -> String {
+    if count == 1 { "m_axis".to_owned() } else { format!("m{index}_axis") }
 }
 
 /// How the elements of a stream are packed into one word.

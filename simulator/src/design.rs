@@ -7,13 +7,12 @@ use std::path::{Component, Path, PathBuf};
 use network::manifest::{MANIFEST_VERSION, Manifest, StreamPort, Word};
 
 use crate::SimulatorError;
+use crate::protocol::{EDGES_MOST, OUTPUTS_MOST};
 
 /// Widest word that a stream may carry, in bits.
 const WORD_BITS_MOST: u64 = 1 << 20;
 /// Largest frame that is held in memory, in bytes.
 const FRAME_BYTES_MOST: u64 = 1 << 30;
-/// Edges that the protocol can number.
-const EDGES_MOST: usize = 0xff00;
 
 /// A design's folder with its checked manifest.
 #[derive(Clone, Debug)]
@@ -68,7 +67,7 @@ fn check(manifest: &Manifest) -> Result<(), String> {
         check_path(path)?;
     }
     check_port("input", &manifest.input)?;
-    check_port("output", &manifest.output)?;
+    check_outputs(manifest)?;
     if manifest.edges.len() > EDGES_MOST {
         return Err(format!("{} edges are more than {EDGES_MOST}", manifest.edges.len()));
     }
@@ -90,6 +89,22 @@ fn check(manifest: &Manifest) -> Result<(), String> {
         if edge.words_per_frame == 0 {
             return Err(format!("{place}: words_per_frame is 0"));
         }
+    }
+    Ok(())
+}
+
+fn check_outputs(manifest: &Manifest) -> Result<(), String> {
+    if manifest.outputs.is_empty() || manifest.outputs.len() > OUTPUTS_MOST {
+        return Err(format!("{} outputs are not 1..={OUTPUTS_MOST}", manifest.outputs.len()));
+    }
+    let mut prefixes = BTreeSet::from(["s_axis"]);
+    for output in &manifest.outputs {
+        let place = format!("output {:?}", output.name);
+        check_identifier(&place, &output.prefix)?;
+        if !prefixes.insert(&output.prefix) {
+            return Err(format!("{place}: two ports begin with {:?}", output.prefix));
+        }
+        check_port(&place, &output.port)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! All numbers are little-endian. A text is `u32 length, bytes`.
 //!
-//! Request, on standard input: `u32 0x31475748`, `u32 design`, `u8 observe`, `f64 stall_probability`, `u64 stall_seed`,
+//! Request, on standard input: `u32 0x32475748`, `u32 design`, `u8 observe`, `f64 stall_probability`, `u64 stall_seed`,
 //! `u32 random_seed`, `u64 idle_limit_cycles`, `u64 max_cycles`, `u64 drain_cycles`, text `trace_path` (empty: no trace),
 //! `u64 trace_from_cycle`, `u64 trace_from_frame` (all ones: by cycle), `u64 trace_cycles`. Then for each frame `u8 1` and
 //! its words of `tdata_bits / 8` bytes each; after the last `u8 0`. The model reads a frame when it is about to offer it.
@@ -13,11 +13,11 @@
 //! | --- | --- | --- |
 //! | 1 | cycle of the words that follow | `u64 cycle` |
 //! | 2 | a word moved on an edge | `u16 edge`, the word in whole bytes |
-//! | 3 | a word was taken at the output port | `u8 tlast`, `tdata_bits / 8` bytes |
-//! | 4 | the output finished a frame | `u64 frame`, `u64 cycle` |
-//! | 5 | a rule was broken | `u8 kind`, `u64 cycle`, `u16 place` (edge, or ffff output port, fffd none), text |
+//! | 3 | a word was taken at an output port | `u16 output`, `u8 tlast`, `tdata_bits / 8` bytes |
+//! | 4 | an output finished a frame | `u16 output`, `u64 frame`, `u64 cycle` |
+//! | 5 | a rule was broken | `u8 kind`, `u64 cycle`, `u16 place` (edge, c000 + output port, or ffff none), text |
 //! | 6 | still alive | `u64 cycle`, `u64 frames` |
-//! | 7 | end | `u8 reason`, `u64` cycle, first input cycle, last output cycle (all ones: none), input words, output words, violations; `u8` s_valid, s_ready, m_valid, m_ready; `u32 edges`, for each `u64 words`, `u8 valid`, `u8 ready` |
+//! | 7 | end | `u8 reason`, `u64` cycle, first input cycle, last output cycle (all ones: none), input words, violations; `u8` s_valid, s_ready; `u32 outputs` and `u32 edges`, behind each count for each `u64 words`, `u8 valid`, `u8 ready` |
 //!
 //! The design's own output goes to standard error.
 
@@ -25,9 +25,14 @@ use std::io::{self, Read};
 
 use crate::report::ViolationKind;
 
-pub(crate) const MAGIC: u32 = 0x3147_5748;
+pub(crate) const MAGIC: u32 = 0x3247_5748;
 pub(crate) const NEVER: u64 = u64::MAX;
-pub(crate) const AT_OUTPUT: u16 = 0xffff;
+/// Place of the first output in a violation; places below are edges.
+pub(crate) const AT_OUTPUTS: u16 = 0xc000;
+/// Edges that can be numbered.
+pub(crate) const EDGES_MOST: usize = AT_OUTPUTS as usize;
+/// Outputs that can be numbered.
+pub(crate) const OUTPUTS_MOST: usize = 0x1000;
 /// Longest text that a model sends; more means that the stream is broken.
 const TEXT_BYTES_MOST: u32 = 1 << 20;
 
@@ -86,18 +91,20 @@ pub(crate) struct Summary {
     pub first_input_cycle: Option<u64>,
     pub last_output_cycle: Option<u64>,
     pub input_words: u64,
-    pub output_words: u64,
     pub violations: u64,
-    /// valid and ready of the input port, then of the output port.
-    pub ports: [(bool, bool); 2],
+    /// valid and ready of the input port.
+    pub input: (bool, bool),
+    /// Words, valid and ready of each output.
+    pub outputs: Vec<(u64, bool, bool)>,
+    /// Words, valid and ready of each edge.
     pub edges: Vec<(u64, bool, bool)>,
 }
 
 /// One record; the bytes of a word are in the decoder's buffer.
 pub(crate) enum Record {
     Word { edge: usize },
-    Output { last: bool },
-    FrameEnd { frame: u64, cycle: u64 },
+    Output { output: usize, last: bool },
+    FrameEnd { output: usize, frame: u64, cycle: u64 },
     Violation { kind: ViolationKind, cycle: u64, place: u16, text: String },
     Progress { cycle: u64, frames: u64 },
     End(Box<Summary>),
@@ -107,7 +114,7 @@ pub(crate) enum Record {
 pub(crate) struct Decoder<R> {
     input: R,
     edge_bytes: Vec<usize>,
-    output_bytes: usize,
+    output_bytes: Vec<usize>,
     /// Cycle of the last word.
     pub cycle: u64,
     /// Bytes of the last word.
@@ -115,8 +122,8 @@ pub(crate) struct Decoder<R> {
 }
 
 impl<R: Read> Decoder<R> {
-    /// A decoder for a design with words of so many bytes on its edges and at its output.
-    pub(crate) fn new(input: R, edge_bytes: Vec<usize>, output_bytes: usize) -> Self {
+    /// A decoder for a design with words of so many bytes on its edges and at its outputs.
+    pub(crate) fn new(input: R, edge_bytes: Vec<usize>, output_bytes: Vec<usize>) -> Self {
         Self { input, edge_bytes, output_bytes, cycle: 0, word: Vec::new() }
     }
 
@@ -135,11 +142,13 @@ impl<R: Read> Decoder<R> {
                     Record::Word { edge }
                 }
                 3 => {
+                    let output = usize::from(self.u16()?);
+                    let bytes = *self.output_bytes.get(output).ok_or_else(|| broken("an unknown output"))?;
                     let last = self.u8()? != 0;
-                    self.read_word(self.output_bytes)?;
-                    Record::Output { last }
+                    self.read_word(bytes)?;
+                    Record::Output { output, last }
                 }
-                4 => Record::FrameEnd { frame: self.u64()?, cycle: self.u64()? },
+                4 => Record::FrameEnd { output: usize::from(self.u16()?), frame: self.u64()?, cycle: self.u64()? },
                 5 => Record::Violation {
                     kind: violation_kind(self.u8()?)?,
                     cycle: self.u64()?,
@@ -165,26 +174,30 @@ impl<R: Read> Decoder<R> {
         let first_input_cycle = some(self.u64()?);
         let last_output_cycle = some(self.u64()?);
         let input_words = self.u64()?;
-        let output_words = self.u64()?;
         let violations = self.u64()?;
-        let ports = [(self.u8()? != 0, self.u8()? != 0), (self.u8()? != 0, self.u8()? != 0)];
-        let count = self.u32()? as usize;
-        if count > self.edge_bytes.len() {
-            return Err(broken("too many edges"));
-        }
-        let edges =
-            (0..count).map(|_| Ok((self.u64()?, self.u8()? != 0, self.u8()? != 0))).collect::<io::Result<_>>()?;
+        let input = (self.u8()? != 0, self.u8()? != 0);
+        let outputs = self.streams(self.output_bytes.len())?;
+        let edges = self.streams(self.edge_bytes.len())?;
         Ok(Summary {
             reason,
             cycle,
             first_input_cycle,
             last_output_cycle,
             input_words,
-            output_words,
             violations,
-            ports,
+            input,
+            outputs,
             edges,
         })
+    }
+
+    /// A count of at most `most`, and for each words, valid and ready.
+    fn streams(&mut self, most: usize) -> io::Result<Vec<(u64, bool, bool)>> {
+        let count = self.u32()? as usize;
+        if count > most {
+            return Err(broken("too many streams"));
+        }
+        (0..count).map(|_| Ok((self.u64()?, self.u8()? != 0, self.u8()? != 0))).collect()
     }
 
     fn text(&mut self) -> io::Result<String> {

@@ -13,19 +13,20 @@ pub struct SimReport {
     pub design: String,
     /// How the run ended.
     pub end: End,
-    /// Frames whose last output word was taken.
+    /// Frames that every output has finished.
     pub frames: u64,
     /// Words taken at the input.
     pub input_words: u64,
-    /// Words taken at the output.
+    /// Words taken at all outputs together.
     pub output_words: u64,
-    /// Rising edges from the first accepted input word to the last accepted output word, both included; 0 without output.
+    /// Rising edges from the first accepted input word to the last accepted word of any output, both included; 0 without output.
     pub cycles: u64,
     /// Cycle of the first accepted input word.
     pub first_input_cycle: Option<u64>,
-    /// For each finished frame the cycle in which its last output word was taken.
-    pub frame_end_cycles: Vec<u64>,
-    /// Distance between the ends of consecutive frames where it is the same for all, with at least two frames.
+    /// For each output and each frame that it finished, the cycle in which its last word was taken.
+    pub frame_end_cycles: Vec<Vec<u64>>,
+    /// Distance between the ends of consecutive frames where it is the same for all, with at least two frames; a frame
+    /// ends with its last word at any output.
     pub initiation_interval: Option<u64>,
     /// Rising edges simulated in all, without reset.
     pub simulated_cycles: u64,
@@ -45,6 +46,11 @@ impl SimReport {
     /// Whether all frames passed and no rule was broken.
     pub fn is_clean(&self) -> bool {
         self.end == End::Complete && self.violations_count == 0
+    }
+
+    /// For each finished frame, the cycle of its last word at any output.
+    pub fn complete_frame_ends(&self) -> Vec<u64> {
+        complete_ends(&self.frame_end_cycles)
     }
 }
 
@@ -82,7 +88,7 @@ pub struct Violation {
     pub kind: ViolationKind,
     /// When it was seen.
     pub cycle: u64,
-    /// Name of the edge, `m_axis` for the output port, or nothing.
+    /// Name of the edge, prefix of the output port, or nothing.
     pub edge: Option<String>,
     /// The details.
     pub text: String,
@@ -96,9 +102,9 @@ pub enum ViolationKind {
     ValidDropped,
     /// The data changed while the word waited.
     DataChanged,
-    /// `m_axis_tlast` changed while the word waited.
+    /// `tlast` of an output changed while the word waited.
     LastChanged,
-    /// `m_axis_tlast` does not mark exactly the last word of each frame.
+    /// `tlast` of an output does not mark exactly the last word of each frame.
     LastWrong,
     /// More words moved than the frames have.
     ExtraWord,
@@ -124,14 +130,14 @@ impl fmt::Display for Violation {
 pub struct Hang {
     /// The last cycle.
     pub cycle: u64,
-    /// Input port, edges in the manifest's order, output port.
+    /// Input port, edges in the manifest's order, output ports.
     pub streams: Vec<StreamState>,
 }
 
 /// The state of one stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamState {
-    /// Name of the edge, `s_axis` or `m_axis`.
+    /// Name of the edge, or prefix of the port: `s_axis`, `m_axis`, `m0_axis`, ...
     pub name: String,
     /// A word is offered.
     pub valid: bool,
@@ -165,6 +171,12 @@ impl fmt::Display for Hang {
     }
 }
 
+/// The cycles in which frames ended at the last of all outputs.
+pub(crate) fn complete_ends(ends: &[Vec<u64>]) -> Vec<u64> {
+    let frames = ends.iter().map(Vec::len).min().unwrap_or(0);
+    (0..frames).map(|frame| ends.iter().filter_map(|ends| ends.get(frame).copied()).max().unwrap_or(0)).collect()
+}
+
 /// The distance between consecutive values where it is the same throughout and there are at least two.
 pub(crate) fn constant_distance(values: &[u64]) -> Option<u64> {
     let mut distances = values.windows(2).map(|pair| pair[1].checked_sub(pair[0]));
@@ -175,6 +187,13 @@ pub(crate) fn constant_distance(values: &[u64]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_ends_at_its_last_output() {
+        assert_eq!(complete_ends(&[vec![3, 9, 20], vec![7, 8]]), [7, 9]);
+        assert!(complete_ends(&[vec![3], vec![]]).is_empty());
+        assert!(complete_ends(&[]).is_empty());
+    }
 
     #[test]
     fn initiation_interval_is_a_constant_distance() {

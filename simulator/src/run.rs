@@ -27,9 +27,9 @@ const MESSAGE_BYTES: usize = 64 << 10;
 pub struct RunRequest {
     /// Index of the design in the model.
     pub design: usize,
-    /// Send every word of every edge as an event; without, only the output's.
+    /// Send every word of every edge as an event; without, only the outputs'.
     pub observe_edges: bool,
-    /// When both ends do nothing.
+    /// When the ends do nothing.
     pub stalls: Stalls,
     /// Seed of what flip-flops and memories hold before reset.
     pub random_seed: u32,
@@ -62,7 +62,7 @@ impl RunRequest {
     }
 }
 
-/// The stall pattern of [`crate::stall::is_stalled`] at both ends.
+/// The stall pattern of [`crate::stall::is_stalled`] at all ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stalls {
     /// Share of stalled cycles, in 0..=1.
@@ -107,19 +107,23 @@ pub enum Event<'a> {
         /// The word, little-endian; bits above its width are 0.
         data: &'a [u8],
     },
-    /// A word was taken at `m_axis`.
+    /// A word was taken at an output.
     Output {
-        /// Number of the word, from 0.
+        /// Index in the manifest's `outputs`.
+        output: usize,
+        /// Number of the word at this output, from 0.
         index: u64,
         /// The rising edge at which it moved.
         cycle: u64,
-        /// `m_axis_tdata`.
+        /// Its `tdata`.
         data: &'a [u8],
-        /// `m_axis_tlast`.
+        /// Its `tlast`.
         last: bool,
     },
-    /// The output has finished a frame.
+    /// An output has finished a frame.
     FrameEnd {
+        /// Index in the manifest's `outputs`.
+        output: usize,
         /// Number of the frame, from 0.
         frame: u64,
         /// The cycle of its last word.
@@ -131,7 +135,7 @@ pub enum Event<'a> {
     Progress {
         /// The current cycle.
         cycle: u64,
-        /// Finished frames.
+        /// Frames that every output has finished.
         frames: u64,
     },
 }

@@ -19,7 +19,9 @@ pub(crate) fn observation(manifest: &Manifest) -> String {
         lines.insert(format!("public_flat_rd -module \"{module}\" -var \"{net}\"\n"));
     };
     line(&manifest.top, "s_axis_tdata");
-    line(&manifest.top, "m_axis_tdata");
+    for output in &manifest.outputs {
+        line(&manifest.top, &format!("{}_tdata", output.prefix));
+    }
     for edge in &manifest.edges {
         for net in [&edge.valid, &edge.data].into_iter().chain(&edge.ready) {
             line(&edge.module, net);
@@ -37,6 +39,7 @@ pub(crate) fn glue(manifests: &[&Manifest]) -> String {
     }
     text.push('\n');
     for (index, manifest) in manifests.iter().enumerate() {
+        text.push_str(&outputs(index, manifest));
         if manifest.edges.is_empty() {
             continue;
         }
@@ -51,17 +54,34 @@ pub(crate) fn glue(manifests: &[&Manifest]) -> String {
         let edges = if manifest.edges.is_empty() { "nullptr".to_owned() } else { format!("edges_{index}") };
         let _ = writeln!(
             text,
-            "    {{&Wrapped<{}>::create, \"TOP.{}\", {}, {}, {}u, {}u, {edges}, {}}},",
+            "    {{&Wrapped<{}, &ports_{index}>::create, \"TOP.{}\", {}, {}u, outputs_{index}, {}, {edges}, {}}},",
             class_prefix(index),
             manifest.top,
             manifest.input.tdata_bits,
-            manifest.output.tdata_bits,
             manifest.input.words_per_frame,
-            manifest.output.words_per_frame,
+            manifest.outputs.len(),
             manifest.edges.len(),
         );
     }
     text.push_str("};\nconst size_t designs_count = sizeof designs / sizeof designs[0];\n");
+    text
+}
+
+/// The table of a design's outputs, and the function that finds their ports in its model.
+fn outputs(index: usize, manifest: &Manifest) -> String {
+    let mut text = format!("static const OutputSpec outputs_{index}[] = {{\n");
+    for output in &manifest.outputs {
+        let (prefix, port) = (&output.prefix, &output.port);
+        let _ = writeln!(text, "    {{\"{prefix}\", {}, {}u}},", port.tdata_bits, port.words_per_frame);
+    }
+    let class = class_prefix(index);
+    let _ = writeln!(text, "}};\n\nstatic std::vector<OutputPorts> ports_{index}({class}& top) {{\n    return {{");
+    for output in &manifest.outputs {
+        let at = |signal: &str| format!("at(top.{}_t{signal})", output.prefix);
+        let ports = ["valid", "ready", "data", "last"].map(at).join(", ");
+        let _ = writeln!(text, "        {{{ports}, sizeof top.{}_tdata}},", output.prefix);
+    }
+    text.push_str("    };\n}\n\n");
     text
 }
 

@@ -1,11 +1,11 @@
-//! The stall pattern of both ends, as a function of a seed, the end and the cycle alone.
+//! The stall pattern of all ends, as a function of a seed, the end and the cycle alone.
 //!
 //! The C++ harness holds the same function; a test compares them through the cycles of a run. Anyone who predicts cycles
 //! states it again for himself: nothing here is shared with a predictor.
 
 /// The end that offers input words.
 pub const SOURCE: u64 = 0;
-/// The end that takes output words.
+/// The end that takes the first output's words; output k has the number `SINK + k`.
 pub const SINK: u64 = 1;
 
 /// Whether `endpoint` does nothing in `cycle` (0 is the first rising edge with reset released).

@@ -12,8 +12,8 @@ use simulator::{
     BuildOptions, CacheDir, DesignFolder, End, Event, Model, RunRequest, SimReport, Stalls, Tools, ViolationKind,
 };
 
-const DESIGNS: [&str; 9] =
-    ["slice", "wide", "deadlock", "dropper", "wronglast", "asserting", "lookup", "restless", "stutter"];
+const DESIGNS: [&str; 10] =
+    ["slice", "wide", "deadlock", "dropper", "wronglast", "asserting", "lookup", "restless", "stutter", "split"];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/designs").join(name)
@@ -32,12 +32,13 @@ fn request(name: &str) -> RunRequest {
     RunRequest::new(DESIGNS.iter().position(|design| *design == name).unwrap())
 }
 
-/// What moved: per edge and for the output (the last list) the cycle and the word.
+/// What moved: per edge and then per output the cycle and the word.
 type Moved = Vec<Vec<(u64, Vec<u8>)>>;
 
 fn run(request: &RunRequest, frames: Vec<Vec<u8>>) -> (SimReport, Moved) {
-    let edges = model().designs()[request.design].manifest().edges.len();
-    let mut moved: Moved = vec![Vec::new(); edges + 1];
+    let manifest = model().designs()[request.design].manifest();
+    let edges = manifest.edges.len();
+    let mut moved: Moved = vec![Vec::new(); edges + manifest.outputs.len()];
     let report = model()
         .run(request, frames.into_iter(), &mut |event| {
             match event {
@@ -45,9 +46,9 @@ fn run(request: &RunRequest, frames: Vec<Vec<u8>>) -> (SimReport, Moved) {
                     assert_eq!(index as usize, moved[edge].len());
                     moved[edge].push((cycle, data.to_vec()));
                 }
-                Event::Output { index, cycle, data, .. } => {
-                    assert_eq!(index as usize, moved[edges].len());
-                    moved[edges].push((cycle, data.to_vec()));
+                Event::Output { output, index, cycle, data, .. } => {
+                    assert_eq!(index as usize, moved[edges + output].len());
+                    moved[edges + output].push((cycle, data.to_vec()));
                 }
                 Event::FrameEnd { .. } | Event::Violation(_) | Event::Progress { .. } => {}
             }
@@ -71,7 +72,7 @@ fn slice_takes_one_word_a_cycle_and_adds_one() {
     assert_eq!(report.frames, 3);
     assert_eq!(report.first_input_cycle, Some(0));
     assert_eq!(report.cycles, 13);
-    assert_eq!(report.frame_end_cycles, [4, 8, 12]);
+    assert_eq!(report.frame_end_cycles, [[4, 8, 12]]);
     assert_eq!(report.initiation_interval, Some(4));
     assert_eq!(report.edges.iter().map(|edge| edge.words).collect::<Vec<_>>(), [12, 12]);
 }
@@ -134,7 +135,7 @@ fn stalls_are_those_of_the_definition() {
         assert_eq!(moved[1], moved[2]);
         assert!(moved[1].iter().enumerate().all(|(word, (_, data))| *data == [word as u8]));
         assert_eq!(report.cycles, left[63] - entered[0] + 1);
-        assert_eq!(report.frame_end_cycles, left.chunks(4).map(|frame| frame[3]).collect::<Vec<_>>());
+        assert_eq!(report.frame_end_cycles[0], left.chunks(4).map(|frame| frame[3]).collect::<Vec<_>>());
         assert_eq!(report.initiation_interval, None);
     }
 }
@@ -163,9 +164,58 @@ fn wide_words_and_edges_of_submodules_arrive_whole() {
         assert_eq!(data(1), second);
         if probability == 0.0 {
             assert_eq!(report.cycles, 15 + 2);
-            assert_eq!(report.frame_end_cycles, [4, 7, 10, 13, 16]);
+            assert_eq!(report.frame_end_cycles, [[4, 7, 10, 13, 16]]);
         }
     }
+}
+
+#[test]
+fn two_outputs_have_words_frames_and_cycles_of_their_own() {
+    let (report, moved) = run(&request("split"), byte_frames(3, 4));
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(moved[0], (0..12u64).map(|word| (word + 1, vec![word as u8])).collect::<Vec<_>>());
+    let pair = |at: u64| (2 * at + 2, vec![2 * at as u8, 2 * at as u8 + 1]);
+    assert_eq!(moved[1], (0..6).map(pair).collect::<Vec<_>>());
+    assert_eq!(report.frame_end_cycles, [[4, 8, 12], [4, 8, 12]]);
+    assert_eq!((report.frames, report.output_words, report.cycles), (3, 18, 13));
+    assert_eq!(report.initiation_interval, Some(4));
+}
+
+/// Endpoint 1 + k stalls output k, and a run lasts until every output has all its frames.
+#[test]
+fn each_output_has_a_stall_pattern_of_its_own() {
+    let mut request = request("split");
+    request.stalls = Stalls { probability: 0.6, seed: 9 };
+    let (report, moved) = run(&request, byte_frames(20, 4));
+    assert!(report.is_clean(), "{report:?}");
+    for (output, words) in [(0, 80), (1, 40)] {
+        assert_eq!(moved[output].len(), words);
+        let sink = simulator::stall::SINK + output as u64;
+        let stalled = |cycle: u64| simulator::stall::is_stalled(9, sink, cycle, 0.6);
+        assert!(moved[output].iter().all(|(cycle, _)| !stalled(*cycle)), "output {output}");
+        let ends: Vec<u64> =
+            moved[output].iter().skip(words / 20 - 1).step_by(words / 20).map(|moved| moved.0).collect();
+        assert_eq!(report.frame_end_cycles[output], ends);
+    }
+    let last = moved.iter().filter_map(|words| words.last()).map(|moved| moved.0).max().unwrap();
+    assert_eq!(report.cycles, last - report.first_input_cycle.unwrap() + 1);
+}
+
+#[test]
+fn a_wrong_word_of_the_second_output_is_seen() {
+    let (report, moved) = run(&request("split"), vec![vec![1, 2, 0xc0, 7]]);
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(moved[1], [(2, vec![1, 2]), (4, vec![0xc1, 7])]);
+}
+
+#[test]
+fn a_hang_names_every_output() {
+    let mut request = request("split");
+    request.stalls = Stalls { probability: 1.0, seed: 1 };
+    request.idle_limit_cycles = 100;
+    let (report, _) = run(&request, byte_frames(1, 4));
+    let names: Vec<String> = report.hang.unwrap().streams.iter().map(|stream| stream.name.clone()).collect();
+    assert_eq!(names, ["s_axis", "m0_axis", "m1_axis"]);
 }
 
 #[test]
@@ -265,6 +315,7 @@ fn a_word_too_many_is_seen() {
     let expected = [
         (ViolationKind::LastWrong, 5, Some("m_axis"), "m_axis_tlast is high at word 0 of 4"),
         (ViolationKind::ExtraWord, 5, None, "a word moved after all frames had passed every edge"),
+        (ViolationKind::ExtraWord, 5 + 63, Some("m_axis"), "5 words moved, not 4"),
         (ViolationKind::ExtraWord, 5 + 63, Some("output"), "5 words moved, not 4"),
     ];
     assert_eq!(seen, expected);

@@ -33,7 +33,7 @@ impl Settings {
         Settings { design: 0, stall: 0.0, seed: 1, trace: None, cancel: Cancel::new() }
     }
 
-    /// The same with stalls at both ends.
+    /// The same with stalls at all ends.
     pub fn with_stalls(mut self, probability: f64, seed: u64) -> Settings {
         (self.stall, self.seed) = (probability, seed);
         self
@@ -123,11 +123,17 @@ pub fn cosimulate(
     };
     let words_of = move |codes: Vec<i32>| prepare(&codes).map_err(|fault| send_fault.send(fault)).ok();
     let mut judge = Judge::new(manifest, network, || traces.recv().ok())?;
+    let mut left = vec![0; manifest.outputs.len()];
     let report = model.run(&request, frames.map_while(words_of), &mut |event| {
         match event {
             Event::Word { edge, index, cycle, data } => judge.word(edge, index, cycle, data),
-            Event::Output { index, cycle, data, .. } => judge.output(index, cycle, data),
-            Event::FrameEnd { frame, .. } => finished(frame + 1),
+            Event::Output { output, index, cycle, data, .. } => judge.output(output, index, cycle, data),
+            Event::FrameEnd { output, frame, .. } => {
+                if let Some(left) = left.get_mut(output) {
+                    *left = frame + 1;
+                }
+                finished(left.iter().copied().min().unwrap_or(0));
+            }
             Event::Violation(_) | Event::Progress { .. } => {}
         }
         ControlFlow::Continue(())
@@ -138,8 +144,10 @@ pub fn cosimulate(
     let report = report?;
     let broken = || SimulatorError::Request("the prediction broke off".to_owned());
     let predicted = prediction.join().map_err(|_| broken())??;
-    let predicted_ends = predicted.frame_end_cycles.first().cloned().unwrap_or_default();
     let mut verdict = judge.finish(count);
-    verdict.compare_cycles(&predicted_ends, &report.frame_end_cycles);
+    for (index, output) in manifest.outputs.iter().enumerate() {
+        let ends = |of: &[Vec<u64>]| of.get(index).cloned().unwrap_or_default();
+        verdict.compare_cycles(&output.prefix, &ends(&predicted.frame_end_cycles), &ends(&report.frame_end_cycles));
+    }
     Ok(Cosimulation { verdict, report, predicted })
 }

@@ -18,7 +18,8 @@ mod tests;
 use expected::EdgeStream;
 use golden_model::Trace;
 use network::Network;
-use network::manifest::{Edge, EdgeContent, EdgeOrder, EdgeTensor, Manifest};
+use network::graph::TensorId;
+use network::manifest::{Edge, EdgeContent, EdgeTensor, Manifest, OutputPort};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ const DETAILS_PER_EDGE: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("edge {edge}: {problem}")]
 pub struct JudgeError {
-    /// Name of the edge, or `m_axis`.
+    /// Name of the edge, or prefix of the output port.
     pub edge: String,
     /// What does not fit.
     pub problem: String,
@@ -37,8 +38,10 @@ pub struct JudgeError {
 
 /// Compares the words of one run as they come.
 pub struct Judge<'a> {
-    /// The manifest's edges, then the output port.
+    /// The manifest's edges, then the output ports.
     streams: Vec<Progress>,
+    /// How many of them are edges.
+    edges: usize,
     truths: Truths<'a>,
 }
 
@@ -85,25 +88,33 @@ impl<'a> Judge<'a> {
         network: &Network,
         traces: impl FnMut() -> Option<Trace> + 'a,
     ) -> Result<Judge<'a>, JudgeError> {
-        let mut streams = Vec::with_capacity(manifest.edges.len() + 1);
+        if manifest.outputs.len() != network.outputs().len() {
+            let (found, expected) = (manifest.outputs.len(), network.outputs().len());
+            let problem = format!("the manifest has {found} outputs, the network {expected}");
+            return Err(JudgeError { edge: "m_axis".to_owned(), problem });
+        }
+        let edges = manifest.edges.len();
+        let mut streams = Vec::with_capacity(edges + manifest.outputs.len());
         for edge in &manifest.edges {
             streams.push(Progress::new(edge, network)?);
         }
-        streams.push(Progress::new(&output_port(manifest, network), network)?);
+        for (port, output) in manifest.outputs.iter().zip(network.outputs()) {
+            streams.push(Progress::new(&output_edge(port, output.tensor, manifest, network), network)?);
+        }
         let truths = Truths { source: Box::new(traces), traces: VecDeque::new(), first: 0 };
-        Ok(Judge { streams, truths })
+        Ok(Judge { streams, edges, truths })
     }
 
     /// A word moved on an edge: `index` counts the edge's words, `data` is the word, element 0 lowest.
     pub fn word(&mut self, edge: usize, index: u64, cycle: u64, data: &[u8]) {
-        if edge + 1 < self.streams.len() {
+        if edge < self.edges {
             self.stream_word(edge, index, cycle, data);
         }
     }
 
-    /// A word left the design; bits above the word are ignored.
-    pub fn output(&mut self, index: u64, cycle: u64, data: &[u8]) {
-        self.stream_word(self.streams.len() - 1, index, cycle, data);
+    /// A word left the design at an output; bits above the word are ignored.
+    pub fn output(&mut self, output: usize, index: u64, cycle: u64, data: &[u8]) {
+        self.stream_word(self.edges.saturating_add(output), index, cycle, data);
     }
 
     fn stream_word(&mut self, at: usize, index: u64, cycle: u64, data: &[u8]) {
@@ -175,29 +186,21 @@ impl Progress {
     }
 }
 
-/// The output port as an edge: it carries what the last edge carries, in its own words.
-fn output_port(manifest: &Manifest, network: &Network) -> Edge {
-    let last_layer = network.layers().last().map(|layer| layer.name.clone()).unwrap_or_default();
-    let content = manifest.edges.last().map_or_else(
-        || EdgeContent {
-            tensor: EdgeTensor::Output(last_layer.clone()),
-            order: EdgeOrder::Raster,
-            gain: 1,
-            scale: vec![1],
-            offset: vec![0],
-        },
-        |edge| edge.content.clone(),
-    );
+/// An output port as an edge. Which tensor it must carry is the network's word alone, how its elements mean it the
+/// manifest's.
+fn output_edge(output: &OutputPort, tensor: TensorId, manifest: &Manifest, network: &Network) -> Edge {
+    let made_by = tensor.0.checked_sub(1).and_then(|index| network.layers().get(index));
+    let tensor = made_by.map_or(EdgeTensor::Input, |layer| EdgeTensor::Output(layer.name.clone()));
     Edge {
-        name: "m_axis".to_owned(),
-        layer: last_layer,
+        name: output.prefix.clone(),
+        layer: made_by.map_or_else(|| "input".to_owned(), |layer| layer.name.clone()),
         module: manifest.top.clone(),
         path: Vec::new(),
         valid: String::new(),
         ready: None,
         data: String::new(),
-        word: manifest.output.word,
-        words_per_frame: manifest.output.words_per_frame,
-        content,
+        word: output.port.word,
+        words_per_frame: output.port.words_per_frame,
+        content: EdgeContent { tensor, ..output.content.clone() },
     }
 }

@@ -92,7 +92,10 @@ fn check(model: &Model, index: usize, emitted: &Emitted, frames: &[Vec<i32>]) {
         assert_eq!(result.report.frames, frames.len() as u64);
         assert!(result.verdict.edges.len() > emitted.network.layers().len(), "edges inside layers are observed too");
         if stall == 0.0 {
-            assert_eq!(result.report.initiation_interval, result.predicted.initiation_interval(0), "{}", emitted.name);
+            // The outputs of a frame may drift apart until the streams between them are full.
+            let regular = emitted.network.outputs().len() == 1 || result.report.initiation_interval.is_some();
+            let interval = result.report.initiation_interval;
+            assert!(!regular || interval == result.predicted.complete_interval(), "{}: {interval:?}", emitted.name);
         }
     }
 }

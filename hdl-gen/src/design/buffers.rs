@@ -60,7 +60,7 @@ impl Design {
         let graph = self.graph().map_err(PredictError::Graph)?;
         let mut run = Run::frames(FRAMES);
         run.cycle_limit = run.cycle_limit.min(cycle_limit);
-        let report = graph.run(&run).map_err(PredictError::Run)?;
+        let report = graph.run(&run).map_err(|fault| PredictError::Run(self.name_ends(fault)))?;
         Ok((report.last_output_cycle, report.occupancy_max))
     }
 

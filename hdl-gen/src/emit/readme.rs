@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// The text of `README.md`.
 pub(super) fn text(manifest: &Manifest, has_testbench: bool) -> String {
-    let Manifest { name, top, timing, input, output, .. } = manifest;
+    let Manifest { name, top, timing, input, outputs, .. } = manifest;
     let mut text = format!(
         "# {name}\n\n\
          An accelerator for the network `{name}`, made by hwgen {version}. Top module: `{top}` in `rtl/{top}.v`.\n\n\
@@ -13,19 +13,20 @@ pub(super) fn text(manifest: &Manifest, has_testbench: bool) -> String {
          Predicted without stalls: the first frame takes {first} clock cycles from its first input word to its last\n\
          output word, then a frame ends every {interval} cycles.\n\n\
          ## Streams\n\n\
-         Both ends speak AXI4-Stream (`aclk`, `aresetn`). Tensors travel row by row, channels last; element 0 of a word\n\
+         All ends speak AXI4-Stream (`aclk`, `aresetn`). Tensors travel row by row, channels last; element 0 of a word\n\
          is in its lowest bits; `tlast` marks the last word of a frame.\n\n\
-         | port | elements a word | bits an element | signed | words a frame | `tdata` bits |\n\
-         | --- | --- | --- | --- | --- | --- |\n",
+         | port | carries | elements a word | bits an element | signed | words a frame | `tdata` bits |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
         version = env!("CARGO_PKG_VERSION"),
         table = layer_table(&manifest.layers),
         first = timing.first_frame_cycles,
         interval = timing.initiation_interval_cycles,
     );
-    for (port, stream) in [("s_axis", input), ("m_axis", output)] {
+    let leaving = outputs.iter().map(|output| (output.prefix.as_str(), output.name.as_str(), &output.port));
+    for (port, carries, stream) in std::iter::once(("s_axis", "the input", input)).chain(leaving) {
         let _ = writeln!(
             text,
-            "| `{port}` | {} | {} | {} | {} | {} |",
+            "| `{port}` | {carries} | {} | {} | {} | {} | {} |",
             stream.word.lanes,
             stream.word.lane_bits,
             if stream.word.signed { "yes" } else { "no" },

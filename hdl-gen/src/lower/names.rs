@@ -1,5 +1,6 @@
 //! Legal, unique Verilog names from a plan's free names.
 
+use network::manifest::output_prefix;
 use std::collections::BTreeSet;
 
 /// Words that Verilog 2005 (and SystemVerilog tools) keep for themselves and that could come out as a top's name.
@@ -112,14 +113,15 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Names for a design; the top is called after the plan.
-    pub fn new(plan: &str) -> Self {
+    /// Names for a design with so many outputs; the top is called after the plan.
+    pub fn new(plan: &str, outputs: usize) -> Self {
         let mut top = legal(plan);
         if KEYWORDS.contains(&top.as_str()) || top.starts_with("hwgen_") {
             top.push_str("_top");
         }
         // These prefix the top's own nets.
-        let layers = ["input", "s_axis", "m_axis"].map(str::to_owned).into();
+        let ends = ["input", "s_axis"].map(str::to_owned).into_iter();
+        let layers = ends.chain((0..outputs).map(|index| output_prefix(index, outputs))).collect();
         Names { top, layers }
     }
 
@@ -183,14 +185,17 @@ mod tests {
 
     #[test]
     fn names_are_legal_and_unique() {
-        let mut names = Names::new("Module");
+        let mut names = Names::new("Module", 1);
         assert_eq!(names.top(), "module_top");
         assert_eq!(names.layer("/0/act.quant"), "n0_act_quant");
         assert_eq!(names.layer("conv1"), "conv1");
         assert_eq!(names.layer("Conv1"), "conv1_n2");
         assert_eq!(names.layer("conv1_window"), "conv1_window_n2");
         assert_eq!(names.layer("input"), "input_n2");
+        assert_eq!(names.layer("m_axis"), "m_axis_n2");
+        assert_eq!(names.layer("m1_axis"), "m1_axis");
+        assert_eq!(Names::new("n", 2).layer("m1_axis"), "m1_axis_n2");
         assert_eq!(names.layer("ä"), "n");
-        assert_eq!(Names::new("hwgen_fifo").top(), "hwgen_fifo_top");
+        assert_eq!(Names::new("hwgen_fifo", 1).top(), "hwgen_fifo_top");
     }
 }

@@ -1,15 +1,12 @@
 //! The top module: AXI4-Stream ports and the graph of instances.
 
-use crate::design::{Design, Stage, StreamId};
+use crate::design::{Design, Stage};
 use crate::verilog::{Connection, Expr, Instance, Item, Module, ModuleText, Port};
-use network::manifest::LayerRow;
+use network::manifest::{LayerRow, StreamPort, output_prefix};
 
 impl Design {
     /// The top module's text; the header names the plan by its hash.
     pub(crate) fn top_text(&self, plan_sha256: &str) -> ModuleText {
-        let end = self.outputs.first();
-        let output = end.map_or(&self.input, |end| &end.port);
-        let leaving = self.stream_name(end.map_or(StreamId::Input, |end| end.stream));
         let mut header = vec![
             format!("{}: the whole accelerator of the network {}.", self.top, self.name),
             format!("Made by hwgen {} from the plan with SHA-256 {plan_sha256}.", env!("CARGO_PKG_VERSION")),
@@ -18,18 +15,14 @@ impl Design {
         header.extend(layer_table(&self.rows));
         header.extend([
             String::new(),
-            "AXI4-Stream at both ends; aresetn is synchronous, active low. Tensors travel row by row, channels last;".to_owned(),
+            "AXI4-Stream at all ends; aresetn is synchronous, active low. Tensors travel row by row, channels last;".to_owned(),
             "element 0 of a word is in its lowest bits; tdata is padded to whole bytes; tlast marks a frame's last word.".to_owned(),
-            format!(
-                "Input: {} words a frame of {} x {} bits. Output: {} words a frame of {} x {} bits.",
-                self.input.words_per_frame,
-                self.input.word.lanes,
-                self.input.word.lane_bits,
-                output.words_per_frame,
-                output.word.lanes,
-                output.word.lane_bits
-            ),
+            format!("s_axis, the input: {}.", words_text(&self.input)),
         ]);
+        let prefix = |index: usize| output_prefix(index, self.outputs.len());
+        header.extend(self.outputs.iter().enumerate().map(|(index, end)| {
+            format!("{}, the output {}: {}.", prefix(index), printable(&end.name), words_text(&end.port))
+        }));
         let mut items = vec![Item::wire("rst", 1, Expr::name("aresetn").inverted())];
         items.push(Item::Blank);
         items.extend(stream_wires("input", self.input.word.bits()));
@@ -62,35 +55,34 @@ impl Design {
             items.push(Item::Instance(self.instance(stage)));
         }
         items.push(Item::Blank);
-        let net = |suffix: &str| Expr::name(format!("{leaving}_{suffix}"));
-        let padding = output.tdata_bits - output.word.bits();
-        let data = if padding > 0 { Expr::concat(vec![Expr::zero(padding), net("data")]) } else { net("data") };
-        items.extend([
-            Item::Assign(Expr::name("m_axis_tvalid"), net("valid")),
-            Item::Assign(net("ready"), Expr::name("m_axis_tready")),
-            Item::Assign(Expr::name("m_axis_tdata"), data),
-            Item::Assign(Expr::name("m_axis_tlast"), net("last")),
-        ]);
-        Module {
-            name: self.top.clone(),
-            header,
-            keep_hierarchy: false,
-            parameters: Vec::new(),
-            ports: vec![
-                Port::input("aclk", 1),
-                Port::input("aresetn", 1),
-                Port::input("s_axis_tvalid", 1),
-                Port::output("s_axis_tready", 1),
-                Port::input("s_axis_tdata", self.input.tdata_bits),
-                Port::input("s_axis_tlast", 1),
-                Port::output("m_axis_tvalid", 1),
-                Port::input("m_axis_tready", 1),
-                Port::output("m_axis_tdata", output.tdata_bits),
-                Port::output("m_axis_tlast", 1),
-            ],
-            items,
+        let mut ports = vec![
+            Port::input("aclk", 1),
+            Port::input("aresetn", 1),
+            Port::input("s_axis_tvalid", 1),
+            Port::output("s_axis_tready", 1),
+            Port::input("s_axis_tdata", self.input.tdata_bits),
+            Port::input("s_axis_tlast", 1),
+        ];
+        for (index, end) in self.outputs.iter().enumerate() {
+            let (prefix, leaving, output) = (prefix(index), self.stream_name(end.stream), &end.port);
+            let port = |suffix: &str| format!("{prefix}_{suffix}");
+            ports.extend([
+                Port::output(&port("tvalid"), 1),
+                Port::input(&port("tready"), 1),
+                Port::output(&port("tdata"), output.tdata_bits),
+                Port::output(&port("tlast"), 1),
+            ]);
+            let net = |suffix: &str| Expr::name(format!("{leaving}_{suffix}"));
+            let padding = output.tdata_bits - output.word.bits();
+            let data = if padding > 0 { Expr::concat(vec![Expr::zero(padding), net("data")]) } else { net("data") };
+            items.extend([
+                Item::Assign(Expr::name(port("tvalid")), net("valid")),
+                Item::Assign(net("ready"), Expr::name(port("tready"))),
+                Item::Assign(Expr::name(port("tdata")), data),
+                Item::Assign(Expr::name(port("tlast")), net("last")),
+            ]);
         }
-        .print()
+        Module { name: self.top.clone(), header, keep_hierarchy: false, parameters: Vec::new(), ports, items }.print()
     }
 
     /// A stage's instance; several streams on one side are joined to vectors, the first one lowest.
@@ -116,6 +108,16 @@ impl Design {
             ports,
         }
     }
+}
+
+/// How a port packs its frames.
+fn words_text(port: &StreamPort) -> String {
+    format!("{} words a frame of {} x {} bits", port.words_per_frame, port.word.lanes, port.word.lane_bits)
+}
+
+/// A free name as part of a comment of one line.
+fn printable(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
 }
 
 /// The four nets of a stream.

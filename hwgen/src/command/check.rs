@@ -5,7 +5,7 @@ use crate::failure::Outcome;
 use crate::hardware;
 use crate::output::print;
 use crate::plan_file;
-use crate::table::layer_table;
+use crate::table::{buffer_table, buffers_json, layer_table};
 use serde_json::json;
 
 /// Reads, builds, binds and lowers a plan and shows the layer table.
@@ -13,6 +13,7 @@ pub fn run(options: &CheckOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
     let hardware = hardware::build(&loaded.network)?;
     let timing = hardware.timing()?;
+    let buffers = hardware.design.join_buffers();
     if as_json {
         let report = json!({
             "plan": options.plan.display().to_string(),
@@ -20,12 +21,15 @@ pub fn run(options: &CheckOptions, as_json: bool) -> Outcome<()> {
             "plan_sha256": loaded.sha256,
             "timing": timing,
             "layers": hardware.rows(),
+            "join_buffers": buffers_json(&buffers),
+            "outputs": hardware.design.output_ports(),
         });
         return Ok(print(&format!("{report:#}\n"))?);
     }
     Ok(print(&format!(
-        "{}{} is good: {} predicted cycles for a frame, then one every {}\n",
+        "{}{}{} is good: {} predicted cycles for a frame, then one every {}\n",
         layer_table(hardware.rows()),
+        buffer_table(&buffers),
         options.plan.display(),
         timing.first_frame_cycles,
         timing.initiation_interval_cycles

@@ -6,7 +6,7 @@ use crate::hardware;
 use crate::interrupt::Interrupt;
 use crate::output::{check_folder, print, write_folder};
 use crate::plan_file;
-use crate::table::layer_table;
+use crate::table::{buffer_table, buffers_json, layer_table};
 use serde_json::json;
 
 /// Emits whole or not at all.
@@ -20,6 +20,7 @@ pub fn run(options: &EmitOptions, as_json: bool) -> Outcome<()> {
     let artifact = hardware.emit(&loaded)?;
     interrupt.check()?;
     write_folder(&options.output, &artifact.files, options.force)?;
+    let buffers = hardware.design.join_buffers();
     let (manifest, timing) = (&artifact.manifest, artifact.manifest.timing);
     if as_json {
         let report = json!({
@@ -29,12 +30,15 @@ pub fn run(options: &EmitOptions, as_json: bool) -> Outcome<()> {
             "plan_sha256": manifest.plan_sha256,
             "timing": timing,
             "layers": manifest.layers,
+            "join_buffers": buffers_json(&buffers),
+            "outputs": manifest.outputs,
         });
         return Ok(print(&format!("{report:#}\n"))?);
     }
     Ok(print(&format!(
-        "{}{} predicted cycles for a frame, then one every {}\nwrote {} files to {}; the top is {}\n",
+        "{}{}{} predicted cycles for a frame, then one every {}\nwrote {} files to {}; the top is {}\n",
         layer_table(&manifest.layers),
+        buffer_table(&buffers),
         timing.first_frame_cycles,
         timing.initiation_interval_cycles,
         artifact.files.len(),

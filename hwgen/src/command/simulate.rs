@@ -1,5 +1,6 @@
 //! `hwgen simulate`: the Verilog in Verilator, every edge against the golden model, every cycle against the prediction.
 
+mod model;
 mod report;
 mod source;
 
@@ -7,7 +8,7 @@ use crate::arrays::{ArrayFile, ArraySpec};
 use crate::cli::SimulateOptions;
 use crate::failure::{Failure, Outcome, cannot_evaluate};
 use crate::frames::Frames;
-use crate::hardware::{self, Hardware, internal};
+use crate::hardware::{self, Hardware, cannot_predict, internal};
 use crate::interrupt::Interrupt;
 use crate::output::{cannot_write, folder_of, print, write_folder};
 use crate::plan_file::{self, LoadedPlan};
@@ -25,6 +26,9 @@ const DEFAULT_RANDOM_FRAMES: u64 = 8;
 
 /// Simulates and reports; fails the check where anything differs.
 pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
+    if options.model {
+        return model::run(options, as_json);
+    }
     let cancel = Cancel::new();
     let on_signal = cancel.clone();
     let interrupt = Interrupt::listen(move || on_signal.cancel());
@@ -68,6 +72,7 @@ pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
     let report = report::Report {
         options,
         network: &loaded.network,
+        ports: &artifact.manifest.outputs,
         result: &result,
         is_cached: model.cache_use() == CacheUse::Hit,
         traced_from: options.trace.as_ref().map(|_| first_failing_frame(&result).unwrap_or(0)),
@@ -97,7 +102,7 @@ fn simulate_once(
         CosimulateError::Simulator(error) => failure(error),
         CosimulateError::Evaluate(error) => cannot_evaluate(&error).into(),
         CosimulateError::Judge(error) => internal(&error).into(),
-        CosimulateError::Predict(error) => internal(&error).into(),
+        CosimulateError::Predict(error) => cannot_predict(&error).into(),
     })
 }
 

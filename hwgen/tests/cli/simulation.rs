@@ -58,3 +58,73 @@ fn frames_that_do_not_fit() {
     folder.write("x.npy", &npy("|u1", "(3, 32)", &[0; 95]));
     folder.refuses("simulate plan.yaml --input x.npy", 2, "E0501", "frame 2");
 }
+
+/// A tensor that leaves and is joined later: two outputs of different widths and a FIFO in front of the join.
+const BRANCHES: &str = "\
+hwgen: 1
+name: branches
+random: { seed: 7 }
+input: { name: x, shape: [6, 6, 2], format: u4 }
+layers:
+  - { name: stem, op: conv2d, outputs: 4, kernel: [1, 1], weight: s3, output: u3 }
+  - { name: deep, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s3, output: u3 }
+  - { name: sum, op: add, inputs: [stem, deep], output: u5 }
+outputs:
+  - { layer: stem, name: features }
+  - { layer: sum, name: y }
+";
+
+#[test]
+fn several_outputs_are_simulated_to_their_ends() {
+    let folder = Folder::with_plan(BRANCHES);
+    let (exit_code, report) = folder.json("simulate plan.yaml --frames 4 --stall 0.3 --seed 5");
+    assert_eq!((exit_code, report["mismatches"].as_u64()), (0, Some(0)), "{report}");
+    assert_eq!(report["cycles"], report["predicted_cycles"]);
+    let outputs = report["outputs"].as_array().unwrap();
+    let ports: Vec<_> = outputs.iter().map(|output| (output["name"].as_str(), output["port"].as_str())).collect();
+    assert_eq!(ports, [(Some("features"), Some("m0_axis")), (Some("y"), Some("m1_axis"))]);
+    assert!(outputs.iter().all(|output| output["frame_end_cycles"].as_array().unwrap().len() == 4), "{report}");
+    let (exit_code, model) = folder.json("simulate plan.yaml --model --frames 4 --stall 0.3 --seed 5");
+    assert_eq!(exit_code, 0, "{model}");
+    assert_eq!((&model["predicted_cycles"], &model["outputs"]), (&report["cycles"], &report["outputs"]));
+}
+
+#[test]
+fn the_model_answers_without_tools() {
+    let folder = Folder::with_plan(BRANCHES);
+    let empty = folder.join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let arguments = ["simulate", "plan.yaml", "--model", "--frames", "3"];
+    let output = folder.command().args(arguments).env("PATH", &empty).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("one frame every") && text.contains("output y at m1_axis: 3 frames"), "{text}");
+    let (_, model) = folder.json("simulate plan.yaml --model --frames 3");
+    let modules = model["modules"].as_array().unwrap();
+    for module in modules.iter().filter(|module| !module["depth_words"].is_null()) {
+        let (held, depth) = (module["most_words_held"].as_u64().unwrap(), module["depth_words"].as_u64().unwrap());
+        assert!(held <= depth, "{module}");
+    }
+    for option in ["--input x.npy", "--trace run.vcd"] {
+        assert_eq!(folder.run(&format!("simulate plan.yaml --model {option}")).exit_code, 2, "{option}");
+    }
+}
+
+#[test]
+fn buffers_in_front_of_joins_are_reported_with_their_cost() {
+    let folder = Folder::with_plan(BRANCHES);
+    let (_, checked) = folder.json("check plan.yaml");
+    let buffers = checked["join_buffers"].as_array().unwrap();
+    assert!(!buffers.is_empty(), "{checked}");
+    for buffer in buffers {
+        assert_eq!(buffer["join"].as_str(), Some("sum"), "{buffer}");
+        let bits = buffer["depth_words"].as_u64().unwrap() * buffer["word_bits"].as_u64().unwrap();
+        assert_eq!(buffer["bits"].as_u64(), Some(bits), "{buffer}");
+    }
+    // The branch around a 3x3 window waits for a row and more: 6 pixels of 4 x 3 bits at the least.
+    assert!(buffers.iter().any(|buffer| buffer["bits"].as_u64() >= Some(72)), "{checked}");
+    let (_, emitted) = folder.json("emit plan.yaml -o design");
+    assert_eq!(emitted["join_buffers"], checked["join_buffers"]);
+    let text = folder.run("check plan.yaml").stdout;
+    assert!(text.contains("FIFO in front") && text.contains(" in front of joins, "), "{text}");
+}

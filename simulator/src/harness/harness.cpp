@@ -8,6 +8,7 @@
 
 #include <verilated_syms.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #ifdef __linux__
@@ -39,6 +40,16 @@ class Run {
         std::vector<uint8_t> held;
     };
 
+    struct Output {
+        const OutputSpec* spec;
+        OutputPorts ports;
+        uint64_t words = 0;
+        bool waiting = false;
+        uint8_t last = 0;
+        std::vector<uint8_t> now;
+        std::vector<uint8_t> held;
+    };
+
     Reader& m_in;
     Writer& m_out;
     const Request m_request;
@@ -47,6 +58,7 @@ class Run {
     std::unique_ptr<Design> m_design;
     Ports m_ports{};
     std::vector<Edge> m_edges;
+    std::vector<Output> m_outputs;
 
     uint64_t m_cycle = 0;
     bool m_cycle_sent = false;
@@ -62,12 +74,7 @@ class Run {
     uint64_t m_in_words = 0;
     uint64_t m_first_in = NEVER;
 
-    uint64_t m_out_words = 0;
     uint64_t m_last_out = NEVER;
-    bool m_out_waiting = false;
-    uint8_t m_out_last = 0;
-    std::vector<uint8_t> m_out_now;
-    std::vector<uint8_t> m_out_held;
 
 #if VM_TRACE
     std::unique_ptr<TraceFile> m_trace;
@@ -114,13 +121,16 @@ public:
         m_out.number(m_first_in);
         m_out.number(m_last_out);
         m_out.number(m_in_words);
-        m_out.number(m_out_words);
         m_out.number(m_violations);
         const bool alive = m_ports.aclk != nullptr;
         m_out.number(static_cast<uint8_t>(alive ? *m_ports.s_valid & 1 : 0));
         m_out.number(static_cast<uint8_t>(alive ? *m_ports.s_ready & 1 : 0));
-        m_out.number(static_cast<uint8_t>(alive ? *m_ports.m_valid & 1 : 0));
-        m_out.number(static_cast<uint8_t>(alive ? *m_ports.m_ready & 1 : 0));
+        m_out.number(static_cast<uint32_t>(m_outputs.size()));
+        for (const Output& output : m_outputs) {
+            m_out.number(output.words);
+            m_out.number(static_cast<uint8_t>(*output.ports.valid & 1));
+            m_out.number(static_cast<uint8_t>(*output.ports.ready & 1));
+        }
         m_out.number(static_cast<uint32_t>(m_edges.size()));
         for (const Edge& edge : m_edges) {
             m_out.number(edge.words);
@@ -136,7 +146,7 @@ public:
         *m_ports.aclk = 0;
         *m_ports.aresetn = 0;
         *m_ports.s_valid = 0;
-        *m_ports.m_ready = 0;
+        for (Output& output : m_outputs) *output.ports.ready = 0;
         for (uint64_t cycle = 0; cycle < RESET_CYCLES && !m_stop; ++cycle) {
             *m_ports.aclk = 0;
             m_design->eval();
@@ -180,7 +190,7 @@ public:
             if (m_cycle % 4096 == 0 && m_out.is_stale()) {
                 m_out.number(static_cast<uint8_t>(PROGRESS));
                 m_out.number(m_cycle);
-                m_out.number(m_out_words / m_spec.m_words_per_frame);
+                m_out.number(finished_frames());
                 m_out.flush();
             }
         }
@@ -213,7 +223,18 @@ private:
 
     bool bind() {
         m_ports = m_design->ports();
-        bool good = find(m_spec.scope, "s_axis_tdata", m_spec.s_data_bits) && find(m_spec.scope, "m_axis_tdata", m_spec.m_data_bits);
+        bool good = find(m_spec.scope, "s_axis_tdata", m_spec.s_data_bits) != nullptr;
+        for (size_t index = 0; index < m_spec.outputs_count; ++index) {
+            Output output{};
+            output.spec = &m_spec.outputs[index];
+            output.ports = m_ports.outputs[index];
+            const std::string data = std::string{output.spec->prefix} + "_tdata";
+            const size_t bytes = output.spec->data_bits / 8;
+            good = good && find(m_spec.scope, data.c_str(), output.spec->data_bits) && bytes <= output.ports.data_bytes;
+            output.now.resize(bytes);
+            output.held.resize(bytes);
+            m_outputs.push_back(std::move(output));
+        }
         for (size_t index = 0; index < m_spec.edges_count; ++index) {
             const EdgeSpec& spec = m_spec.edges[index];
             Edge edge{};
@@ -229,17 +250,16 @@ private:
                 good = false;
             }
         }
-        const size_t s_bytes = m_spec.s_data_bits / 8, m_bytes = m_spec.m_data_bits / 8;
-        if (good && (s_bytes > m_ports.s_data_bytes || m_bytes > m_ports.m_data_bytes)) good = false;
+        const size_t s_bytes = m_spec.s_data_bits / 8;
+        if (good && s_bytes > m_ports.s_data_bytes) good = false;
         if (!good) {
             m_edges.clear();
+            m_outputs.clear();
             m_ports = Ports{};
             return false;
         }
         m_frame.resize(s_bytes * m_spec.s_words_per_frame);
         m_frame_words = m_spec.s_words_per_frame;
-        m_out_now.resize(m_bytes);
-        m_out_held.resize(m_bytes);
         return true;
     }
 
@@ -274,7 +294,8 @@ private:
                 *m_ports.s_valid = 0;
             }
         }
-        *m_ports.m_ready = !stalled(m_request, 1, m_cycle);
+        uint64_t endpoint = 1;
+        for (Output& output : m_outputs) *output.ports.ready = !stalled(m_request, endpoint++, m_cycle);
     }
 
     void stamp() {
@@ -322,51 +343,67 @@ private:
                 m_out.bytes(edge.now.data(), edge.now.size());
             }
         }
-        return sample_output() || moved;
+        for (size_t index = 0; index < m_outputs.size(); ++index) moved |= sample_output(index);
+        return moved;
     }
 
-    bool sample_output() {
-        const bool valid = *m_ports.m_valid & 1;
-        const uint8_t last = *m_ports.m_last & 1;
-        if (m_out_waiting && !valid) violation(VALID_DROPPED, AT_OUTPUT, "m_axis_tvalid fell before the word was taken");
+    static std::string port_name(const Output& output) { return output.spec->prefix; }
+
+    bool sample_output(size_t index) {
+        Output& output = m_outputs[index];
+        const uint16_t place = static_cast<uint16_t>(AT_OUTPUTS + index);
+        const bool valid = *output.ports.valid & 1;
+        const uint8_t last = *output.ports.last & 1;
+        if (output.waiting && !valid) violation(VALID_DROPPED, place, port_name(output) + "_tvalid fell before the word was taken");
         if (!valid) {
-            m_out_waiting = false;
+            output.waiting = false;
             return false;
         }
-        copy_value(m_out_now.data(), m_ports.m_data, m_spec.m_data_bits);
-        if (m_out_waiting && m_out_now != m_out_held) violation(DATA_CHANGED, AT_OUTPUT, "m_axis_tdata changed while the word waited");
-        if (m_out_waiting && last != m_out_last) violation(LAST_CHANGED, AT_OUTPUT, "m_axis_tlast changed while the word waited");
-        if (!(*m_ports.m_ready & 1)) {
-            m_out_waiting = true;
-            m_out_held = m_out_now;
-            m_out_last = last;
+        copy_value(output.now.data(), output.ports.data, output.spec->data_bits);
+        if (output.waiting && output.now != output.held) violation(DATA_CHANGED, place, port_name(output) + "_tdata changed while the word waited");
+        if (output.waiting && last != output.last) violation(LAST_CHANGED, place, port_name(output) + "_tlast changed while the word waited");
+        if (!(*output.ports.ready & 1)) {
+            output.waiting = true;
+            output.held = output.now;
+            output.last = last;
             return false;
         }
-        m_out_waiting = false;
-        ++m_out_words;
+        output.waiting = false;
+        ++output.words;
         m_last_out = m_cycle;
         stamp();
         m_out.number(static_cast<uint8_t>(OUTPUT));
+        m_out.number(static_cast<uint16_t>(index));
         m_out.number(last);
-        m_out.bytes(m_out_now.data(), m_out_now.size());
-        const bool ends = m_out_words % m_spec.m_words_per_frame == 0;
+        m_out.bytes(output.now.data(), output.now.size());
+        const uint64_t words_per_frame = output.spec->words_per_frame;
+        const bool ends = output.words % words_per_frame == 0;
         if (last != (ends ? 1 : 0)) {
-            violation(LAST_WRONG, AT_OUTPUT, std::string{"m_axis_tlast is "} + (last ? "high" : "low") + " at word "
-                          + std::to_string((m_out_words - 1) % m_spec.m_words_per_frame) + " of "
-                          + std::to_string(m_spec.m_words_per_frame));
+            violation(LAST_WRONG, place, port_name(output) + "_tlast is " + (last ? "high" : "low") + " at word "
+                          + std::to_string((output.words - 1) % words_per_frame) + " of " + std::to_string(words_per_frame));
         }
         if (ends) {
             m_out.number(static_cast<uint8_t>(FRAME_END));
-            m_out.number(m_out_words / m_spec.m_words_per_frame - 1);
+            m_out.number(static_cast<uint16_t>(index));
+            m_out.number(output.words / words_per_frame - 1);
             m_out.number(m_cycle);
         }
         return true;
     }
 
+    // Frames that have left the design at every output.
+    uint64_t finished_frames() const {
+        uint64_t frames = NEVER;
+        for (const Output& output : m_outputs) frames = std::min(frames, output.words / output.spec->words_per_frame);
+        return frames;
+    }
+
     // All frames that were sent have passed every edge and left the design.
     bool is_complete() const {
         if (!m_input_ended || m_holding) return false;
-        if (m_out_words < m_frames_begun * m_spec.m_words_per_frame) return false;
+        for (const Output& output : m_outputs) {
+            if (output.words < m_frames_begun * output.spec->words_per_frame) return false;
+        }
         for (const Edge& edge : m_edges) {
             if (edge.words < m_frames_begun * edge.spec->words_per_frame) return false;
         }
@@ -374,6 +411,14 @@ private:
     }
 
     void check_counts() {
+        for (size_t index = 0; index < m_outputs.size(); ++index) {
+            const Output& output = m_outputs[index];
+            const uint64_t expected = m_frames_begun * output.spec->words_per_frame;
+            if (output.words > expected) {
+                violation(EXTRA_WORD, static_cast<uint16_t>(AT_OUTPUTS + index),
+                          std::to_string(output.words) + " words moved, not " + std::to_string(expected));
+            }
+        }
         for (size_t index = 0; index < m_edges.size(); ++index) {
             const Edge& edge = m_edges[index];
             const uint64_t expected = m_frames_begun * edge.spec->words_per_frame;

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 #include <verilated.h>
 
 #if VM_TRACE
@@ -18,6 +19,15 @@ using TraceFile = VerilatedVcdC;
 #endif
 #endif
 
+// One AXI4-Stream output of a verilated top.
+struct OutputPorts {
+    const uint8_t* valid;
+    uint8_t* ready;
+    const uint8_t* data;
+    const uint8_t* last;
+    size_t data_bytes;  // storage, not width
+};
+
 // The AXI4-Stream ports of one verilated top, as pointers into the model; `tdata` is little-endian bytes.
 struct Ports {
     uint8_t* aclk;
@@ -26,12 +36,8 @@ struct Ports {
     const uint8_t* s_ready;
     uint8_t* s_data;
     uint8_t* s_last;
-    const uint8_t* m_valid;
-    uint8_t* m_ready;
-    const uint8_t* m_data;
-    const uint8_t* m_last;
     size_t s_data_bytes;  // storage, not width
-    size_t m_data_bytes;
+    std::vector<OutputPorts> outputs;
 };
 
 class Design {
@@ -45,14 +51,15 @@ public:
 #endif
 };
 
-template <typename Top>
+template <typename Port>
+uint8_t* at(Port& port) {
+    return reinterpret_cast<uint8_t*>(&port);
+}
+
+// `Outputs` finds the outputs, whose names the manifest gives.
+template <typename Top, std::vector<OutputPorts> (*Outputs)(Top&)>
 class Wrapped final : public Design {
     Top m_top;
-
-    template <typename Port>
-    static uint8_t* at(Port& port) {
-        return reinterpret_cast<uint8_t*>(&port);
-    }
 
 public:
     explicit Wrapped(VerilatedContext* context)
@@ -60,14 +67,19 @@ public:
     static Design* create(VerilatedContext* context) { return new Wrapped{context}; }
     Ports ports() override {
         return {at(m_top.aclk), at(m_top.aresetn), at(m_top.s_axis_tvalid), at(m_top.s_axis_tready), at(m_top.s_axis_tdata),
-            at(m_top.s_axis_tlast), at(m_top.m_axis_tvalid), at(m_top.m_axis_tready), at(m_top.m_axis_tdata),
-            at(m_top.m_axis_tlast), sizeof m_top.s_axis_tdata, sizeof m_top.m_axis_tdata};
+            at(m_top.s_axis_tlast), sizeof m_top.s_axis_tdata, Outputs(m_top)};
     }
     void eval() override { m_top.eval(); }
     void finish() override { m_top.final(); }
 #if VM_TRACE
     void trace(TraceFile* file) override { m_top.trace(file, 99); }
 #endif
+};
+
+struct OutputSpec {
+    const char* prefix;  // "m_axis"
+    uint32_t data_bits;
+    uint64_t words_per_frame;
 };
 
 struct EdgeSpec {
@@ -83,9 +95,9 @@ struct DesignSpec {
     Design* (*create)(VerilatedContext* context);
     const char* scope;  // "TOP.top"
     uint32_t s_data_bits;
-    uint32_t m_data_bits;
     uint64_t s_words_per_frame;
-    uint64_t m_words_per_frame;
+    const OutputSpec* outputs;
+    size_t outputs_count;
     const EdgeSpec* edges;
     size_t edges_count;
 };

@@ -5,12 +5,11 @@
 
 #include "wire.h"
 
-constexpr uint32_t MAGIC = 0x31475748;  // "HWG1"
+constexpr uint32_t MAGIC = 0x32475748;  // "HWG2"
 constexpr uint64_t RESET_CYCLES = 4;
 constexpr uint64_t NEVER = ~uint64_t{0};
-constexpr uint16_t AT_INPUT = 0xfffe;
-constexpr uint16_t AT_OUTPUT = 0xffff;
-constexpr uint16_t AT_NOWHERE = 0xfffd;
+constexpr uint16_t AT_OUTPUTS = 0xc000;  // the first output's; edges are below
+constexpr uint16_t AT_NOWHERE = 0xffff;
 constexpr uint64_t VIOLATIONS_SENT = 100;
 
 enum Tag : uint8_t { CYCLE = 1, WORD, OUTPUT, FRAME_END, VIOLATION, PROGRESS, END };

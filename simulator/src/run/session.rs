@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use network::manifest::Manifest;
 
 use super::Event;
-use crate::protocol::{AT_OUTPUT, Decoder, Reason, Record, Summary};
-use crate::report::{EdgeReport, End, Hang, SimReport, StreamState, Violation, constant_distance};
+use crate::protocol::{AT_OUTPUTS, Decoder, Reason, Record, Summary};
+use crate::report::{EdgeReport, End, Hang, SimReport, StreamState, Violation, complete_ends, constant_distance};
 use crate::words::word_bytes;
 
 /// What has been read so far.
@@ -15,21 +15,21 @@ pub(super) struct Session<'a> {
     manifest: &'a Manifest,
     event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     edge_words: Vec<u64>,
-    output_words: u64,
-    frame_end_cycles: Vec<u64>,
+    output_words: Vec<u64>,
+    frame_end_cycles: Vec<Vec<u64>>,
     violations: Vec<Violation>,
     cycle: u64,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(manifest: &'a Manifest, event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> Self {
-        let edge_words = vec![0; manifest.edges.len()];
+        let (edge_words, outputs) = (vec![0; manifest.edges.len()], manifest.outputs.len());
         Self {
             manifest,
             event,
             edge_words,
-            output_words: 0,
-            frame_end_cycles: Vec::new(),
+            output_words: vec![0; outputs],
+            frame_end_cycles: vec![Vec::new(); outputs],
             violations: Vec::new(),
             cycle: 0,
         }
@@ -38,7 +38,7 @@ impl<'a> Session<'a> {
     /// Reads to the end record; `None` when the caller broke off.
     pub(super) fn follow(&mut self, from_child: impl Read) -> io::Result<Option<Box<Summary>>> {
         let edge_bytes = self.manifest.edges.iter().map(|edge| word_bytes(&edge.word)).collect();
-        let output_bytes = self.manifest.output.tdata_bits as usize / 8;
+        let output_bytes = self.manifest.outputs.iter().map(|output| output.port.tdata_bits as usize / 8).collect();
         let mut decoder = Decoder::new(BufReader::with_capacity(1 << 18, from_child), edge_bytes, output_bytes);
         loop {
             let flow = match decoder.next()? {
@@ -49,15 +49,17 @@ impl<'a> Session<'a> {
                     *words += 1;
                     (self.event)(Event::Word { edge, index, cycle: decoder.cycle, data: &decoder.word })
                 }
-                Record::Output { last } => {
+                Record::Output { output, last } => {
                     self.cycle = decoder.cycle;
-                    let index = self.output_words;
-                    self.output_words += 1;
-                    (self.event)(Event::Output { index, cycle: decoder.cycle, data: &decoder.word, last })
+                    let Some(words) = self.output_words.get_mut(output) else { continue };
+                    let index = *words;
+                    *words += 1;
+                    (self.event)(Event::Output { output, index, cycle: decoder.cycle, data: &decoder.word, last })
                 }
-                Record::FrameEnd { frame, cycle } => {
-                    self.frame_end_cycles.push(cycle);
-                    (self.event)(Event::FrameEnd { frame, cycle })
+                Record::FrameEnd { output, frame, cycle } => {
+                    let Some(ends) = self.frame_end_cycles.get_mut(output) else { continue };
+                    ends.push(cycle);
+                    (self.event)(Event::FrameEnd { output, frame, cycle })
                 }
                 Record::Violation { kind, cycle, place, text } => {
                     let violation = Violation { kind, cycle, edge: self.place(place), text };
@@ -78,10 +80,10 @@ impl<'a> Session<'a> {
     }
 
     fn place(&self, place: u16) -> Option<String> {
-        if place == AT_OUTPUT {
-            return Some("m_axis".into());
+        match place.checked_sub(AT_OUTPUTS) {
+            Some(output) => self.manifest.outputs.get(usize::from(output)).map(|output| output.prefix.clone()),
+            None => self.manifest.edges.get(usize::from(place)).map(|edge| edge.name.clone()),
         }
-        self.manifest.edges.get(usize::from(place)).map(|edge| edge.name.clone())
     }
 
     pub(super) fn report(self, summary: Option<&Summary>, messages: String) -> SimReport {
@@ -105,15 +107,16 @@ impl<'a> Session<'a> {
             (Some(first), Some(last)) if last >= first => last - first + 1,
             _ => 0,
         };
+        let complete = complete_ends(&self.frame_end_cycles);
         SimReport {
             design: self.manifest.name.clone(),
             end,
-            frames: self.frame_end_cycles.len() as u64,
+            frames: complete.len() as u64,
             input_words: summary.map_or(0, |summary| summary.input_words),
-            output_words: self.output_words,
+            output_words: self.output_words.iter().sum(),
             cycles,
             first_input_cycle,
-            initiation_interval: constant_distance(&self.frame_end_cycles),
+            initiation_interval: constant_distance(&complete),
             frame_end_cycles: self.frame_end_cycles,
             simulated_cycles: summary.map_or(self.cycle, |summary| summary.cycle) + 1,
             edges,
@@ -126,7 +129,7 @@ impl<'a> Session<'a> {
 }
 
 fn hang(manifest: &Manifest, summary: &Summary) -> Hang {
-    let [(s_valid, s_ready), (m_valid, m_ready)] = summary.ports;
+    let (s_valid, s_ready) = summary.input;
     let port = |name: &str, valid, ready, words, words_per_frame| StreamState {
         name: name.into(),
         valid,
@@ -138,6 +141,8 @@ fn hang(manifest: &Manifest, summary: &Summary) -> Hang {
     for (edge, &(words, valid, ready)) in manifest.edges.iter().zip(&summary.edges) {
         streams.push(port(&edge.name, valid, ready, words, edge.words_per_frame));
     }
-    streams.push(port("m_axis", m_valid, m_ready, summary.output_words, manifest.output.words_per_frame));
+    for (output, &(words, valid, ready)) in manifest.outputs.iter().zip(&summary.outputs) {
+        streams.push(port(&output.prefix, valid, ready, words, output.port.words_per_frame));
+    }
     Hang { cycle: summary.cycle, streams }
 }

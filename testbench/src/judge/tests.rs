@@ -4,7 +4,7 @@ use super::{Judge, Verdict};
 use golden_model::{LayerTrace, Trace};
 use network::graph::{HardwareRequest, HostStep, Input, Layer, NetworkParts, Output, TensorId};
 use network::manifest::{
-    Edge, EdgeContent, EdgeOrder, EdgeTensor, MANIFEST_VERSION, Manifest, StreamPort, Timing, Word,
+    Edge, EdgeContent, EdgeOrder, EdgeTensor, MANIFEST_VERSION, Manifest, OutputPort, StreamPort, Timing, Word,
 };
 use network::op::{Op, Weights};
 use network::shape::{AxisOrder, Window};
@@ -92,7 +92,12 @@ fn manifest(content: EdgeContent, lanes: u32, lane_bits: u32, signed: bool, word
         sources: Vec::new(),
         memories: Vec::new(),
         input: StreamPort { word: Word { lanes: 1, lane_bits: 4, signed: false }, tdata_bits: 8, words_per_frame: 8 },
-        output: StreamPort { word: sums, tdata_bits: 16, words_per_frame: 4 },
+        outputs: vec![OutputPort {
+            name: "y".to_owned(),
+            prefix: "m_axis".to_owned(),
+            port: StreamPort { word: sums, tdata_bits: 16, words_per_frame: 4 },
+            content: content_of_sums(),
+        }],
         edges: vec![
             edge("under_test", content, Word { lanes, lane_bits, signed }, words_per_frame),
             edge("conv", last, sums, 4),
@@ -116,7 +121,7 @@ fn judge(manifest: &Manifest, words: &[Vec<u8>]) -> Verdict {
     }
     for (index, sum) in [3u16, 10, 14, 36, 0, 0, 0, 0].into_iter().enumerate() {
         judge.word(1, index as u64, 200 + index as u64, &sum.to_le_bytes());
-        judge.output(index as u64, 300 + index as u64, &(sum | 0xfe00).to_le_bytes());
+        judge.output(0, index as u64, 300 + index as u64, &(sum | 0xfe00).to_le_bytes());
     }
     judge.finish(2)
 }
@@ -240,6 +245,51 @@ fn integers_that_an_edge_cannot_carry() {
     }
 }
 
+/// The same network with its input as a second output, which travels in words of two.
+#[test]
+fn every_output_is_judged() {
+    let one = network();
+    let parts = NetworkParts {
+        name: "tiny".to_owned(),
+        input: one.input().clone(),
+        layers: one.layers().to_vec(),
+        outputs: vec![
+            one.outputs()[0].clone(),
+            Output { tensor: TensorId(0), name: "x".to_owned(), ..one.outputs()[0].clone() },
+        ],
+    };
+    let network = Network::build(parts).unwrap();
+    let input = || content(EdgeTensor::Input, EdgeOrder::Raster, 1, 0);
+    let mut manifest = manifest(input(), 2, 4, false, 4);
+    manifest.edges.clear();
+    assert!(Judge::new(&manifest, &network, || None).is_err(), "an output is missing");
+    manifest.outputs.push(OutputPort {
+        name: "x".to_owned(),
+        prefix: "m1_axis".to_owned(),
+        port: StreamPort { word: Word { lanes: 2, lane_bits: 4, signed: false }, tdata_bits: 8, words_per_frame: 4 },
+        content: input(),
+    });
+    let judged = |codes: [u8; 4]| {
+        let mut source = traces().into_iter();
+        let mut judge = Judge::new(&manifest, &network, || source.next()).unwrap();
+        for (index, code) in codes.into_iter().enumerate() {
+            judge.output(1, index as u64, index as u64, &[code]);
+        }
+        for (index, sum) in [3u16, 10, 14, 36].into_iter().enumerate() {
+            judge.output(0, index as u64, 9 + index as u64, &sum.to_le_bytes());
+        }
+        judge.output(2, 0, 0, &[0]);
+        judge.finish(1)
+    };
+    let good = judged([0x21, 0x43, 0x65, 0x87]);
+    assert!(good.is_good(), "{good}");
+    assert_eq!(good.edges.iter().map(|edge| edge.words).collect::<Vec<_>>(), [4, 4]);
+    let bad = judged([0x21, 0x43, 0x75, 0x87]);
+    let (edge, first) = bad.first().unwrap();
+    assert_eq!((bad.mismatches(), edge.name.as_str(), edge.layer.as_str()), (1, "m1_axis", "input"));
+    assert_eq!((first.element, first.expected, first.got, first.cycle), (5, 6, 7, 2));
+}
+
 #[test]
 fn missing_and_extra_words() {
     let manifest = manifest(content(EdgeTensor::Input, EdgeOrder::Raster, 1, 0), 2, 4, false, 4);
@@ -270,10 +320,11 @@ fn a_mismatch_names_its_element() {
 #[test]
 fn cycles_must_be_equal() {
     let mut verdict = Verdict::default();
-    verdict.compare_cycles(&[9, 19], &[9, 19]);
+    verdict.compare_cycles("m_axis", &[9, 19], &[9, 19]);
     assert!(verdict.is_good());
-    verdict.compare_cycles(&[9, 19, 29], &[9, 20]);
+    verdict.compare_cycles("m_axis", &[9, 19, 29], &[9, 20]);
     assert_eq!(verdict.cycle_differences.len(), 2);
+    assert!(verdict.to_string().starts_with("m_axis: frame 1 ends in cycle 20, predicted 19\n"), "{verdict}");
     assert!(!verdict.is_good());
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 pub struct Verdict {
     /// Frames that should have passed.
     pub frames: u64,
-    /// The manifest's edges in their order, then the output port `m_axis`.
+    /// The manifest's edges in their order, then the output ports.
     pub edges: Vec<EdgeVerdict>,
     /// Frames that did not end in the predicted cycle; see [`Verdict::compare_cycles`].
     pub cycle_differences: Vec<CycleDifference>,
@@ -71,9 +71,11 @@ pub struct ElementPlace {
     pub channel: u64,
 }
 
-/// A frame that ended too early or too late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// A frame that ended too early or too late at an output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CycleDifference {
+    /// Prefix of the output port.
+    pub output: String,
     /// Frame, from 0; the number of frames where the whole run is meant.
     pub frame: u64,
     /// Predicted cycle, counted from the first accepted word.
@@ -99,12 +101,13 @@ impl Verdict {
         details.min_by_key(|(_, mismatch)| mismatch.frame)
     }
 
-    /// Notes every frame whose predicted and simulated ends differ; ends count from cycle 0 of the same clock.
-    pub fn compare_cycles(&mut self, predicted: &[u64], simulated: &[u64]) {
+    /// Notes every frame whose predicted and simulated ends at an output differ; ends count from cycle 0 of the same clock.
+    pub fn compare_cycles(&mut self, output: &str, predicted: &[u64], simulated: &[u64]) {
         for frame in 0..predicted.len().max(simulated.len()) {
             let (predicted, simulated) = (predicted.get(frame).copied(), simulated.get(frame).copied());
             if predicted != simulated {
-                self.cycle_differences.push(CycleDifference { frame: frame as u64, predicted, simulated });
+                let (output, frame) = (output.to_owned(), frame as u64);
+                self.cycle_differences.push(CycleDifference { output, frame, predicted, simulated });
             }
         }
     }
@@ -168,7 +171,8 @@ impl fmt::Display for Verdict {
             let show = |cycle: Option<u64>| cycle.map_or("never".to_owned(), |cycle| cycle.to_string());
             writeln!(
                 f,
-                "frame {} ends in cycle {}, predicted {}",
+                "{}: frame {} ends in cycle {}, predicted {}",
+                difference.output,
                 difference.frame,
                 show(difference.simulated),
                 show(difference.predicted)

@@ -2,6 +2,7 @@
 
 use crate::cli::SimulateOptions;
 use crate::table::align;
+use network::manifest::OutputPort;
 use network::{Code, Network};
 use serde_json::{Value, json};
 use std::fmt;
@@ -13,6 +14,8 @@ pub struct Report<'a> {
     pub options: &'a SimulateOptions,
     /// What was simulated.
     pub network: &'a Network,
+    /// Where the outputs leave.
+    pub ports: &'a [OutputPort],
     /// What was found.
     pub result: &'a Cosimulation,
     /// The Verilator model was built before.
@@ -55,7 +58,8 @@ impl Report<'_> {
             "predicted_cycles": predicted.cycles(),
             "frame_ends_differ": verdict.cycle_differences,
             "initiation_interval": self.interval(),
-            "predicted_initiation_interval": predicted.initiation_interval(0),
+            "predicted_initiation_interval": predicted.complete_interval(),
+            "outputs": outputs_json(self.ports, &report.frame_end_cycles),
             "stall": self.options.stall,
             "seed": self.options.seed,
             "edges": edges,
@@ -70,11 +74,36 @@ impl Report<'_> {
 
     /// Distance between the ends of the last two frames: constant where nothing stalls.
     fn interval(&self) -> Option<u64> {
-        match self.result.report.frame_end_cycles.as_slice() {
+        match self.result.report.complete_frame_ends().as_slice() {
             [.., before, last] => last.checked_sub(*before),
             _ => None,
         }
     }
+}
+
+/// The outputs with the cycles in which their frames ended.
+pub fn outputs_json(ports: &[OutputPort], frame_end_cycles: &[Vec<u64>]) -> Value {
+    let output = |(port, ends): (&OutputPort, &Vec<u64>)| {
+        json!({
+            "name": port.name,
+            "port": port.prefix,
+            "words_per_frame": port.port.words_per_frame,
+            "frame_end_cycles": ends,
+        })
+    };
+    ports.iter().zip(frame_end_cycles).map(output).collect()
+}
+
+/// One line for each of several outputs; nothing where there is one.
+pub fn outputs_text(ports: &[OutputPort], frame_end_cycles: &[Vec<u64>]) -> String {
+    if ports.len() < 2 {
+        return String::new();
+    }
+    let line = |(port, ends): (&OutputPort, &Vec<u64>)| {
+        let last = ends.last().map_or("never".to_owned(), |cycle| format!("in cycle {cycle}"));
+        format!("output {} at {}: {} frames, the last ended {last}\n", port.name, port.prefix, ends.len())
+    };
+    ports.iter().zip(frame_end_cycles).map(line).collect()
 }
 
 impl fmt::Display for Report<'_> {
@@ -92,7 +121,7 @@ impl fmt::Display for Report<'_> {
             Some(interval) if self.options.stall == 0.0 => writeln!(f, "; one frame every {interval}")?,
             _ => writeln!(f)?,
         }
-        write!(f, "{verdict}")?;
+        write!(f, "{}{verdict}", outputs_text(self.ports, &report.frame_end_cycles))?;
         for violation in report.violations.iter().take(8) {
             writeln!(f, "{violation}")?;
         }
