@@ -74,8 +74,8 @@ pub(super) fn sketch(seed: u64) -> Sketch {
         }
     }
     let mut ends = sketch.ends();
-    if dice.one_in(1) {
-        // One output, most often: the last one.
+    if dice.one_in(2) {
+        // One output: the last one.
         ends.drain(..ends.len().saturating_sub(1));
     }
     sketch.leading_to(&ends)
