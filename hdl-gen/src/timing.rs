@@ -25,7 +25,6 @@ mod stream;
 mod window;
 
 pub use graph::{Graph, GraphBuilder, GraphError, ModuleId};
-pub(crate) use join::MOST_INPUTS;
 pub use join::{Concat, Join};
 pub use line_window::LineWindow;
 pub use matrix::Matrix;
