@@ -18,8 +18,9 @@ use crate::constant::{Constant, evaluate};
 use crate::fault::{Checked, Fault};
 use crate::model::{Array, Data, Model, Node, ValueId};
 use candle_core::{Device, Tensor};
+pub(crate) use matrix::patches;
 use network::{Diagnostic, Diagnostics};
-use operator::Operands;
+pub(crate) use operator::{Operands, apply, fault};
 pub(crate) use pointwise::normalisation;
 pub use reference::FloatModel;
 use std::collections::BTreeMap;
@@ -175,19 +176,32 @@ impl<'m> Program<'m> {
     /// # Errors
     /// A frame of another length, and numbers that an operator cannot take.
     pub fn run(&self, frame: &[f32], visit: &mut dyn FnMut(ValueId, &Tensor)) -> Result<(), Diagnostic> {
-        let at = |fault: Fault, name: &str| fault.at(&self.file, name);
-        let input = tensor(frame.to_vec(), &self.frame_dims).map_err(|f| at(f, &self.model.names[self.model.input]))?;
-        visit(self.model.input, &input);
-        let mut values: BTreeMap<ValueId, Tensor> = BTreeMap::from([(self.model.input, input)]);
+        visit(self.model.input, &self.input(frame)?);
+        self.run_nodes(frame, &mut |index, _, made| {
+            self.model.nodes[index].outputs.iter().zip(made).for_each(|(&id, tensor)| visit(id, tensor));
+        })
+    }
+
+    fn input(&self, frame: &[f32]) -> Result<Tensor, Diagnostic> {
+        tensor(frame.to_vec(), &self.frame_dims)
+            .map_err(|fault| fault.at(&self.file, &self.model.names[self.model.input]))
+    }
+
+    /// Runs one frame; `visit` sees the index, the operands and the results of every node that computes data.
+    pub fn run_nodes(
+        &self,
+        frame: &[f32],
+        visit: &mut dyn FnMut(usize, &Operands<'_>, &[Tensor]),
+    ) -> Result<(), Diagnostic> {
+        let mut values: BTreeMap<ValueId, Tensor> = BTreeMap::from([(self.model.input, self.input(frame)?)]);
         for (index, node) in self.model.nodes.iter().enumerate() {
             if !node.outputs.first().is_some_and(|id| self.shapes.contains_key(id)) {
                 continue;
             }
-            let made = operator::apply(&self.operands(node, &values)).map_err(|fault| at(fault, &node.name))?;
-            for (&id, tensor) in node.outputs.iter().zip(made) {
-                visit(id, &tensor);
-                values.insert(id, tensor);
-            }
+            let operands = self.operands(node, &values);
+            let made = operator::apply(&operands).map_err(|fault| fault.at(&self.file, &node.name))?;
+            visit(index, &operands, &made);
+            values.extend(node.outputs.iter().copied().zip(made));
             for id in &self.dead[index] {
                 values.remove(id);
             }

@@ -6,12 +6,15 @@
 //! requantization takes them in full. Float arithmetic decides the grids, so these may differ in their last digits
 //! between processors; the plan that results does not depend on anything else.
 
+mod bias;
+mod equalize;
 mod fold;
 mod grid;
 mod options;
 mod random;
 mod range;
 mod rewrite;
+mod rounding;
 mod sites;
 mod statistics;
 mod weights;
@@ -75,7 +78,12 @@ pub(crate) fn quantize(mut model: Model, file: &str, options: &PostTraining) -> 
         random::replace_weights(&mut model, seed);
     }
     let mut notes = Vec::new();
-    let model = fold::fold(model, file, &mut notes)?;
+    let mut model = fold::fold(model, file, &mut notes)?;
+    if options.equalize {
+        let shapes = Program::new(&model, file)?.shapes;
+        let pairs = equalize::equalize(&mut model, &shapes).map_err(whole)?;
+        notes.push(format!("{pairs} pairs of layers were equalized"));
+    }
     let program = Program::new(&model, file)?;
     let frames = options.frames(&program.frame_dims).map_err(whole)?;
     let meaning = options.codes(&frames, &program.frame_dims).map_err(whole)?;
@@ -93,7 +101,7 @@ pub(crate) fn quantize(mut model: Model, file: &str, options: &PostTraining) -> 
             Err(fault) => faults.push(fault.at(file, &group.owner)),
         }
     }
-    let layers = match weights::quantize(&model, &program, &sites, options, file) {
+    let mut layers = match weights::quantize(&model, &program, &sites, options, file) {
         Ok(layers) => layers,
         Err(more) => {
             faults.extend(more);
@@ -101,6 +109,12 @@ pub(crate) fn quantize(mut model: Model, file: &str, options: &PostTraining) -> 
         }
     };
     faults.or(())?;
+    if options.adaround {
+        rounding::fit(&program, &frames, &mut layers)?;
+    }
+    if options.bias_correction {
+        bias::correct(&program, &frames, &mut layers)?;
+    }
     let origins =
         layers.iter().map(|layer| (layer.name.clone(), layer.origin(&model, &sites, &grids, options))).collect();
     drop(program);

@@ -33,7 +33,16 @@ fn check(name: &str, frame_shape: &[u64], tolerance: f32, frames: usize) {
     }
     let (calibration, count) = read::<u8>(&folder.join("calib.npz"), "x_u8").unwrap();
     let shape: Vec<u64> = [count as u64].into_iter().chain(frame_shape.iter().copied()).collect();
-    for bits in [8, 4] {
+    for (bits, extras) in [
+        (8, ""),
+        (4, ""),
+        (4, "equalize"),
+        (4, "bias"),
+        (4, "adaround"),
+        (4, "adaround bias"),
+        (4, "zero"),
+        (4, "zero adaround bias"),
+    ] {
         let options = PostTraining {
             calibration: Calibration::Frames {
                 values: calibration.iter().map(|&code| f32::from(code)).collect(),
@@ -47,19 +56,23 @@ fn check(name: &str, frame_shape: &[u64], tolerance: f32, frames: usize) {
             }),
             weight_bits: bits,
             activation_bits: bits,
+            equalize: extras.contains("equalize"),
+            bias_correction: extras.contains("bias"),
+            adaround: extras.contains("adaround"),
+            zero_points: extras.contains("zero"),
             ..PostTraining::default()
         };
         let start = Instant::now();
         let quantized = FloatModel::read(&bytes, name).unwrap().quantized(&options).unwrap();
         let seconds = start.elapsed().as_secs_f64();
-        if bits == 8 {
-            println!("{}", quantized.nodes().join("\n"));
-        }
         let got = quantized.run(&inputs).unwrap().concat();
         let square = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x).powi(2)).sum::<f64>();
         let noise = square(&mut got.iter().zip(&expected).map(|(a, b)| a - b));
         let signal = square(&mut expected.iter().copied());
-        println!("{name} with {bits} bits: {:.1} dB, quantized in {seconds:.2} s", 10.0 * (signal / noise).log10());
+        println!(
+            "{name} with {bits} bits {extras}: {:.1} dB, quantized in {seconds:.2} s",
+            10.0 * (signal / noise).log10()
+        );
     }
 }
 

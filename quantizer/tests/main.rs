@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod builder;
 mod damaged;
 mod evaluator;
 mod faults;
@@ -9,5 +10,6 @@ mod float_models;
 mod float_operators;
 mod frames;
 mod models;
+mod post_training;
 mod qdq;
 mod recorded;

@@ -38,6 +38,18 @@ pub struct QuantizeOptions {
     /// Weights and activations as plane codes (odd integers), for xnor arithmetic.
     #[arg(long)]
     pub planes: bool,
+    /// A zero point instead of a sign for activations that are negative now and then (SiLU, say).
+    #[arg(long)]
+    pub zero_points: bool,
+    /// First scale the weights of neighbouring layers against each other (cross-layer equalisation).
+    #[arg(long)]
+    pub equalize: bool,
+    /// Round weights so that each layer's sums on the calibration frames change least, not to the nearest.
+    #[arg(long)]
+    pub adaround: bool,
+    /// Take the mean change of every output channel back in its bias.
+    #[arg(long)]
+    pub bias_correction: bool,
     /// Powers of two as scales.
     #[arg(long)]
     pub power_of_two_scales: bool,

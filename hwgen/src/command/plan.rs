@@ -47,8 +47,12 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
     }
     let provenance =
         Provenance { file: file_name(&options.model).unwrap_or_default(), sha256: Some(sha256_hex(&bytes)) };
-    let write_options =
-        WriteOptions { arrays_file: arrays_name.clone(), model: Some(provenance), ..WriteOptions::default() };
+    let write_options = WriteOptions {
+        arrays_file: arrays_name.clone(),
+        model: Some(provenance),
+        origins: imported.origins,
+        ..WriteOptions::default()
+    };
     let written = write(&parts, &write_options)?;
     let timing = hardware.timing()?;
     spinner.finish_and_clear();

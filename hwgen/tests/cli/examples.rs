@@ -74,3 +74,56 @@ fn the_same_model_gives_the_same_plan() {
         std::fs::read(b.join("plan.arrays.safetensors")).unwrap()
     );
 }
+
+/// Float networks quantized after training; the float accuracies are 98.6 % and 97.33 %.
+#[track_caller]
+fn check_float(example: &str, options: &str, least: u64) {
+    let folder = Folder::new();
+    let files = repository().join("examples").join(example).display().to_string();
+    let plan = format!("plan {files}/{example}.float.onnx -o plan.yaml --calibration {files}/calib.npz:x_u8 {options}");
+    let (exit_code, report) = folder.json(&plan);
+    assert_eq!(exit_code, 0, "{report}");
+    let (exit_code, report) =
+        folder.json(&format!("run plan.yaml --input {files}/test.npz:x_u8 --labels {files}/test.npz:y"));
+    assert_eq!(exit_code, 0, "{report}");
+    assert!(report["correct"].as_u64().unwrap() >= least, "{options}: {report}");
+    let text = folder.read("plan.yaml");
+    let origins = text.lines().filter(|line| line.starts_with('#') && line.contains(": float, weights ")).count();
+    assert!(origins >= 4, "{text}");
+    assert_eq!(folder.run("check plan.yaml").exit_code, 0);
+}
+
+#[test]
+fn float_mnist_cnn() {
+    check_float("mnist-cnn", "--input-scale 1/256", 982);
+    check_float("mnist-cnn", "--input-scale 1/256 --range min-max --weight-range min-max", 981);
+    check_float("mnist-cnn", "--input-scale 1/256 --weight-bits 4 --activation-bits 4", 970);
+    check_float(
+        "mnist-cnn",
+        "--input-scale 1/256 --range percentile=99.99 --layer-bits fc1=4,6 --bias-correction",
+        975,
+    );
+}
+
+#[test]
+fn float_digits_mlp() {
+    check_float("digits-mlp", "--input-scale 1/16", 436);
+    check_float("digits-mlp", "--input-scale 1/16 --range entropy --equalize", 430);
+    check_float("digits-mlp", "--input-scale 1/16 --weight-bits 4 --activation-bits 4 --adaround", 430);
+    check_float("digits-mlp", "--input-scale 0.0625 --weight-bits 5 --activation-bits 5 --planes", 425);
+}
+
+#[test]
+fn a_float_model_without_frames_says_what_it_needs() {
+    let folder = Folder::new();
+    let files = repository().join("examples/mnist-cnn").display().to_string();
+    let model = format!("plan {files}/mnist-cnn.float.onnx -o plan.yaml");
+    folder.refuses(&model, 2, "E0405", "--calibration");
+    folder.refuses(&format!("{model} --calibration {files}/test.npz:y"), 2, "E0502", "does not fit");
+    folder.refuses(&format!("{model} --calibration {files}/none.npz:x"), 2, "E0703", "none.npz");
+    folder.refuses(&format!("{model} --input-scale 1/256"), 2, "E0405", "input-format");
+    let quantized = format!("plan {files}/mnist-cnn.qonnx.onnx -o plan.yaml --calibration {files}/calib.npz:x_u8");
+    folder.refuses(&quantized, 2, "E0405", "quantized already");
+    assert_eq!(folder.run(&format!("{model} --random-calibration 1")).exit_code, 0);
+    assert_eq!(folder.run(&format!("{model} --random-weights 1 --input-format u8 --input-scale 1/256")).exit_code, 0);
+}

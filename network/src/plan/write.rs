@@ -26,6 +26,8 @@ pub struct WriteOptions {
     pub model: Option<Provenance>,
     /// What the hardware is for.
     pub target: Target,
+    /// For each layer where its numbers came from, as a comment; none, or one for each layer.
+    pub origins: Vec<String>,
 }
 
 /// A plan and its arrays, ready for two files.
@@ -60,6 +62,10 @@ pub fn write(parts: &NetworkParts, options: &WriteOptions) -> Result<Written, Di
         line(&mut plan, "target", &target);
     }
     line(&mut plan, "input", &input_fields(&parts.input));
+    for (layer, origin) in parts.layers.iter().zip(&options.origins) {
+        let printable: String = origin.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let _ = writeln!(plan, "# {}: {printable}", layer.name);
+    }
     plan.push_str("layers:\n");
     plan.push_str(&layer::lines(parts));
     match &parts.outputs[..] {

@@ -55,6 +55,34 @@ fn add_bias(result: Tensor, operands: &Operands<'_>) -> Checked<Tensor> {
     bias.reshape(dims).and_then(|bias| result.broadcast_add(&bias)).map_err(fault)
 }
 
+/// What each row of weights of a Conv, Gemm or MatMul (with constant second side) is multiplied with: one matrix
+/// (inputs of a row, positions) for each group. Inputs are ordered as in a row of weights: channel, then tap.
+///
+/// # Errors
+/// Other operators, and shapes that do not fit.
+pub(crate) fn patches(operands: &Operands<'_>) -> Checked<Vec<Tensor>> {
+    let (node, x) = (operands.node, operands.tensor(0)?);
+    if node.op != "Conv" {
+        let transposed = node.op == "Gemm" && node.attributes.int("transA", 0)? != 0;
+        let inputs = if transposed { x.dims().first() } else { x.dims().last() }.copied().unwrap_or(0);
+        let flat = if transposed { x.reshape((inputs, ())) } else { x.reshape(((), inputs)).and_then(|x| x.t()) };
+        return Ok(vec![flat.and_then(|x| x.contiguous()).map_err(fault)?]);
+    }
+    let shape = operands.tensor(1)?.dims();
+    let windows = Windows::parse(node, shape[2..].to_vec(), &x.dims()[2..])?;
+    let taps: usize = windows.kernel.iter().product();
+    let (channels, positions) = (x.dims()[1], windows.positions.iter().product::<usize>());
+    bounded(&[channels, taps, positions])?;
+    let padded = windows.pad(x, 0.0)?;
+    let mut seen_by_tap = Vec::new();
+    windows.taps(&padded, &mut |_, seen| {
+        seen_by_tap.push(seen.contiguous().and_then(|seen| seen.reshape((channels, 1, positions))).map_err(fault)?);
+        Ok(())
+    })?;
+    let all = Tensor::cat(&seen_by_tap, 1).and_then(|all| all.reshape((channels * taps, positions))).map_err(fault)?;
+    all.chunk(group(operands)?, 0).map_err(fault)
+}
+
 /// A convolution whose groups have one channel each.
 fn depthwise(padded: &Tensor, weights: &Tensor, windows: &Windows) -> Checked<Tensor> {
     let channels = weights.dims()[0];

@@ -51,6 +51,11 @@ impl Grid {
             (true, _) if bits == 1 => (true, 0.0, most),
             (true, _) => (true, -0.5, most * 2.0 / (span - 1.0)),
             (false, false) => (false, 0.0, high / (span - 1.0)),
+            (false, true) if options.zero_points && bits > 1 => {
+                let zero = (-low / (high - low) * (span - 1.0)).round().clamp(0.0, span - 1.0);
+                let scale = (-low / zero.max(0.5)).max(high / (span - 1.0 - zero).max(0.5));
+                (false, zero as f32, scale)
+            }
             (false, true) if bits == 1 => (true, 0.0, most),
             (false, true) => (true, 0.0, (-low / (span / 2.0)).max(high / (span / 2.0 - 1.0))),
         };

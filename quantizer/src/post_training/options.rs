@@ -27,6 +27,14 @@ pub struct PostTraining {
     pub weight_range: WeightRange,
     /// Weights and activations become plane codes (odd integers).
     pub planes: bool,
+    /// Activations with few negative values get a zero point instead of a sign.
+    pub zero_points: bool,
+    /// Weights of neighbouring layers are scaled against each other first (Nagel et al. 2019).
+    pub equalize: bool,
+    /// Weights are rounded so that the layer's sums on the frames change least (after AdaRound, Nagel et al. 2020).
+    pub adaround: bool,
+    /// The mean change of every output channel is taken back in its bias.
+    pub bias_correction: bool,
     /// Scales are powers of two.
     pub power_of_two_scales: bool,
     /// Weights are replaced by random ones from this seed.
@@ -44,6 +52,10 @@ impl Default for PostTraining {
             range: RangeRule::Mse,
             weight_range: WeightRange::Mse,
             planes: false,
+            zero_points: false,
+            equalize: false,
+            adaround: false,
+            bias_correction: false,
             power_of_two_scales: false,
             random_weights: None,
         }

@@ -46,18 +46,8 @@ pub(super) fn attach_input(
             *id = real;
         }
     }
-    let plain = |op: &str, inputs: [ValueId; 2], output: ValueId| Node {
-        name: format!("{op} of the input"),
-        op: op.to_owned(),
-        domain: String::new(),
-        inputs: inputs.into_iter().map(Some).collect(),
-        outputs: vec![output],
-        attributes: Attributes::default(),
-        constant_element: None,
-        refused: Refused::No,
-    };
-    model.nodes.insert(0, plain("Mul", [input, gain], scaled));
-    model.nodes.insert(1, plain("Add", [scaled, offset], real));
+    model.nodes.insert(0, plain("Mul", "Mul of the input", [input, gain], scaled));
+    model.nodes.insert(1, plain("Add", "Add of the input", [scaled, offset], real));
     let grid = Grid { scale: 1.0, zero_point: 0.0, bits, signed };
     (model, Some(grid), Frames { raw, meaning: Some(meaning), model_reads_codes: true, dims })
 }
@@ -92,6 +82,12 @@ pub(super) fn rewrite(mut model: Model, sites: &Sites, grids: &[Grid], layers: V
             let narrow = layer.grid.zero_point == 0.0 && !layer.grid.is_bipolar();
             made.push(quant(&mut model, format!("Quant of {name}"), stored, output, layer.scales, &layer.grid, narrow));
             node.inputs[layer.input] = Some(output);
+            if let Some(correction) = layer.correction {
+                let outputs = node.outputs.clone();
+                made.extend(corrected(&mut model, node, correction));
+                outputs.into_iter().for_each(|id| quantize(&mut model, &mut made, id));
+                continue;
+            }
         }
         let outputs = node.outputs.clone();
         made.push(node);
@@ -102,6 +98,45 @@ pub(super) fn rewrite(mut model: Model, sites: &Sites, grids: &[Grid], layers: V
     model.nodes = made;
     model.output = quantized.get(&model.output).copied().unwrap_or(model.output);
     model
+}
+
+/// A node of two inputs without attributes.
+fn plain(op: &str, name: &str, inputs: [ValueId; 2], output: ValueId) -> Node {
+    Node {
+        name: name.to_owned(),
+        op: op.to_owned(),
+        domain: String::new(),
+        inputs: inputs.into_iter().map(Some).collect(),
+        outputs: vec![output],
+        attributes: Attributes::default(),
+        constant_element: None,
+        refused: Refused::No,
+    }
+}
+
+/// The node with a correction in its bias, or with an addition behind it.
+fn corrected(model: &mut Model, mut node: Node, correction: Vec<f32>) -> Vec<Node> {
+    let old = node.inputs.get(2).copied().flatten();
+    if node.op != "MatMul" && old.is_none_or(|id| model.constants.contains_key(&id)) {
+        let old = old.and_then(|id| model.constants.get(&id)).cloned();
+        let beta = if node.op == "Gemm" { node.attributes.float("beta", 1.0).unwrap_or(1.0) } else { 1.0 };
+        let fits = old.as_ref().is_none_or(|old| old.len() == 1 || old.len() == correction.len());
+        if fits && beta != 0.0 {
+            let before =
+                |channel: usize| old.as_ref().map_or(0.0, |old| old.f32(if old.len() == 1 { 0 } else { channel }));
+            let bias = correction.iter().enumerate().map(|(channel, change)| before(channel) + change / beta).collect();
+            let bias = model.fresh_constant("corrected bias", Array::float(vec![correction.len()], bias));
+            node.inputs.resize(3, None);
+            node.inputs[2] = Some(bias);
+            return vec![node];
+        }
+    }
+    let Some(&output) = node.outputs.first() else { return vec![node] };
+    let bare = model.fresh_value("sums");
+    let change = model.fresh_constant("correction", Array::float(vec![correction.len()], correction));
+    node.outputs[0] = bare;
+    let add = plain("Add", &format!("{} correction", node.name), [bare, change], output);
+    vec![node, add]
 }
 
 fn quant(model: &mut Model, name: String, from: ValueId, to: ValueId, scale: Array, grid: &Grid, narrow: bool) -> Node {

@@ -25,6 +25,10 @@ pub(super) struct Layer {
     pub scales: Array,
     /// Zero point and signedness of the grid.
     pub grid: Grid,
+    /// Elements of each row, which have one scale.
+    pub rows: Vec<Vec<usize>>,
+    /// What is added to each output channel.
+    pub correction: Option<Vec<f32>>,
 }
 
 impl Layer {
@@ -36,8 +40,14 @@ impl Layer {
             None => "exact sums".to_owned(),
         };
         let planes = if options.planes { " planes" } else { "" };
+        let steps = [
+            (options.equalize, ", equalized"),
+            (options.adaround, ", rounding fitted"),
+            (options.bias_correction, ", bias corrected"),
+        ];
+        let steps: String = steps.iter().filter(|(is_done, _)| *is_done).map(|(_, name)| *name).collect();
         format!(
-            "{weights}, weights {} bits{planes} per channel ({}), activations {activations}",
+            "{weights}, weights {} bits{planes} per channel ({}{steps}), activations {activations}",
             self.grid.bits,
             options.weight_range.name()
         )
@@ -99,7 +109,7 @@ fn quantize_node(
         }
     }
     let (weights, scales) = (Array::float(array.dims.clone(), made), Array::float(scale_dims, scales));
-    Ok(Some(Layer { node: index, name: node.name.clone(), input, weights, scales, grid }))
+    Ok(Some(Layer { node: index, name: node.name.clone(), input, weights, scales, grid, rows, correction: None }))
 }
 
 /// The shape of the scales, and the scale of each element of the weights.

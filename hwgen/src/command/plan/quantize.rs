@@ -44,6 +44,10 @@ pub fn post_training(options: &PlanOptions) -> Outcome<Option<PostTraining>> {
         range: quantize.range,
         weight_range: quantize.weight_range,
         planes: quantize.planes,
+        zero_points: quantize.zero_points,
+        equalize: quantize.equalize,
+        adaround: quantize.adaround,
+        bias_correction: quantize.bias_correction,
         power_of_two_scales: quantize.power_of_two_scales,
         random_weights: quantize.random_weights,
     }))
