@@ -59,18 +59,44 @@ impl Grid {
             (false, true) if bits == 1 => (true, 0.0, most),
             (false, true) => (true, 0.0, (-low / (span / 2.0)).max(high / (span / 2.0 - 1.0))),
         };
-        Grid { scale: round_scale(scale, options.power_of_two_scales), zero_point, bits, signed }
+        Grid { scale: round_scale(scale, options.scale_bits(bits)), zero_point, bits, signed }
     }
 }
 
-/// A scale of 16 significant bits (so that processors that sum in another order agree), or the next power of two.
-pub(super) fn round_scale(scale: f64, power_of_two: bool) -> f32 {
-    let exponent = scale.log2();
-    if power_of_two {
-        return (exponent - 1e-6).ceil().exp2() as f32;
+/// A scale of so many significant bits: the nearest where there are many, so that processors which sum in another order
+/// agree, else the next above, so that the range stays covered. One bit is a power of two.
+pub(super) fn round_scale(scale: f64, significant_bits: u32) -> f32 {
+    let unit = (scale.log2().floor() + 1.0 - f64::from(significant_bits)).exp2();
+    let steps = scale / unit;
+    let steps = if significant_bits >= 12 { steps.round() } else { (steps - 1e-6).ceil() };
+    (steps * unit) as f32
+}
+
+impl PostTraining {
+    /// Significant bits of an activation's scale. Wide codes get a power of two, since no multiplier of a sensible width
+    /// would meet every one of their boundaries otherwise.
+    fn scale_bits(&self, bits: u32) -> u32 {
+        let is_wide = bits >= 11 || bits >= 9 && self.most_weight_bits() > 8;
+        if self.power_of_two_scales || is_wide { 1 } else { 16 }
     }
-    let unit = (exponent.floor() - 15.0).exp2();
-    ((scale / unit).round() * unit) as f32
+
+    /// Significant bits of a scale of weights with rows of this length, so that sums and multiplier fit together.
+    pub(super) fn weight_scale_bits(&self, weight_bits: u32, row: usize) -> u32 {
+        let widest = self.layer_bits.iter().map(|layer| layer.activations).chain([self.activation_bits]).max();
+        let widest = widest.unwrap_or(8).max(8);
+        if self.power_of_two_scales {
+            1
+        } else if self.scale_bits(widest) > 1 {
+            16
+        } else {
+            let sum_bits = widest + weight_bits + (row.max(2) - 1).ilog2() + 1;
+            (38u32.saturating_sub(sum_bits)).clamp(1, 16)
+        }
+    }
+
+    fn most_weight_bits(&self) -> u32 {
+        self.layer_bits.iter().map(|layer| layer.weights).chain([self.weight_bits]).max().unwrap_or(8)
+    }
 }
 
 /// The grid of a group.

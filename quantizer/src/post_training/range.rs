@@ -81,6 +81,8 @@ fn entropy(measured: &Measured, full: (f64, f64), bits: u32) -> (f64, f64) {
         let place = measured.middle(bin).abs() / most * BINS as f64;
         counts[(place as usize).min(BINS - 1)] += count as f64;
     }
+    // Zero is on every grid: what a Relu sends there costs nothing and must not outweigh the rest.
+    counts[0] = counts[1];
     let steps = (1usize << (bits - u32::from(two_sided && bits > 1))).max(2);
     if steps >= BINS {
         return full;

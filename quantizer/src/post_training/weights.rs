@@ -171,7 +171,7 @@ fn row_scale(row: &[f64], grid: &Grid, options: &PostTraining) -> f32 {
         (false, true) => ((1u64 << grid.bits) - 1) as f64 / 2.0,
         (false, false) => (1u64 << (grid.bits - 1)) as f64 - 1.0,
     };
-    let make = |scale: f64| round_scale(scale, options.power_of_two_scales);
+    let make = |scale: f64| round_scale(scale, options.weight_scale_bits(grid.bits, row.len()));
     if !(make(most / reach).is_normal()) {
         return 1.0;
     }
