@@ -209,15 +209,15 @@ impl<'m> Program<'m> {
         Ok(())
     }
 
-    /// The output for one frame, in the model's own order of elements.
+    /// The outputs for one frame one after the other, each in the model's own order of elements.
     pub fn output(&self, frame: &[f32]) -> Result<Vec<f32>, Diagnostic> {
-        let mut made = Vec::new();
+        let mut made = BTreeMap::new();
         self.run(frame, &mut |id, tensor| {
-            if id == self.model.output {
-                made = elements(tensor);
+            if self.model.outputs.contains(&id) {
+                made.insert(id, elements(tensor));
             }
         })?;
-        Ok(made)
+        Ok(self.model.outputs.iter().filter_map(|id| made.get(id)).flatten().copied().collect())
     }
 }
 

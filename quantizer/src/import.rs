@@ -21,6 +21,9 @@ pub struct ImportOptions {
     pub qdq_rule: QdqRule,
     /// How a float model is quantized.
     pub post_training: Option<PostTraining>,
+    /// Leaves any operator that cannot be built to the host, with all that follows it, where no layer and no quantizer
+    /// follows. Softmax, NonMaxSuppression and what decodes boxes are always left so.
+    pub cut_unsupported: bool,
 }
 
 /// The rule of QuantizeLinear behind an operator of a QDQ model.

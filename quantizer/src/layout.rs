@@ -84,25 +84,33 @@ impl Layout {
         Layout { axes }
     }
 
+    /// A layout of the given axes.
+    pub fn of_axes(axes: Vec<Axis>) -> Self {
+        Layout { axes }
+    }
+
     /// The same elements with the last axis replaced by `channels` new ones; the others keep their positions.
     /// `None` where the last axis is not exactly all `old` channels of a position.
     pub fn with_channels(&self, old: u64, channels: u64) -> Option<Self> {
-        let (last, others) = self.axes.split_last()?;
-        if *last != axis(old, 1) {
-            return None;
-        }
-        let mut axes = Vec::new();
-        for other in others {
-            let mut digits = Vec::new();
-            for digit in other {
-                if digit.stride % old != 0 {
+        self.with_channels_at(self.axes.len().checked_sub(1)?, old, channels)
+    }
+
+    /// The same with any axis as the channels.
+    pub fn with_channels_at(&self, place: usize, old: u64, channels: u64) -> Option<Self> {
+        let mut axes = Vec::with_capacity(self.axes.len());
+        for (index, digits) in self.axes.iter().enumerate() {
+            if index == place {
+                if *digits != axis(old, 1) {
                     return None;
                 }
-                digits.push(Digit { size: digit.size, stride: digit.stride / old * channels });
+                axes.push(axis(channels, 1));
+                continue;
             }
-            axes.push(digits);
+            let scaled = |digit: &Digit| {
+                (digit.stride % old == 0).then(|| Digit { size: digit.size, stride: digit.stride / old * channels })
+            };
+            axes.push(digits.iter().map(scaled).collect::<Option<Axis>>()?);
         }
-        axes.push(axis(channels, 1));
         Some(Layout { axes })
     }
 

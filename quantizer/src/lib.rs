@@ -8,6 +8,7 @@
 //! Not here: reading or writing files, plan.yaml, evaluating a network, choosing hardware.
 
 mod constant;
+mod curve;
 mod exact;
 mod fault;
 mod float;

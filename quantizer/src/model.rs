@@ -1,4 +1,4 @@
-//! The checked graph of a model: typed nodes in order, constants decoded, only what leads to the output.
+//! The checked graph of a model: typed nodes in order, constants decoded, only what leads to the outputs.
 
 mod array;
 mod attributes;
@@ -17,10 +17,10 @@ use std::collections::BTreeMap;
 /// Index of a tensor of the model.
 pub(crate) type ValueId = usize;
 
-/// A model that is acyclic, has one data input and one output, and misses nothing.
+/// A model that is acyclic, has one data input and at least one output, and misses nothing.
 #[derive(Debug)]
 pub(crate) struct Model {
-    /// Nodes that lead to the output, each after those it reads.
+    /// Nodes that lead to the outputs, each after those it reads.
     pub nodes: Vec<Node>,
     /// Names of all tensors.
     pub names: Vec<String>,
@@ -30,8 +30,8 @@ pub(crate) struct Model {
     pub input: ValueId,
     /// Its declared shape; `None` for a dimension without a number. Absent where no shape is declared.
     pub input_shape: Option<Vec<Option<u64>>>,
-    /// The output.
-    pub output: ValueId,
+    /// The outputs, at least one.
+    pub outputs: Vec<ValueId>,
     /// What the user should know.
     pub notes: Vec<String>,
     /// The format of the input's codes, where an annotation of FINN's states one.
@@ -97,21 +97,12 @@ impl Model {
             }
         }
         let nodes: Vec<Node> = graph.node.into_iter().map(|node| Node::new(node, &mut ids)).collect();
-        let output = ids.get(&graph.output[0].name);
+        let outputs: Vec<ValueId> = graph.output.iter().map(|output| ids.get(&output.name)).collect();
         let mut notes = Vec::new();
-        if graph.output.len() > 1 {
-            let names: Vec<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
-            faults.push(Diagnostic::new(
-                Code::ModelGraph,
-                Place::file(file),
-                format!("the model has {} outputs: {}", names.len(), names.join(", ")),
-                "cut the model so that one output is left",
-            ));
-        }
-        let nodes = match order(nodes, &ids.names, output, file) {
+        let nodes = match order(nodes, &ids.names, &outputs, file) {
             Ok((nodes, unused)) => {
                 if unused > 0 {
-                    notes.push(format!("{unused} nodes do not lead to the output and were left out"));
+                    notes.push(format!("{unused} nodes do not lead to an output and were left out"));
                 }
                 nodes
             }
@@ -146,11 +137,11 @@ impl Model {
                 Code::ModelGraph,
                 Place::file(file),
                 if names.is_empty() {
-                    "the output does not depend on any input".to_owned()
+                    "no output depends on any input".to_owned()
                 } else {
-                    format!("the output depends on {} inputs: {}", names.len(), names.join(", "))
+                    format!("the outputs depend on {} inputs: {}", names.len(), names.join(", "))
                 },
-                "cut the model so that one data input leads to the output",
+                "cut the model so that one data input leads to the outputs",
             ));
         }
         faults.or(())?;
@@ -163,7 +154,8 @@ impl Model {
         let data_type = annotation.and_then(|note| note.parameters.iter().find(|entry| entry.key == "finn_datatype"));
         let annotated_input = data_type.and_then(|entry| quantization::declared(&entry.value));
         let names = ids.names;
-        let mut model = Model { nodes, names, constants, input, input_shape, output, notes, annotated_input, elements };
+        let mut model =
+            Model { nodes, names, constants, input, input_shape, outputs, notes, annotated_input, elements };
         model.infer_elements();
         Ok(model)
     }
@@ -221,8 +213,13 @@ impl Ids {
     }
 }
 
-/// The nodes that lead to `output`, in an order of computation, and how many others there were.
-fn order(nodes: Vec<Node>, names: &[String], output: ValueId, file: &str) -> Result<(Vec<Node>, usize), Diagnostics> {
+/// The nodes that lead to `outputs`, in an order of computation, and how many others there were.
+fn order(
+    nodes: Vec<Node>,
+    names: &[String],
+    outputs: &[ValueId],
+    file: &str,
+) -> Result<(Vec<Node>, usize), Diagnostics> {
     let mut producer: Vec<Option<usize>> = vec![None; names.len()];
     for (index, node) in nodes.iter().enumerate() {
         for &id in &node.outputs {
@@ -237,15 +234,17 @@ fn order(nodes: Vec<Node>, names: &[String], output: ValueId, file: &str) -> Res
             }
         }
     }
-    let Some(last) = producer[output] else {
-        return Err(Diagnostic::new(
-            Code::ModelGraph,
-            Place::file(file),
-            format!("no node makes the output `{}`", names[output]),
-            "export the model again",
-        )
-        .into());
-    };
+    let mut ends = Vec::new();
+    for &output in outputs {
+        ends.push(producer[output].ok_or_else(|| {
+            Diagnostic::new(
+                Code::ModelGraph,
+                Place::file(file),
+                format!("no node makes the output `{}`", names[output]),
+                "export the model again",
+            )
+        })?);
+    }
     // Depth-first without recursion: a node is entered, its producers follow, then it is placed.
     #[derive(Clone, Copy, PartialEq)]
     enum State {
@@ -255,30 +254,35 @@ fn order(nodes: Vec<Node>, names: &[String], output: ValueId, file: &str) -> Res
     }
     let mut state = vec![State::New; nodes.len()];
     let mut placed = Vec::new();
-    let mut stack = vec![(last, 0)];
-    state[last] = State::Entered;
-    while let Some((index, next)) = stack.pop() {
-        let Some(input) = nodes[index].inputs.get(next) else {
-            state[index] = State::Placed;
-            placed.push(index);
+    for last in ends {
+        if state[last] != State::New {
             continue;
-        };
-        stack.push((index, next + 1));
-        let Some(source) = input.and_then(|id| producer[id]) else { continue };
-        match state[source] {
-            State::Placed => {}
-            State::New => {
-                state[source] = State::Entered;
-                stack.push((source, 0));
-            }
-            State::Entered => {
-                return Err(Diagnostic::new(
-                    Code::ModelGraph,
-                    Place::file(file).in_layer(&nodes[index].name),
-                    format!("`{}` depends on its own output", nodes[index].name),
-                    "a network that can be built has no cycles",
-                )
-                .into());
+        }
+        let mut stack = vec![(last, 0)];
+        state[last] = State::Entered;
+        while let Some((index, next)) = stack.pop() {
+            let Some(input) = nodes[index].inputs.get(next) else {
+                state[index] = State::Placed;
+                placed.push(index);
+                continue;
+            };
+            stack.push((index, next + 1));
+            let Some(source) = input.and_then(|id| producer[id]) else { continue };
+            match state[source] {
+                State::Placed => {}
+                State::New => {
+                    state[source] = State::Entered;
+                    stack.push((source, 0));
+                }
+                State::Entered => {
+                    return Err(Diagnostic::new(
+                        Code::ModelGraph,
+                        Place::file(file).in_layer(&nodes[index].name),
+                        format!("`{}` depends on its own output", nodes[index].name),
+                        "a network that can be built has no cycles",
+                    )
+                    .into());
+                }
             }
         }
     }

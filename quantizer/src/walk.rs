@@ -1,18 +1,25 @@
 //! The walk over a model's nodes: constants are folded, streams of data become layers.
 //!
-//! A stream is a hardware tensor (or the sums of a layer that is not yet closed) with a function for each channel
-//! that says which real number each integer means. Operators without hardware change the function or the layout;
-//! a quantizer closes the layer.
+//! A stream is a hardware tensor (codes, or the sums of a layer) with a function for each channel that says which real
+//! number each integer means. Operators without hardware change the function or the layout; a quantizer adds a
+//! requantization, which at the end becomes part of the layer whose sums it alone reads.
 
+mod activation;
+mod arrange;
+mod convolution;
 mod dequantize;
 mod finish;
+mod host;
+mod join;
 mod linear;
+mod negate;
 mod pointwise;
 mod pool;
 mod refusal;
 mod requantize;
 mod shaping;
 mod stream;
+mod tidy;
 
 pub(crate) use stream::InputPlan;
 
@@ -20,15 +27,16 @@ use crate::constant::{Constant, evaluate};
 use crate::fault::{Checked, Fault};
 use crate::import::{ImportOptions, Imported};
 use crate::model::{Array, Model, Node, Refused, ValueId};
-use crate::names::Names;
 use crate::quantization;
+use activation::ACTIVATIONS;
+use host::Region;
 use network::graph::{Encoding, HardwareRequest, Input, InputQuantizer, Layer, Tensor, TensorId};
 use network::op::Op;
 use network::requantization::Requantization;
 use network::shape::AxisOrder;
-use network::{Diagnostics, Format, Place, Shape};
-use refusal::{CONSTANT_OPERATORS, refusal, refused_operators};
-use std::collections::BTreeSet;
+use network::{Diagnostics, Format, Place, Range, Shape};
+use refusal::{CONSTANT_OPERATORS, refusal};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use stream::Stream;
 
@@ -46,8 +54,14 @@ enum Value {
     Unknown,
     Constant(Rc<Constant>),
     Stream(Box<Stream>),
-    /// A stream that a node has taken.
-    Taken,
+    /// What the host computes, by its region.
+    Host(usize),
+}
+
+impl Value {
+    fn of(stream: Stream) -> Self {
+        Value::Stream(Box::new(stream))
+    }
 }
 
 /// The state of a walk.
@@ -57,14 +71,25 @@ struct Walk<'a> {
     values: Vec<Value>,
     /// The network's input and one tensor for each layer.
     tensors: Vec<Tensor>,
+    /// For each tensor of sums the sums that can occur in each channel, where that is known.
+    sums: Vec<Option<Vec<Range>>>,
+    /// For each tensor the layers whose first input it is.
+    readers: Vec<Vec<usize>>,
     layers: Vec<Layer>,
+    kinds: Vec<&'static str>,
     origins: Vec<String>,
-    names: Names,
     input_format: Option<(Format, Option<InputQuantizer>)>,
+    /// Whether the input is taken as one position.
+    is_flat: bool,
     /// The batch that the model was exported with.
     batch: u64,
     notes: Vec<String>,
     wanted: Option<(Shape, AxisOrder)>,
+    /// Parts of the model that stay on the host, and which of them meet.
+    regions: Vec<Region>,
+    merged: Vec<(usize, usize)>,
+    /// Values that convolutions pad themselves, by top, left, bottom and right.
+    pads: BTreeMap<ValueId, [u64; 4]>,
     /// Elements that folding may still make.
     foldable: usize,
 }
@@ -78,19 +103,25 @@ pub(crate) fn walk(
     plan: InputPlan,
 ) -> Result<Imported, Stopped> {
     let stop = |faults, wanted| Stopped { faults, wanted };
-    let mut faults = refused_operators(model, file);
+    let mut faults = Diagnostics::default();
     let mut walk = Walk {
         model,
         options,
         values: vec![Value::Unknown; model.names.len()],
         tensors: Vec::new(),
+        sums: vec![None],
+        readers: vec![Vec::new()],
         layers: Vec::new(),
+        kinds: Vec::new(),
         origins: Vec::new(),
-        names: Names::default(),
         input_format: None,
+        is_flat: true,
         batch: 1,
         notes: model.notes.clone(),
         wanted: None,
+        regions: Vec::new(),
+        merged: Vec::new(),
+        pads: BTreeMap::new(),
         foldable: 16 * model.constants.values().map(Array::len).sum::<usize>() + FOLDABLE_ELEMENTS,
     };
     let input = match walk.input_stream(plan) {
@@ -100,39 +131,59 @@ pub(crate) fn walk(
             return Err(stop(faults, None));
         }
     };
-    walk.values[model.input] = Value::Stream(Box::new(input));
+    walk.values[model.input] = Value::of(input);
     for (&id, array) in &model.constants {
         walk.values[id] = Value::Constant(Rc::new(Constant::plain(array.clone())));
     }
     let read: BTreeSet<ValueId> = model.nodes.iter().flat_map(|node| node.inputs.iter().flatten().copied()).collect();
-    for node in model.nodes.iter().filter(|node| node.refused == Refused::No && refusal(node).is_none()) {
-        if let Some(second) = node.outputs.iter().skip(1).find(|id| read.contains(id)).filter(|_| node.op != "TopK") {
+    for node in &model.nodes {
+        if walk.follows_host(node) {
+            continue;
+        }
+        if let Some(second) = node.outputs.iter().skip(1).find(|id| read.contains(id)).filter(|_| !has_several(node)) {
             let what = format!("the further output `{}` of `{}` is used", model.names[*second], node.op);
             faults
                 .push(Fault::operator(what, "only the first output of an operator can be built").at(file, &node.name));
         }
-        match walk.node(node) {
-            Ok(Some(value)) => {
-                if let Some(&output) = node.outputs.first() {
+        let made = match (refusal(node), &node.refused) {
+            (Some(fault), _) => Err(fault),
+            (None, Refused::Elsewhere) => continue,
+            (None, _) => walk.node(node),
+        };
+        match made {
+            Ok(values) => {
+                for (&output, value) in node.outputs.iter().zip(values) {
                     walk.values[output] = value;
                 }
             }
-            Ok(None) => {}
-            Err(fault) => faults.push(fault.at(file, &node.name)),
+            Err(fault) => {
+                if let Err(fault) = walk.leave_to_host(node, fault) {
+                    faults.push(fault.at(file, &node.name));
+                }
+            }
+        }
+        if walk.wanted.is_some() {
+            break;
         }
     }
+    faults.extend(walk.host_faults(file));
     if !faults.0.is_empty() {
         return Err(stop(faults, walk.wanted));
     }
-    walk.finish(name, plan).map_err(|(fault, wanted)| stop(fault.at(file, &model.names[model.output]).into(), wanted))
+    walk.finish(file, name, plan)
+}
+
+/// Whether more than the first output of a node can be used.
+fn has_several(node: &Node) -> bool {
+    matches!(node.op.as_str(), "TopK" | "Split")
 }
 
 /// Elements that folding may make beyond sixteen times what the model stores.
 const FOLDABLE_ELEMENTS: usize = 1 << 24;
 
 impl Walk<'_> {
-    /// The first output of a node; `None` where an input is not known because of an earlier fault.
-    fn node(&mut self, node: &Node) -> Checked<Option<Value>> {
+    /// The outputs of a node; none where an input is not known because of an earlier fault.
+    fn node(&mut self, node: &Node) -> Checked<Vec<Value>> {
         let known = |value: &Value| !matches!(value, Value::Unknown);
         let constants: Vec<Option<Rc<Constant>>> = node.inputs.iter().map(|id| self.constant(*id)).collect();
         if !node.inputs.iter().flatten().all(|&id| known(&self.values[id])) {
@@ -141,12 +192,17 @@ impl Walk<'_> {
                 let parameters: Vec<Option<&Constant>> = constants.iter().skip(1).map(Option::as_deref).collect();
                 quantization::parse(node, &parameters)?;
             }
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        let streams: Vec<usize> =
-            (0..node.inputs.len()).filter(|&i| node.inputs[i].is_some() && constants[i].is_none()).collect();
         let borrowed: Vec<Option<&Constant>> = constants.iter().map(Option::as_deref).collect();
-        let &[index] = streams.as_slice() else {
+        let streams: Vec<(usize, ValueId)> = node
+            .inputs
+            .iter()
+            .enumerate()
+            .filter_map(|(i, id)| Some((i, (*id)?)))
+            .filter(|(i, _)| borrowed[*i].is_none())
+            .collect();
+        let &[(index, id)] = streams.as_slice() else {
             if streams.is_empty() {
                 let constant = evaluate(node, &borrowed)?;
                 self.foldable = self.foldable.checked_sub(constant.array.len()).ok_or_else(|| {
@@ -155,27 +211,24 @@ impl Walk<'_> {
                         "fold constants before export (onnxsim)",
                     )
                 })?;
-                return Ok(Some(Value::Constant(Rc::new(constant))));
+                return Ok(vec![Value::Constant(Rc::new(constant))]);
             }
-            return Err(Fault::operator(
-                format!("`{}` joins {} streams of data", node.op, streams.len()),
-                "only chains of layers can be built yet: no residual additions, concatenations or products of activations",
-            ));
+            let streams = streams.iter().map(|(_, id)| self.stream(*id)).collect::<Checked<Vec<Stream>>>()?;
+            return Ok(vec![Value::of(self.join(node, streams, &borrowed)?)]);
         };
-        let id = node.inputs[index].unwrap_or_default();
         if node.op == "Shape" {
-            return Ok(Some(self.shape_of(id)?));
+            return Ok(vec![self.shape_of(id)?]);
         }
-        let stream = self.take(id)?;
+        let stream = self.stream(id)?;
+        if node.op == "Split" && index == 0 {
+            return Ok(self.split(node, &stream, &borrowed)?.into_iter().map(Value::of).collect());
+        }
         let stream = self.stream_node(node, stream, index, &borrowed)?;
         stream.check_precision()?;
         if node.op == "TopK" {
-            if let Some(&indices) = node.outputs.get(1) {
-                self.values[indices] = Value::Stream(Box::new(stream));
-            }
-            return Ok(None);
+            return Ok(vec![Value::Unknown, Value::of(stream)]);
         }
-        Ok(Some(Value::Stream(Box::new(stream))))
+        Ok(vec![Value::of(stream)])
     }
 
     /// A node with one stream among its inputs.
@@ -203,7 +256,7 @@ impl Walk<'_> {
                 "cut the model before it, or leave it out",
             ));
         }
-        if index != 0 && !matches!(op, "Add" | "Sub" | "Mul" | "Div" | "MatMul") {
+        if index != 0 && !matches!(op, "Add" | "Sub" | "Mul" | "Div" | "MatMul" | "Max" | "Min") {
             return Err(Fault::operator(
                 format!("input {index} of `{op}` depends on the network's input"),
                 "only its first input may",
@@ -214,13 +267,25 @@ impl Walk<'_> {
             "Conv" => self.conv(node, stream, constants),
             "MatMul" => self.mat_mul(node, stream, index, constants),
             "Gemm" => self.gemm(node, stream, constants),
-            "MaxPool" | "GlobalMaxPool" => self.max_pool(node, stream),
+            "ConvTranspose" => self.conv_transpose(node, stream, constants),
+            "MaxPool" | "GlobalMaxPool" | "ReduceMax" => self.max_pool(node, stream, constants),
+            "AveragePool" | "GlobalAveragePool" | "ReduceMean" | "ReduceSum" => {
+                self.average_pool(node, stream, constants)
+            }
+            "DepthToSpace" | "SpaceToDepth" => self.blocks(node, stream),
+            "Slice" => self.slice(node, stream, constants),
+            "Gather" => self.gather(node, stream, constants),
+            "Pad" => self.pad(node, stream, constants),
+            "Max" | "Min" => pointwise::bound(op, stream, index, constants),
             "BatchNormalization" => pointwise::batch_normalization(node, stream, constants),
             "Relu" => Ok(pointwise::relu(stream)),
             "Clip" => pointwise::clip(node, stream, constants),
             "Add" | "Sub" | "Mul" | "Div" | "Neg" => pointwise::arithmetic(op, stream, index, constants),
             "ArgMax" | "TopK" => self.arg_max(node, stream, constants),
-            "Softmax" | "Sigmoid" => self.host_step(node, stream),
+            "Softmax" => self.softmax(node, stream),
+            op if ACTIVATIONS.contains(&op) => self.activation(node, stream, constants),
+            "Concat" | "Sum" => Ok(stream),
+            "Resize" | "Upsample" => self.resize(node, stream, constants),
             "DequantizeLinear" => dequantize::dequantize(node, stream, constants),
             _ => self.reshape(node, stream, constants),
         }
@@ -233,41 +298,76 @@ impl Walk<'_> {
         }
     }
 
-    /// Takes a stream for its only reader.
-    fn take(&mut self, id: ValueId) -> Checked<Stream> {
-        match std::mem::replace(&mut self.values[id], Value::Taken) {
-            Value::Stream(stream) => Ok(*stream),
+    /// A stream for one of its readers.
+    fn stream(&self, id: ValueId) -> Checked<Stream> {
+        match &self.values[id] {
+            Value::Stream(stream) => Ok((**stream).clone()),
             _ => Err(Fault::new(
                 network::Code::ModelGraph,
-                format!("`{}` is read by several nodes", self.model.names[id]),
-                "only chains of layers can be built yet: no branches",
+                format!("`{}` does not depend on the input", self.model.names[id]),
+                "cut the model so that its outputs follow from its input",
             )),
         }
     }
 
-    /// Adds a layer and its tensor.
+    /// Adds a layer and its tensor; where the same layer is there already, gives its tensor.
     fn add_layer(
         &mut self,
         kind: &'static str,
-        input: TensorId,
+        inputs: Vec<TensorId>,
         op: Op,
         requantization: Option<Requantization>,
         tensor: Tensor,
         origin: &str,
     ) -> TensorId {
-        let name = self.names.next(kind);
-        let place = Place::layer(&name);
-        self.layers.push(Layer {
-            name,
-            place,
-            inputs: vec![input],
+        if op.weights().is_none() {
+            let same =
+                |layer: &Layer| layer.inputs == inputs && layer.op == op && layer.requantization == requantization;
+            let readers = inputs.first().map_or(&[][..], |id| &self.readers[id.0]);
+            if let Some(&index) = readers.iter().find(|&&index| same(&self.layers[index])) {
+                return TensorId(index + 1);
+            }
+        }
+        let layer = Layer {
+            name: String::new(),
+            place: Place::default(),
+            inputs,
             op,
             requantization,
             hardware: HardwareRequest::default(),
-        });
+        };
+        if let Some(id) = layer.inputs.first() {
+            self.readers[id.0].push(self.layers.len());
+        }
+        self.readers.push(Vec::new());
+        self.layers.push(layer);
+        self.kinds.push(kind);
         self.origins.push(origin.to_owned());
         self.tensors.push(tensor);
+        self.sums.push(None);
         TensorId(self.tensors.len() - 1)
+    }
+
+    /// Adds a layer that sends its sums, with the range of each channel's.
+    fn add_sums(
+        &mut self,
+        kind: &'static str,
+        inputs: Vec<TensorId>,
+        op: Op,
+        shape: Shape,
+        sums: Vec<Range>,
+        origin: &str,
+    ) -> TensorId {
+        let range = sums.iter().copied().reduce(Range::union).unwrap_or(Range::new(0, 0));
+        let tensor = Tensor { shape, encoding: Encoding::Sums { range } };
+        let id = self.add_layer(kind, inputs, op, None, tensor, origin);
+        self.sums[id.0] = Some(sums);
+        id
+    }
+
+    /// Values that can occur in each channel of a tensor, or in all.
+    fn ranges(&self, id: TensorId) -> Vec<Range> {
+        self.sums[id.0].clone().unwrap_or_else(|| vec![self.tensor(id).encoding.values()])
     }
 
     fn tensor(&self, id: TensorId) -> &Tensor {
@@ -288,6 +388,6 @@ impl Walk<'_> {
 }
 
 /// The codes of a format inside a range.
-fn codes(format: Format, range: network::Range) -> Encoding {
+fn codes(format: Format, range: Range) -> Encoding {
     Encoding::Codes { format, range }
 }

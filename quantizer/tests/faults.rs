@@ -129,9 +129,8 @@ fn graphs() {
     check("cyclic", ModelGraph, "_", "its own output");
     check("twice", ModelGraph, "MatMul_", "made by two nodes");
     check("no_nodes", ModelSyntax, "", "empty");
-    check("two_outputs", ModelGraph, "", "2 outputs");
+    check("two_outputs", ModelGraph, "t0", "no layer to build");
     check("other_output", ModelGraph, "", "elsewhere");
-    check("residual", ModelOperator, "Add_", "joins 2 streams");
 }
 
 #[test]
@@ -147,7 +146,6 @@ fn shapes() {
     check("conv_huge_pads", ModelShape, "Conv_", "pads");
     check("conv_kernel_shape", ModelShape, "Conv_", "kernel_shape");
     check("conv_three_axes", ModelOperator, "Conv_", "weights of shape");
-    check("reorder_buffer", ModelShape, "Conv_", "another order");
     check("reshape_to_other_count", ModelShape, "Reshape_", "cannot be reshaped");
 }
 
@@ -155,7 +153,6 @@ fn shapes() {
 fn operators() {
     check("training_mode", ModelOperator, "BatchNormalization_", "training");
     check("softmax_inside", ModelOperator, "Quant_", "Softmax");
-    check("argmax_of_image", ModelOperator, "ArgMax_", "axis 1");
     check("pool_indices", ModelOperator, "MaxPool_", "further output `places`");
     check("cast_of_fractions", ModelOperator, "Cast_", "not whole");
     check("endless_products", ModelOperator, "Mul_", "bits");
@@ -167,7 +164,7 @@ fn all_unknown_operators_are_listed_at_once() {
     let mut places: Vec<&str> = faults.0.iter().map(|fault| fault.place.layer.as_deref().unwrap()).collect();
     places.sort();
     let stems: Vec<&str> = places.iter().map(|place| place.split('_').next().unwrap()).collect();
-    assert_eq!(stems, ["AveragePool", "Conv", "Fancy", "LeakyRelu", "Quant"], "{faults}");
+    assert_eq!(stems, ["Conv", "Fancy", "Quant"], "{faults}");
     assert!(faults.0.iter().all(|fault| !fault.help.is_empty()));
 }
 
@@ -178,6 +175,27 @@ fn every_case_is_checked() {
         let name = name.trim_end_matches(".npy").trim_end_matches(".model").to_owned();
         assert!(listed.contains(&format!("\"{name}\"")), "{name}");
     }
+}
+
+#[test]
+fn a_transposed_image_is_rearranged() {
+    let imported = import(&model("reorder_buffer"), "turned.onnx", &ImportOptions::default()).unwrap();
+    let names: Vec<&str> = imported.parts.layers.iter().map(|layer| layer.name.as_str()).collect();
+    assert_eq!(names, ["conv1", "move1", "conv2"]);
+}
+
+#[test]
+fn an_argmax_at_every_position_stays_on_the_host() {
+    let imported = import(&model("argmax_of_image"), "argmax.onnx", &ImportOptions::default()).unwrap();
+    assert!(imported.notes.iter().any(|note| note.contains("ArgMax") && note.contains("host")), "{:?}", imported.notes);
+    assert_eq!(imported.parts.layers.len(), 1);
+}
+
+#[test]
+fn a_residual_addition_is_built() {
+    let imported = import(&model("residual"), "residual.onnx", &ImportOptions::default()).unwrap();
+    let names: Vec<&str> = imported.parts.layers.iter().map(|layer| layer.name.as_str()).collect();
+    assert_eq!(names, ["fc1", "fc2", "add1"]);
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn check(name: &str, divisor: f32, explained: usize) {
             images[frame * pixels..(frame + 1) * pixels].iter().map(|&x| f32::from(x) / divisor).collect();
         let outcome = evaluate(&network, &codes_of(&network, &reals));
         let expected = &expected[frame * classes..(frame + 1) * classes];
-        let error = outcome.reals.iter().zip(expected).map(|(a, b)| (a - f64::from(*b)).abs()).fold(0.0, f64::max);
+        let error = outcome.outputs[0].iter().zip(expected).map(|(a, b)| (a - f64::from(*b)).abs()).fold(0.0, f64::max);
         if error > 1e-5 * f64::from(largest) {
             assert!(outcome.near > 0, "frame {frame} differs by {error} without a sum near a boundary");
             differ += 1;
@@ -121,7 +121,7 @@ fn keyword_spotting_equals_the_executor() {
     for frame in 0..frames {
         let reals: Vec<f32> = inputs[frame * elements..(frame + 1) * elements].iter().map(|&x| f32::from(x)).collect();
         let outcome = evaluate(&network, &codes_of(&network, &reals));
-        for (got, expected) in outcome.reals.iter().zip(&expected[frame * classes..(frame + 1) * classes]) {
+        for (got, expected) in outcome.outputs[0].iter().zip(&expected[frame * classes..(frame + 1) * classes]) {
             assert!((got - f64::from(*expected)).abs() < 1e-5, "frame {frame}: {got} {expected}");
         }
     }

@@ -31,7 +31,7 @@ fn imported(bytes: &[u8], options: PostTraining) -> Imported {
 
 fn outputs(bytes: &[u8], options: PostTraining, frame: &[i64]) -> Vec<f64> {
     let network = Network::build(imported(bytes, options).parts).unwrap();
-    evaluate(&network, frame).reals
+    evaluate(&network, frame).outputs.concat()
 }
 
 /// The scale of the quantizer behind a tensor, with its sign and bits.

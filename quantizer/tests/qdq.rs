@@ -25,12 +25,12 @@ fn case(group: &Path, name: &str, recorded: &str, rule: QdqRule) -> Result<(usiz
     for frame in 0..frames {
         let outcome = evaluate(&network, &codes_of(&network, &inputs[frame * elements..(frame + 1) * elements]));
         let expected = &expected[frame * results..(frame + 1) * results];
-        if outcome.reals.len() != results {
-            return Err(format!("{} results instead of {results}", outcome.reals.len()));
+        if outcome.outputs[0].len() != results {
+            return Err(format!("{} results instead of {results}", outcome.outputs[0].len()));
         }
         // Codes are whole; real outputs are rounded to float32 by onnxruntime.
         let far = |(got, expected): (&f64, &f32)| (got - f64::from(*expected)).abs() > 1e-6 * f64::from(largest);
-        differ += outcome.reals.iter().zip(expected).filter(|pair| far((pair.0, pair.1))).count();
+        differ += outcome.outputs[0].iter().zip(expected).filter(|pair| far((pair.0, pair.1))).count();
     }
     Ok((differ, frames * results))
 }

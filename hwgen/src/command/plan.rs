@@ -32,8 +32,13 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         (None, None) => stated_without_format(options).map_or(Ok(None), Err)?,
         (Some(_), _) => None,
     };
-    let import_options =
-        ImportOptions { name: options.name.clone(), input, qdq_rule: options.qdq_rule.into(), post_training };
+    let import_options = ImportOptions {
+        name: options.name.clone(),
+        input,
+        qdq_rule: options.qdq_rule.into(),
+        post_training,
+        ..ImportOptions::default()
+    };
     let bytes = read_model(&options.model)?;
     let spinner = progress::spinner("importing", as_json);
     let imported = import(&bytes, &model_name, &import_options)?;

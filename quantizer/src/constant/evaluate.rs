@@ -302,22 +302,28 @@ fn gather(node: &Node, x: &Constant, indices: &Constant) -> Checked<Constant> {
     taken.with_dims(dims)
 }
 
-fn slice(inputs: &[Option<&Constant>], x: &Constant, node: &Node) -> Checked<Constant> {
+/// Start, end, axis and step of every axis that a Slice cuts.
+pub(crate) fn slices(inputs: &[Option<&Constant>], node: &Node) -> Checked<Vec<(i64, i64, i64, i64)>> {
     let list = |index: usize, name: &str| -> Checked<Option<Vec<i64>>> {
         match inputs.get(index).copied().flatten() {
             Some(constant) => Ok(Some(constant.ints()?)),
             None => Ok(node.attributes.ints(name)?.map(<[i64]>::to_vec)),
         }
     };
-    let missing = || Fault::shape("Slice without starts and ends", "export the model again");
+    let missing = || Fault::shape("Slice without constant starts and ends", "export the model again");
     let (starts, ends) = (list(1, "starts")?.ok_or_else(missing)?, list(2, "ends")?.ok_or_else(missing)?);
     let axes = list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
-    let mut made = x.clone();
     if starts.len() != ends.len() || starts.len() != axes.len() || starts.len() != steps.len() {
         return Err(missing());
     }
-    for (((start, end), axis), step) in starts.into_iter().zip(ends).zip(axes).zip(steps) {
+    let bounds = starts.into_iter().zip(ends).zip(axes.into_iter().zip(steps));
+    Ok(bounds.map(|((start, end), (axis, step))| (start, end, axis, step)).collect())
+}
+
+fn slice(inputs: &[Option<&Constant>], x: &Constant, node: &Node) -> Checked<Constant> {
+    let mut made = x.clone();
+    for (start, end, axis, step) in slices(inputs, node)? {
         if step != 1 {
             return Err(Fault::operator("Slice with steps", "fold constants before export"));
         }

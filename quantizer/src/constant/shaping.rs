@@ -53,6 +53,37 @@ impl Constant {
         Constant { array: Array { dims, data }, grid: self.grid.as_ref().map(|grid| grid.select(indices)) }
     }
 
+    /// Elements at `places` in a new shape, zeros where there is none; quantized elements stay so.
+    pub fn spread(&self, dims: Vec<usize>, places: &[Option<usize>]) -> Checked<Self> {
+        if elements(&dims)? != places.len() {
+            return Err(Fault::shape("weights of another shape than their places", "export the model again"));
+        }
+        // Zeros take the step of an element beside them.
+        let any = places.iter().flatten().next().copied().unwrap_or(0);
+        let mut last = any;
+        let indices: Vec<usize> = places
+            .iter()
+            .map(|place| {
+                last = place.unwrap_or(last);
+                last
+            })
+            .collect();
+        let mut made = self.select(dims, &indices);
+        let holes = || places.iter().enumerate().filter(|(_, place)| place.is_none()).map(|(index, _)| index);
+        match &mut made.array.data {
+            Data::Float(data) => holes().for_each(|index| data[index] = 0.0),
+            Data::Int(data) => holes().for_each(|index| data[index] = 0),
+        }
+        if let Some(grid) = &mut made.grid {
+            holes().for_each(|index| grid.values[index] = 0);
+            if holes().next().is_some() && grid.format.code(0).is_none() {
+                grid.format = super::narrowest(&grid.values)
+                    .ok_or_else(|| Fault::quantizer("weights of more than 16 bits", "use narrower weights"))?;
+            }
+        }
+        Ok(made)
+    }
+
     /// The same elements in another shape of as many.
     pub fn with_dims(&self, dims: Vec<usize>) -> Checked<Self> {
         if elements(&dims)? != self.array.len() {

@@ -86,16 +86,18 @@ impl Attributes {
         }
     }
 
-    /// A pair of numbers of at least `least` each for rows and columns, or `default` where the attribute is absent.
-    pub fn pair(&self, name: &str, default: u64, least: u64) -> Checked<[u64; 2]> {
+    /// Numbers of at least `least` for rows and columns, or `default` where the attribute is absent. Over one axis
+    /// (`axes` 1) there is one number, for the columns; rows have 1, or 0 where that is the least.
+    pub fn spatial(&self, name: &str, default: u64, least: u64, axes: usize) -> Checked<[u64; 2]> {
         let Some(values) = self.ints(name)? else { return Ok([default; 2]) };
         let numbers: Vec<u64> =
             values.iter().filter_map(|&v| u64::try_from(v).ok().filter(|&v| v >= least && v <= MOST)).collect();
-        match (<[u64; 2]>::try_from(numbers.as_slice()), values.len()) {
-            (Ok(pair), 2) => Ok(pair),
+        match (numbers.as_slice(), axes) {
+            (&[rows, columns], 2) if values.len() == 2 => Ok([rows, columns]),
+            (&[columns], 1) if values.len() == 1 => Ok([least.min(1), columns]),
             _ => Err(Fault::shape(
                 format!("attribute `{name}` is {values:?}"),
-                format!("two numbers of at least {least} are expected: only two-dimensional windows can be built"),
+                format!("{axes} numbers of at least {least} are expected: windows over one or two axes can be built"),
             )),
         }
     }

@@ -87,7 +87,7 @@ fn pair(model: &Model, shapes: &BTreeMap<ValueId, Vec<usize>>, first: usize) -> 
         let mut readers = model.nodes.iter().filter(|node| node.inputs.contains(&Some(at)));
         let (Some(reader), None) = (readers.next(), readers.next()) else { return Ok(None) };
         let dims = shapes.get(&at).cloned().unwrap_or_default();
-        if at == model.output || reader.inputs.first() != Some(&Some(at)) {
+        if model.outputs.contains(&at) || reader.inputs.first() != Some(&Some(at)) {
             return Ok(None);
         }
         if HOMOGENEOUS.contains(&reader.op.as_str()) {

@@ -45,7 +45,7 @@ fn fold_norm(model: &mut Model, index: usize, shapes: &BTreeMap<ValueId, Vec<usi
     let Some(data) = norm.inputs.first().copied().flatten() else { return Ok(false) };
     let readers = model.nodes.iter().flat_map(|node| node.inputs.iter().flatten()).filter(|id| **id == data).count();
     let producer = model.nodes[..index].iter().position(|node| node.outputs.first() == Some(&data));
-    let Some(producer) = producer.filter(|_| readers == 1 && data != model.output) else { return Ok(false) };
+    let Some(producer) = producer.filter(|_| readers == 1 && !model.outputs.contains(&data)) else { return Ok(false) };
     let parameters: Vec<&Array> =
         norm.inputs.iter().skip(1).take(4).filter_map(|id| model.constants.get(&(*id)?)).collect();
     let &[scale, bias, mean, variance] = parameters.as_slice() else { return Ok(false) };

@@ -96,7 +96,9 @@ pub(super) fn rewrite(mut model: Model, sites: &Sites, grids: &[Grid], layers: V
         }
     }
     model.nodes = made;
-    model.output = quantized.get(&model.output).copied().unwrap_or(model.output);
+    for output in &mut model.outputs {
+        *output = quantized.get(output).copied().unwrap_or(*output);
+    }
     model
 }
 

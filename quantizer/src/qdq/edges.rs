@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Edges {
     producer: BTreeMap<ValueId, usize>,
     readers: BTreeMap<ValueId, Vec<usize>>,
-    output: ValueId,
+    outputs: Vec<ValueId>,
     /// Tensors that depend on the network's input.
     data: BTreeSet<ValueId>,
 }
@@ -18,7 +18,7 @@ impl Edges {
         let mut edges = Edges {
             producer: BTreeMap::new(),
             readers: BTreeMap::new(),
-            output: model.output,
+            outputs: model.outputs.clone(),
             data: BTreeSet::from([model.input]),
         };
         for (index, node) in model.nodes.iter().enumerate() {
@@ -44,7 +44,7 @@ impl Edges {
     /// The only reader of a tensor that does not leave the network.
     pub fn only_reader(&self, id: ValueId) -> Option<usize> {
         match self.readers.get(&id).map(Vec::as_slice) {
-            Some(&[reader]) if id != self.output => Some(reader),
+            Some(&[reader]) if !self.is_output(id) => Some(reader),
             _ => None,
         }
     }
@@ -54,9 +54,9 @@ impl Edges {
         self.readers.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a tensor is the network's output.
+    /// Whether a tensor leaves the network.
     pub fn is_output(&self, id: ValueId) -> bool {
-        id == self.output
+        self.outputs.contains(&id)
     }
 
     /// Whether a tensor depends on the network's input.
@@ -112,9 +112,9 @@ pub(super) fn insert(model: &mut Model, mut insertions: BTreeMap<usize, Vec<Node
     }
 }
 
-/// Leaves out nodes that no longer lead to the output; those with faults stay, to be reported.
+/// Leaves out nodes that no longer lead to an output; those with faults stay, to be reported.
 pub(super) fn prune(model: &mut Model) {
-    let mut needed = BTreeSet::from([model.output]);
+    let mut needed: BTreeSet<ValueId> = model.outputs.iter().copied().collect();
     let mut keep = vec![false; model.nodes.len()];
     for (index, node) in model.nodes.iter().enumerate().rev() {
         if node.refused != Refused::No || node.outputs.iter().any(|id| needed.contains(id)) {

@@ -3,24 +3,24 @@
 mod argmax;
 
 use super::stream::{Base, InputPlan, Stream, widen};
-use super::{Value, Walk};
+use super::{Stopped, Walk};
 use crate::exact::{Piece, integer, to_f64};
 use crate::fault::{Checked, Fault};
 use crate::import::Imported;
 use crate::layout::Layout;
-use crate::model::Node;
+use crate::model::{Node, ValueId};
 use crate::solve::collapse;
 use network::format::Kind;
 use network::graph::{Encoding, HostStep, NetworkParts, Output, TensorId};
 use network::shape::AxisOrder;
-use network::{Code, Shape};
+use network::{Code, Diagnostics};
 use num_traits::Zero;
 
 impl Walk<'_> {
-    /// Softmax and Sigmoid at the end of the network.
-    pub(super) fn host_step(&mut self, node: &Node, mut stream: Stream) -> Checked<Stream> {
-        stream.host = if node.op == "Sigmoid" { HostStep::Sigmoid } else { HostStep::Softmax };
-        if stream.host == HostStep::Softmax {
+    /// Softmax at the end of the network.
+    pub(super) fn softmax(&mut self, node: &Node, mut stream: Stream) -> Checked<Stream> {
+        stream.host = HostStep::Softmax;
+        {
             let dims = stream.layout.dims();
             let old_default = dims.len().min(2) as i64 - 1;
             let axis = node.attributes.int("axis", if dims.len() <= 2 { -1 } else { old_default })?;
@@ -36,25 +36,32 @@ impl Walk<'_> {
         Ok(stream)
     }
 
-    /// Closes the last layer and collects the network; a fault comes with the input's shape where another would help.
-    pub(super) fn finish(
-        mut self,
-        name: &str,
-        plan: InputPlan,
-    ) -> Result<Imported, (Fault, Option<(Shape, AxisOrder)>)> {
-        self.finished(name, plan).map_err(|fault| (fault, self.wanted))
+    /// Collects the network; a fault comes with the input's shape where another would help.
+    pub(super) fn finish(mut self, file: &str, name: &str, plan: InputPlan) -> Result<Imported, Stopped> {
+        let mut faults = Diagnostics::default();
+        let mut outputs = Vec::new();
+        for output in self.hardware_outputs() {
+            match self.output(output) {
+                Ok(output) => outputs.push(output),
+                Err(fault) => faults.push(fault.at(file, &self.model.names[output])),
+            }
+        }
+        let collected = faults.or(()).and_then(|()| {
+            self.collect(name, plan, outputs).map_err(|fault| {
+                fault.at(file, self.model.outputs.first().map_or("", |&id| &self.model.names[id])).into()
+            })
+        });
+        collected.map_err(|faults| Stopped { faults, wanted: self.wanted })
     }
 
-    fn finished(&mut self, name: &str, plan: InputPlan) -> Checked<Imported> {
-        let output = self.model.output;
-        let Value::Stream(stream) = std::mem::replace(&mut self.values[output], Value::Taken) else {
-            return Err(Fault::new(
-                Code::ModelGraph,
-                "the output does not depend on the input",
-                "cut the model so that its output follows from its input",
-            ));
-        };
-        let mut stream = *stream;
+    /// What leaves the network as one of the model's outputs.
+    fn output(&mut self, output: ValueId) -> Checked<Output> {
+        let mut stream = self.stream(output)?;
+        if let Some(function) = stream.under_sigmoid().filter(|_| stream.host == HostStep::None) {
+            stream.function = function.to_vec();
+            (stream.curve, stream.host) = (None, HostStep::Sigmoid);
+            self.notes.push("the last Sigmoid stays on the host: the hardware sends what it reads".to_owned());
+        }
         let relu = self.host_relu(&mut stream)?;
         let host = match (relu, stream.host) {
             (false, host) => host,
@@ -63,19 +70,36 @@ impl Walk<'_> {
                 return Err(Fault::operator(format!("a Relu before {other:?} at the end"), "leave the Relu out"));
             }
         };
-        self.close_last(&mut stream)?;
-        if self.layers.is_empty() {
+        let (tensor, stream) = self.affine(stream, "the output")?;
+        if tensor == TensorId(0) {
             return Err(Fault::new(
                 Code::ModelGraph,
-                "the model has no layer to build",
+                "the model has no layer to build between its input and this output",
                 "give it at least one dense or convolution layer",
             ));
         }
-        let axes = output_axes(&stream)?;
+        let (axes, tensor, mut stream) = match output_axes(&stream) {
+            Some(axes) => (axes, tensor, stream),
+            None => {
+                let (tensor, stream) = (tensor, self.orderly(stream)?);
+                let axes = output_axes(&stream).ok_or_else(|| {
+                    Fault::shape(
+                        format!("the output's order of elements ({:?}) is no order of hardware", stream.layout.dims()),
+                        "leave out the last Transpose or Reshape",
+                    )
+                })?;
+                let tensor = if let Base::Tensor(id) = stream.base { id } else { tensor };
+                (axes, tensor, stream)
+            }
+        };
         self.mean_codes(&mut stream);
         let numbers = |f: fn(&Piece) -> f64| stream.function.iter().map(f).collect::<Vec<f64>>();
         let (scales, offsets) = (numbers(|piece| to_f64(&piece.gain)), numbers(|piece| to_f64(&piece.offset)));
         let (scales, offsets) = (collapse(scales), collapse(offsets));
+        Ok(Output { tensor, name: self.model.names[output].clone(), axes, scales, offsets, host })
+    }
+
+    fn collect(&mut self, name: &str, plan: InputPlan, mut outputs: Vec<Output>) -> Checked<Imported> {
         let input_axes = match plan {
             InputPlan::Image { axes, .. } => axes,
             InputPlan::Flat => AxisOrder::ChannelsLast,
@@ -86,12 +110,10 @@ impl Walk<'_> {
                 "put a Quant on the input, or state what its codes are (--input-format u8 --input-scale S)",
             )
         })?;
-        let tensor = TensorId(self.layers.len());
-        let output = Output { tensor, name: self.model.names[output].clone(), axes, scales, offsets, host };
-        let layers = std::mem::take(&mut self.layers);
+        let (layers, origins) = self.tidied(&mut outputs);
         Ok(Imported {
-            parts: NetworkParts { name: name.to_owned(), input, layers, outputs: vec![output] },
-            origins: std::mem::take(&mut self.origins),
+            parts: NetworkParts { name: name.to_owned(), input, layers, outputs },
+            origins,
             notes: std::mem::take(&mut self.notes),
         })
     }
@@ -112,7 +134,11 @@ impl Walk<'_> {
 
     /// A Relu over the last sums stays on the host; any other clamp there cannot be built.
     fn host_relu(&mut self, stream: &mut Stream) -> Checked<bool> {
-        if !matches!(stream.base, Base::Sums(_)) || stream.function.iter().all(Piece::is_affine) {
+        let is_sums = match stream.base {
+            Base::Input | Base::Joined(_) => false,
+            Base::Tensor(id) => matches!(self.tensor(id).encoding, Encoding::Sums { .. }),
+        };
+        if !is_sums || stream.function.iter().all(Piece::is_affine) {
             return Ok(false);
         }
         let is_relu = |piece: &Piece| piece.low.as_ref().is_some_and(Zero::is_zero) && piece.high.is_none();
@@ -126,62 +152,19 @@ impl Walk<'_> {
         self.notes.push("the last Relu stays on the host: the hardware sends the sums before it".to_owned());
         Ok(true)
     }
-
-    /// Makes the stream's base a finished tensor.
-    fn close_last(&mut self, stream: &mut Stream) -> Checked<TensorId> {
-        match std::mem::replace(&mut stream.base, Base::Input) {
-            Base::Input => Err(Fault::quantizer(
-                "the model does nothing that hardware could do",
-                "give it at least one quantized layer",
-            )),
-            Base::Tensor(id) => {
-                if stream.pooled.is_some() {
-                    return Err(Fault::operator(
-                        "pooled values whose sign was changed leave the network",
-                        "put a Quant before the MaxPool",
-                    ));
-                }
-                stream.base = Base::Tensor(id);
-                if stream.function.iter().all(Piece::is_affine) {
-                    return Ok(id);
-                }
-                let id = self.clamp_codes(id, stream, "the output")?;
-                stream.base = Base::Tensor(id);
-                Ok(id)
-            }
-            Base::Sums(pending) => {
-                let id = match stream.pooled.take() {
-                    None => self.close(*pending, None),
-                    Some(pooled) => {
-                        let (id, function) = self.close_and_pool(*pending, &pooled)?;
-                        stream.function = function;
-                        id
-                    }
-                };
-                stream.base = Base::Tensor(id);
-                Ok(id)
-            }
-        }
-    }
 }
 
-/// The order in which the model gives its results.
-fn output_axes(stream: &Stream) -> Checked<AxisOrder> {
+/// The order in which the model gives its results, where it is one of hardware.
+fn output_axes(stream: &Stream) -> Option<AxisOrder> {
     let elements = [stream.shape.elements()];
     let flat = |layout: &Layout| layout.reshape(&elements).ok();
     let own = flat(&stream.layout);
     if own == flat(&Layout::channels_first(stream.shape)) {
-        Ok(AxisOrder::ChannelsFirst)
+        Some(AxisOrder::ChannelsFirst)
     } else if own == flat(&Layout::channels_last(stream.shape)) {
-        Ok(AxisOrder::ChannelsLast)
+        Some(AxisOrder::ChannelsLast)
     } else {
-        Err(Fault::shape(
-            format!(
-                "the output's order of elements ({:?}) is neither channels first nor channels last",
-                stream.layout.dims()
-            ),
-            "leave out the last Transpose or Reshape",
-        ))
+        None
     }
 }
 

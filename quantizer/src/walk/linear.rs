@@ -1,16 +1,15 @@
-//! Dense layers and convolutions: their weights in hardware order, and what their sums mean.
+//! Dense layers: their weights in hardware order, and what their sums mean.
 
 mod rows;
 
-use super::stream::{Base, Pending, Stream};
+use super::stream::{Base, Stream};
 use super::{Walk, pool};
 use crate::constant::Constant;
-use crate::exact::{Exact, Functions, Piece, from_f32, to_i64};
+use crate::exact::{Exact, Functions, from_f32};
 use crate::fault::{Checked, Fault};
 use crate::layout::{Layout, length, offset};
 use crate::model::Node;
-use network::format::Kind;
-use network::graph::{Encoding, TensorId};
+use network::graph::TensorId;
 use network::op::{Op, Weights};
 use network::shape::Window;
 use network::{Range, Shape};
@@ -105,7 +104,7 @@ impl Walk<'_> {
         for place in 0..inputs {
             order[offset(axis, place as u64) as usize] = place;
         }
-        let (weights, function) = self.rows(&stream, weights, &order)?;
+        let (weights, function) = self.rows(&stream, weights, &order, (stream.channels(), &|_| 0))?;
         let shape = Shape::new(1, 1, outputs as u64)
             .ok_or_else(|| Fault::shape("too many outputs", "make the layer smaller"))?;
         let values = self.tensor(id).encoding.values();
@@ -115,90 +114,57 @@ impl Walk<'_> {
             *last = outputs as u64;
         }
         let layout = Layout::row_major(&target);
-        let pending =
-            Pending { kind: "fc", input: id, op: Op::Dense { weights }, shape, sums, origin: node.name.clone() };
-        Ok(Stream { base: Base::Sums(Box::new(pending)), shape, layout, function, pooled: None, host: stream.host })
+        let id = self.add_sums("fc", vec![id], Op::Dense { weights }, shape, sums, &node.name);
+        Ok(Stream { base: Base::Tensor(id), shape, layout, function, curve: None, pooled: None, host: stream.host })
     }
 
     /// The same weights at every position: a 1x1 convolution over channels-last data.
     fn position_wise(&mut self, node: &Node, id: TensorId, stream: Stream, weights: &Constant) -> Checked<Stream> {
         let outputs = weights.array.dims[0];
-        let Some(layout) = stream.layout.with_channels(stream.shape.channels, outputs as u64) else {
-            self.want_channels_last(id, &stream.layout.dims());
-            return Err(Fault::shape(
-                format!(
-                    "`{}` multiplies the last axis of {:?}, which is not the channels of {}",
-                    node.op,
-                    stream.layout.dims(),
-                    stream.shape
-                ),
-                "flatten the data before the layer, or use a convolution",
-            ));
+        let mut stream = stream;
+        let mut id = id;
+        let layout = match stream.layout.with_channels(stream.shape.channels, outputs as u64) {
+            Some(layout) => layout,
+            None => {
+                let dims = stream.layout.dims();
+                self.want_channels_last(id, &dims);
+                if self.wanted.is_some() {
+                    return Err(Fault::shape(
+                        format!("`{}` reads the last axis of {dims:?}", node.op),
+                        "see the input",
+                    ));
+                }
+                (id, stream) = self.channels_last(stream, &node.op)?;
+                stream.layout.with_channels(stream.shape.channels, outputs as u64).ok_or_else(|| {
+                    Fault::shape(
+                        format!("`{}` multiplies the last axis of {dims:?}, which is not the channels", node.op),
+                        "flatten the data before the layer, or use a convolution",
+                    )
+                })?
+            }
         };
         let order: Vec<usize> = (0..weights.array.dims[1]).collect();
-        let (weights, function) = self.rows(&stream, weights, &order)?;
+        let (weights, function) = self.rows(&stream, weights, &order, (stream.channels(), &|_| 0))?;
         let sums = sum_ranges(&weights, self.tensor(id).encoding.values())?;
         let window =
             Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding_before: [0, 0], padding_after: [0, 0] };
         let shape = pool::output_shape(&window, stream.shape, outputs as u64)?;
         let op = Op::Conv2d { weights, window, padding_value: 0, groups: 1 };
-        let pending = Pending { kind: "conv", input: id, op, shape, sums, origin: node.name.clone() };
-        Ok(Stream { base: Base::Sums(Box::new(pending)), shape, layout, function, pooled: None, host: stream.host })
-    }
-
-    /// A two-dimensional convolution of one group.
-    pub(super) fn conv(&mut self, node: &Node, stream: Stream, constants: &[Option<&Constant>]) -> Checked<Stream> {
-        let weights = constants.get(1).copied().flatten();
-        let weights = weights
-            .ok_or_else(|| Fault::operator("a Conv without constant weights", "store its weights in the model"))?;
-        let &[outputs, channels, rows, columns] = weights.array.dims.as_slice() else {
-            return Err(Fault::operator(
-                format!("a Conv with weights of shape {:?}", weights.array.dims),
-                "two-dimensional convolutions (outputs, channels, rows, columns) can be built",
-            ));
-        };
-        let (id, stream) = self.settle(stream, "Conv")?;
-        self.check_image(&stream, "Conv")?;
-        if channels as u64 != stream.shape.channels || weights.array.len() == 0 {
-            return Err(Fault::shape(
-                format!(
-                    "a Conv over {} channels with weights of shape {:?}",
-                    stream.shape.channels, weights.array.dims
-                ),
-                "weights are (outputs, channels, rows, columns)",
-            ));
-        }
-        let kernel = [rows as u64, columns as u64];
-        if node.attributes.ints("kernel_shape")?.is_some() && node.attributes.pair("kernel_shape", 1, 1)? != kernel {
-            return Err(Fault::shape(format!("kernel_shape is not {kernel:?}"), "it must be that of the weights"));
-        }
-        let window = window(node, kernel, stream.shape)?;
-        let shape = pool::output_shape(&window, stream.shape, outputs as u64)?;
-        // Hardware order is rows, columns, channels; the model's is channels, rows, columns.
-        let taps = rows * columns;
-        let order: Vec<usize> = (0..taps * channels).map(|place| place % channels * taps + place / channels).collect();
-        let (weights, function) = self.rows(&stream, weights, &order)?;
-        let encoding = self.tensor(id).encoding;
-        let padding_value = if window.is_padded() { padding_value(encoding, &stream.function)? } else { 0 };
-        let mut values = encoding.values();
-        if window.is_padded() {
-            values = values.union(Range::new(padding_value, padding_value));
-        }
-        let sums = sum_ranges(&weights, values)?;
-        let op = Op::Conv2d { weights, window, padding_value, groups: 1 };
-        let pending = Pending { kind: "conv", input: id, op, shape, sums, origin: node.name.clone() };
-        let layout = Layout::channels_first(shape);
-        let mut result =
-            Stream { base: Base::Sums(Box::new(pending)), shape, layout, function, pooled: None, host: stream.host };
-        if let Some(bias) = constants.get(2).copied().flatten() {
-            add_bias(&mut result, bias, &[bias.array.len(), 1, 1], &Exact::one())?;
-        }
-        Ok(result)
+        let id = self.add_sums("conv", vec![id], op, shape, sums, &node.name);
+        Ok(Stream { base: Base::Tensor(id), shape, layout, function, curve: None, pooled: None, host: stream.host })
     }
 
     /// Weights in hardware order, and for each output what its sum means.
-    fn rows(&mut self, stream: &Stream, weights: &Constant, order: &[usize]) -> Checked<(Weights, Functions)> {
-        let made = rows::build(weights, order, &stream.function, stream.channels())?;
+    ///
+    /// Place `k` of an output's row reads channel `first(output) + k % channels`.
+    pub(super) fn rows(
+        &mut self,
+        stream: &Stream,
+        weights: &Constant,
+        order: &[usize],
+        channels: (usize, &dyn Fn(usize) -> usize),
+    ) -> Checked<(Weights, Functions)> {
+        let made = rows::build(weights, order, &stream.function, channels)?;
         if let Some(note) = made.note {
             self.notes.push(note);
         }
@@ -207,7 +173,7 @@ impl Walk<'_> {
 }
 
 /// Adds `factor` times a constant of shape `dims` to the stream.
-fn add_bias(stream: &mut Stream, bias: &Constant, dims: &[usize], factor: &Exact) -> Checked<()> {
+pub(super) fn add_bias(stream: &mut Stream, bias: &Constant, dims: &[usize], factor: &Exact) -> Checked<()> {
     let same = |a: usize, b: usize| bias.array.f32(a) == bias.array.f32(b);
     let indices = stream.layout.channel_indices(dims, stream.shape.channels, same)?;
     let pairs: Vec<(Exact, Exact)> =
@@ -217,7 +183,7 @@ fn add_bias(stream: &mut Stream, bias: &Constant, dims: &[usize], factor: &Exact
 }
 
 /// The range of every output's sums.
-fn sum_ranges(weights: &Weights, values: Range) -> Checked<Vec<Range>> {
+pub(super) fn sum_ranges(weights: &Weights, values: Range) -> Checked<Vec<Range>> {
     (0..weights.outputs)
         .map(|output| {
             weights.sum_range(output, values).ok_or_else(|| {
@@ -229,68 +195,4 @@ fn sum_ranges(weights: &Weights, values: Range) -> Checked<Vec<Range>> {
             })
         })
         .collect()
-}
-
-/// The integer that a padded tap (real 0) stands for.
-fn padding_value(encoding: Encoding, function: &[Piece]) -> Checked<i64> {
-    let refuse = |what: String| {
-        Err(Fault::operator(
-            format!("zero padding of codes that have no zero: {what}"),
-            "use a whole zero point inside the codes, the same for every channel, or no padding",
-        ))
-    };
-    let Encoding::Codes { format, .. } = encoding else { return refuse("sums".to_owned()) };
-    let zeros: Vec<Exact> =
-        function.iter().filter(|piece| !piece.gain.is_zero()).map(|piece| -&piece.offset / &piece.gain).collect();
-    let Some(zero) = zeros.first() else { return Ok(0) };
-    if zeros.iter().any(|other| other != zero) {
-        return refuse("the zero points of the channels differ".to_owned());
-    }
-    match to_i64(zero) {
-        Some(0) if format.kind() == Kind::Bipolar => Ok(0),
-        Some(value) if format.kind() != Kind::Bipolar && format.value_range().contains(value) => Ok(value),
-        _ => refuse(format!("real zero is {format} code {zero}")),
-    }
-}
-
-/// Kernel, stride, dilation and padding of a Conv or MaxPool node.
-pub(super) fn window(node: &Node, kernel: [u64; 2], input: Shape) -> Checked<Window> {
-    let stride = node.attributes.pair("strides", 1, 1)?;
-    let dilation = node.attributes.pair("dilations", 1, 1)?;
-    let mut window = Window { kernel, stride, dilation, padding_before: [0, 0], padding_after: [0, 0] };
-    let auto = node.attributes.text("auto_pad", "NOTSET")?;
-    match auto {
-        "NOTSET" | "" => {
-            if let Some(pads) = node.attributes.ints("pads")? {
-                let numbers: Vec<u64> =
-                    pads.iter().filter_map(|&pad| u64::try_from(pad).ok().filter(|&pad| pad < 1 << 24)).collect();
-                let &[top, left, bottom, right] = numbers.as_slice() else {
-                    return Err(Fault::shape(
-                        format!("pads are {pads:?}"),
-                        "four numbers (top, left, bottom, right), none negative",
-                    ));
-                };
-                (window.padding_before, window.padding_after) = ([top, left], [bottom, right]);
-            }
-        }
-        "VALID" => {}
-        "SAME_UPPER" | "SAME_LOWER" => {
-            let span = window.span();
-            for (axis, length) in [input.rows, input.columns].into_iter().enumerate() {
-                let positions = length.div_ceil(stride[axis]);
-                let padding = ((positions - 1) * stride[axis] + span[axis]).saturating_sub(length);
-                let small = padding / 2;
-                let (before, after) =
-                    if auto == "SAME_UPPER" { (small, padding - small) } else { (padding - small, small) };
-                (window.padding_before[axis], window.padding_after[axis]) = (before, after);
-            }
-        }
-        other => {
-            return Err(Fault::operator(
-                format!("auto_pad `{other}`"),
-                "NOTSET, VALID, SAME_UPPER and SAME_LOWER can be built",
-            ));
-        }
-    }
-    Ok(window)
 }

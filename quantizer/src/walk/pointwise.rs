@@ -115,6 +115,16 @@ pub(super) fn relu(mut stream: Stream) -> Stream {
     stream
 }
 
+/// Max or Min with one number.
+pub(super) fn bound(op: &str, mut stream: Stream, index: usize, constants: &[Option<&Constant>]) -> Checked<Stream> {
+    let bound = parameter(op, constants, 1 - index.min(1))?.scalar()?;
+    match op {
+        "Max" => stream.then_clamp(Some(&bound), None),
+        _ => stream.then_clamp(None, Some(&bound)),
+    }
+    Ok(stream)
+}
+
 /// Clip with bounds as inputs (new) or attributes (old).
 pub(super) fn clip(node: &Node, mut stream: Stream, constants: &[Option<&Constant>]) -> Checked<Stream> {
     let bound = |index: usize, name: &str| -> Checked<Option<Exact>> {

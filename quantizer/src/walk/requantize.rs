@@ -1,9 +1,11 @@
 //! Quantizers on streams: they close layers.
 
+mod curved;
 mod target;
 
-use super::stream::{Base, Pending, Pooled, Stream, entry, widen};
+use super::stream::{Base, Pooled, Stream, entry, widen};
 use super::{Walk, codes};
+use crate::curve::Curve;
 use crate::exact::{Functions, Piece, integer, to_f64, to_i64};
 use crate::fault::{Checked, Fault};
 use crate::model::Node;
@@ -15,6 +17,7 @@ use network::graph::{Encoding, Tensor, TensorId};
 use network::op::Op;
 use network::requantization::{Form, RealRule, Requantization, Shift};
 use num_traits::{Signed, Zero};
+use std::sync::Arc;
 use target::Target;
 
 impl Walk<'_> {
@@ -23,35 +26,24 @@ impl Walk<'_> {
         stream.check_host(&node.op)?;
         let target = Target::new(&stream, quantizer)?;
         let pooled = stream.pooled.take();
-        let id = match (std::mem::replace(&mut stream.base, Base::Input), &pooled) {
+        let id = match (&stream.base, &pooled) {
             (Base::Input, _) => self.quantize_input(&stream, pooled.as_ref(), &target)?,
-            (Base::Tensor(_), Some(_)) => {
-                return Err(Fault::operator(
-                    "a quantizer after pooled values whose sign was changed",
-                    "put a Quant before the MaxPool",
-                ));
+            (Base::Tensor(id), None) => self.requantize(*id, &stream, &target, node)?,
+            (Base::Tensor(id), Some(pooled)) if pooled.falls => {
+                // Quantizing first would turn the maximum into a minimum: the values themselves are pooled.
+                let (id, function) = self.pool_values(*id, pooled)?;
+                self.requantize(id, &Stream { function, ..stream.clone() }, &target, node)?
             }
-            (Base::Tensor(id), None) => self.requantize_codes(id, &stream.function, &target, node)?,
-            (Base::Sums(pending), Some(pooled)) if pooled.falls => self.pool_sums(*pending, pooled, &target, node)?,
-            (Base::Sums(pending), _) => {
-                let requantization = target.requantization(&stream.function, &pending.sums)?;
-                let id = self.close(*pending, Some(requantization));
-                self.pool_codes(id, pooled.as_ref())?
+            (Base::Tensor(id), Some(pooled)) => {
+                let id = self.requantize(*id, &stream, &target, node)?;
+                self.pool_codes(id, Some(pooled))?
             }
+            (Base::Joined(parts), _) => self.requantize_parts(&stream, parts, &target, node)?,
         };
         stream.base = Base::Tensor(id);
         stream.function = target.reals;
+        stream.curve = None;
         Ok(stream)
-    }
-
-    /// Adds a pending layer, closed by `requantization` or open.
-    pub(super) fn close(&mut self, pending: Pending, requantization: Option<Requantization>) -> TensorId {
-        let Pending { kind, input, op, shape, sums, origin } = pending;
-        let encoding = match &requantization {
-            Some(requantization) => codes(requantization.output, requantization.codes),
-            None => Encoding::Sums { range: sums.into_iter().reduce(Range::union).unwrap_or(Range::new(0, 0)) },
-        };
-        self.add_layer(kind, input, op, requantization, Tensor { shape, encoding }, &origin)
     }
 
     /// Pools a finished tensor through all waiting windows.
@@ -65,19 +57,18 @@ impl Walk<'_> {
         Ok(id)
     }
 
-    /// Where a falling function follows a pool: the sums themselves are pooled, then requantized in a layer of their
-    /// own. Channels whose sums fall before the pool get negated weights.
-    fn pool_sums(&mut self, pending: Pending, pooled: &Pooled, target: &Target, node: &Node) -> Checked<TensorId> {
-        let (id, after) = self.close_and_pool(pending, pooled)?;
-        self.requantize_codes(id, &after, target, node)
-    }
-
-    /// Closes a layer with open sums, pools them, and gives the function of the pooled sums.
-    pub(super) fn close_and_pool(&mut self, mut pending: Pending, pooled: &Pooled) -> Checked<(TensorId, Functions)> {
+    /// Pools values that mean real numbers by `pooled.before`, and gives the function of what leaves. Channels that fall
+    /// are negated before.
+    pub(super) fn pool_values(&mut self, id: TensorId, pooled: &Pooled) -> Checked<(TensorId, Functions)> {
+        if pooled.is_bent {
+            return Err(Fault::operator(
+                "pooled results of an activation function that no quantizer follows directly",
+                "put a Quant before the MaxPool",
+            ));
+        }
         let mut before = pooled.before.clone();
-        widen(&mut before, pending.sums.len());
-        negate_falling(&mut pending, &mut before)?;
-        let id = self.close(pending, None);
+        widen(&mut before, self.tensor(id).shape.channels as usize);
+        let id = self.rising(id, &mut before, &pooled.origin)?;
         let id = self.pool_codes(id, Some(pooled))?;
         let mut after = pooled.after.clone();
         widen(&mut after, before.len());
@@ -89,22 +80,45 @@ impl Walk<'_> {
         Ok((id, composed.collect()))
     }
 
-    /// A requantization of a finished tensor, in a layer of its own unless it changes nothing.
-    fn requantize_codes(
-        &mut self,
-        id: TensorId,
-        function: &[Piece],
-        target: &Target,
-        node: &Node,
-    ) -> Checked<TensorId> {
+    /// A requantization of a tensor with the stream's meaning, in a layer of its own unless it changes nothing.
+    fn requantize(&mut self, id: TensorId, meaning: &Stream, target: &Target, node: &Node) -> Checked<TensorId> {
         let Tensor { shape, encoding } = *self.tensor(id);
-        let values = encoding.values();
-        let requantization = target.requantization(function, &[values])?;
+        let requantization = match &meaning.curve {
+            None => target.requantization(&meaning.function, &self.ranges(id))?,
+            Some(curve) => target.curved(curve, &self.ranges(id))?,
+        };
         if is_identity(&requantization, encoding) {
             return Ok(id);
         }
         let tensor = Tensor { shape, encoding: codes(requantization.output, requantization.codes) };
-        Ok(self.add_layer("quant", id, Op::Identity, Some(requantization), tensor, &node.name))
+        Ok(self.add_layer("quant", vec![id], Op::Identity, Some(requantization), tensor, &node.name))
+    }
+
+    /// Requantizes the parts of a concatenation, then joins them.
+    fn requantize_parts(
+        &mut self,
+        stream: &Stream,
+        parts: &[TensorId],
+        target: &Target,
+        node: &Node,
+    ) -> Checked<TensorId> {
+        let mut first = 0;
+        let mut made = Vec::with_capacity(parts.len());
+        for &id in parts {
+            let count = self.tensor(id).shape.channels as usize;
+            let function = match stream.function.as_slice() {
+                [piece] => vec![piece.clone()],
+                pieces => pieces.iter().skip(first).take(count).cloned().collect(),
+            };
+            let curve = stream.curve.as_ref().map(|curve| match curve.channels() {
+                1 => Arc::clone(curve),
+                _ => Arc::new(Curve::Channels(Arc::clone(curve), Arc::new((first..first + count).collect()))),
+            });
+            let meaning = Stream { function, curve, ..stream.clone() };
+            made.push(self.requantize(id, &meaning, &target.channels(first, count), node)?);
+            first += count;
+        }
+        self.join_tensors(made, stream.shape, &node.name)
     }
 
     /// Clamps codes where a Relu or Clip stands between a quantizer and the layer that reads them.
@@ -153,11 +167,17 @@ impl Walk<'_> {
         let clamped = Range::new(clamp.0, clamp.1);
         let requantization = Requantization { output: format, codes: clamped, form, rule: None };
         let tensor = Tensor { shape, encoding: codes(format, clamped) };
-        Ok(self.add_layer("quant", id, Op::Identity, Some(requantization), tensor, reader))
+        Ok(self.add_layer("quant", vec![id], Op::Identity, Some(requantization), tensor, reader))
     }
 
     /// The network's own quantizer, evaluated on the host.
     fn quantize_input(&mut self, stream: &Stream, pooled: Option<&Pooled>, target: &Target) -> Checked<TensorId> {
+        if stream.curve.is_some() {
+            return Err(Fault::quantizer(
+                "the network's input goes through an activation function before its quantizer",
+                "put a Quant on the input",
+            ));
+        }
         let quantizer = target.input_quantizer(&stream.function)?;
         let range = Range::new(quantizer.code_min, quantizer.code_max);
         let format = target.format(range)?;
@@ -168,27 +188,6 @@ impl Walk<'_> {
         }
         self.pool_codes(TensorId(0), pooled)
     }
-}
-
-/// Negates the weights of outputs whose function falls, so that every function rises.
-fn negate_falling(pending: &mut Pending, functions: &mut Functions) -> Checked<()> {
-    let (Op::Dense { weights } | Op::Conv2d { weights, .. }) = &mut pending.op else { return Ok(()) };
-    let mut changed = false;
-    for (output, piece) in functions.iter_mut().enumerate().filter(|(_, piece)| piece.gain.is_negative()) {
-        *piece = piece.mirrored();
-        for value in &mut weights.values[output * weights.length..(output + 1) * weights.length] {
-            *value = -*value;
-        }
-        let sums = pending.sums[output];
-        pending.sums[output] = Range::new(-sums.max(), -sums.min());
-        changed = true;
-    }
-    if changed && weights.values.iter().any(|&value| weights.format.code(i64::from(value)).is_none()) {
-        let narrowest = crate::constant::narrowest(&weights.values);
-        weights.format = narrowest
-            .ok_or_else(|| Fault::quantizer("negated weights of more than 16 bits", "use narrower weights"))?;
-    }
-    Ok(())
 }
 
 /// Whether a requantization gives back every code that can occur.

@@ -26,7 +26,8 @@ impl Walk<'_> {
             "Transpose" => stream.layout = stream.layout.transpose(&permutation(node, dims.len())?),
             "Flatten" => {
                 let (outer, inner) = dims.split_at(flatten_axis(node, dims.len())?);
-                stream.layout = stream.layout.reshape(&[outer.iter().product(), inner.iter().product()])?;
+                let target = [outer.iter().product(), inner.iter().product()];
+                stream = self.reshaped_to(stream, &target, &node.op)?;
             }
             "Reshape" => {
                 let shape = match constants.get(1).copied().flatten() {
@@ -34,11 +35,22 @@ impl Walk<'_> {
                     None => node.attributes.ints("shape")?.unwrap_or(&[]).to_vec(),
                 };
                 let target = self.reshaped(&dims, shape, node)?;
-                stream.layout = stream.layout.reshape(&target)?;
+                stream = self.reshaped_to(stream, &target, &node.op)?;
             }
             "Squeeze" | "Unsqueeze" => {
                 let target = squeezed(node, constants.get(1).copied().flatten(), &dims)?;
                 stream.layout = stream.layout.reshape(&target)?;
+            }
+            "Expand" => {
+                let shape = constants.get(1).copied().flatten().map(Constant::ints).transpose()?.unwrap_or_default();
+                let grows = shape.len() > dims.len()
+                    || shape.iter().rev().zip(dims.iter().rev()).any(|(&to, &dim)| to != 1 && to != dim as i64);
+                if grows {
+                    return Err(Fault::operator(
+                        format!("an Expand of {dims:?} to {shape:?}"),
+                        "leave it out: sums and products broadcast by themselves",
+                    ));
+                }
             }
             "Dropout" if constants.get(2).copied().flatten().is_some_and(|training| training.array.f32(0) != 0.0) => {
                 return Err(Fault::operator("a Dropout in training mode", "export the model in evaluation mode"));
@@ -46,7 +58,7 @@ impl Walk<'_> {
             // A cast to integers changes nothing where every number already is one.
             "Cast" if matches!(node.attributes.int("to", 1)?, 6 | 7) => {
                 let whole = |piece: &Piece| piece.is_affine() && piece.gain.is_integer() && piece.offset.is_integer();
-                if matches!(stream.base, Base::Input) || !stream.function.iter().all(whole) {
+                if matches!(stream.base, Base::Input) || stream.curve.is_some() || !stream.function.iter().all(whole) {
                     return Err(Fault::operator("a Cast of numbers that are not whole", "use a quantizer"));
                 }
             }
@@ -69,53 +81,14 @@ impl Walk<'_> {
 
     /// The Shape of a stream: a constant, since shapes are static.
     pub(super) fn shape_of(&self, id: ValueId) -> Checked<Value> {
-        let Value::Stream(stream) = &self.values[id] else {
-            return Err(Fault::operator(
-                "the Shape of a tensor that was already taken",
-                "fold shapes before export (onnxsim)",
-            ));
-        };
+        let stream = self.stream(id)?;
         let dims: Vec<i64> = stream.layout.dims().iter().map(|&dim| dim as i64).collect();
         Ok(Value::Constant(Rc::new(Constant::plain(Array::int(vec![dims.len()], dims)))))
     }
 
-    /// Checks that the model sees the stream as (1, channels, rows, columns) of its hardware shape.
-    ///
-    /// For the network's input, whose rows and columns are open, asks for the shape that makes it so.
-    pub(super) fn check_image(&mut self, stream: &Stream, op: &str) -> Checked<()> {
-        if stream.layout.is_channels_first(stream.shape) {
-            return Ok(());
-        }
-        let dims = stream.layout.dims();
-        let &[1, channels, rows, columns] = dims.as_slice() else {
-            return Err(Fault::shape(
-                format!("`{op}` reads a tensor of shape {dims:?}"),
-                "two-dimensional images (1, channels, rows, columns) can be built",
-            ));
-        };
-        let is_input = match &stream.base {
-            Base::Input => true,
-            Base::Tensor(id) => self.is_open_input(*id),
-            Base::Sums(_) => false,
-        };
-        if let Some(shape) = Shape::new(rows, columns, channels).filter(|_| is_input && stream.pooled.is_none()) {
-            // While the input is flat, its layout counts elements in the model's own order.
-            use crate::layout::Layout;
-            if stream.layout == Layout::row_major(&dims) {
-                self.wanted = Some((shape, AxisOrder::ChannelsFirst));
-            } else if stream.layout == Layout::channels_first(shape) {
-                self.wanted = Some((shape, AxisOrder::ChannelsLast));
-            }
-        }
-        Err(Fault::shape(
-            format!("`{op}` reads {dims:?} in another order than hardware holds it ({})", stream.shape),
-            "this needs a reorder buffer, which cannot be built yet; keep (channels, rows, columns) between convolutions",
-        ))
-    }
-
     /// Asks for the input as an image of positions with `channels` each, the model's last axis.
     pub(super) fn want_channels_last(&mut self, id: TensorId, dims: &[u64]) {
-        if !self.is_open_input(id) {
+        if !self.is_open_input(id) || !self.is_flat {
             return;
         }
         if let [1, columns, channels] = *dims {

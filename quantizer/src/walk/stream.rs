@@ -1,14 +1,18 @@
 //! Streams: tensors of data with what their integers mean.
 
 use super::Walk;
-use crate::exact::{Exact, Functions, Piece, from_f32, integer};
+use super::activation::{doubles, is_neutral};
+use crate::curve::Curve;
+use crate::exact::{Exact, Functions, Piece, from_f32, integer, to_f64};
 use crate::fault::{Checked, Fault};
 use crate::layout::Layout;
-use network::graph::{HostStep, Tensor, TensorId};
+use network::graph::{Encoding, HostStep, Tensor, TensorId};
 use network::op::Op;
+use network::requantization::{Form, Requantization, Shift};
 use network::shape::{AxisOrder, Window};
 use network::{Range, Shape};
 use num_traits::Signed;
+use std::sync::Arc;
 
 /// How the network's input is seen.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +33,8 @@ pub(super) struct Stream {
     pub layout: Layout,
     /// Real number of an integer, for each hardware channel or for all.
     pub function: Functions,
+    /// What the integers mean where that is no clamped line; `function` is then the identity.
+    pub curve: Option<Arc<Curve>>,
     /// Max pooling that waits for the next quantizer.
     pub pooled: Option<Pooled>,
     /// A last step on the host; nothing but ArgMax and changes of shape may follow.
@@ -40,23 +46,11 @@ pub(super) struct Stream {
 pub(super) enum Base {
     /// The network's input before its quantizer: real numbers.
     Input,
-    /// A finished tensor.
+    /// A tensor: codes, or sums that the next quantizer closes.
     Tensor(TensorId),
-    /// Sums of a layer that is not closed yet.
-    Sums(Box<Pending>),
-}
-
-/// A layer that waits for its requantization.
-#[derive(Clone, Debug)]
-pub(super) struct Pending {
-    pub kind: &'static str,
-    pub input: TensorId,
-    pub op: Op,
-    /// Shape before pooling.
-    pub shape: Shape,
-    /// Sums that can occur, for each channel.
-    pub sums: Vec<Range>,
-    pub origin: String,
+    /// The channels of several tensors one after the other, not yet joined: a quantizer that follows is applied to
+    /// each of them.
+    Joined(Vec<TensorId>),
 }
 
 /// Max pooling of real numbers that are not codes yet.
@@ -70,6 +64,8 @@ pub(super) struct Pooled {
     /// Whether what followed the first pool falls in some channel, so that quantizing first would turn the maximum
     /// into a minimum.
     pub falls: bool,
+    /// Whether a curve comes before or after.
+    pub is_bent: bool,
     /// Node of the last pool.
     pub origin: String,
 }
@@ -77,7 +73,15 @@ pub(super) struct Pooled {
 impl Stream {
     /// A finished tensor as the model's (1, channels, rows, columns), or another layout.
     pub fn of_tensor(id: TensorId, tensor: &Tensor, layout: Layout, function: Functions) -> Self {
-        Stream { base: Base::Tensor(id), shape: tensor.shape, layout, function, pooled: None, host: HostStep::None }
+        Stream {
+            base: Base::Tensor(id),
+            shape: tensor.shape,
+            layout,
+            function,
+            curve: None,
+            pooled: None,
+            host: HostStep::None,
+        }
     }
 
     /// Number of hardware channels.
@@ -94,7 +98,11 @@ impl Stream {
                 piece.then_affine(gain, offset);
             }
         };
-        apply(&mut self.function);
+        match self.curve.take() {
+            Some(curve) if pairs.iter().all(is_neutral) => self.curve = Some(curve),
+            Some(curve) => self.curve = Some(Arc::new(Curve::Affine(curve, doubles(pairs)))),
+            None => apply(&mut self.function),
+        }
         if let Some(pooled) = &mut self.pooled {
             apply(&mut pooled.after);
             pooled.falls |= pairs.iter().any(|(gain, _)| gain.is_negative());
@@ -104,6 +112,12 @@ impl Stream {
     /// Follows with a clamp.
     pub fn then_clamp(&mut self, low: Option<&Exact>, high: Option<&Exact>) {
         let after = self.pooled.as_mut().map(|pooled| &mut pooled.after);
+        if let Some(curve) = self.curve.take() {
+            let bound = |bound: Option<&Exact>, none: f64| bound.map_or(none, to_f64);
+            self.curve = Some(Arc::new(Curve::Clamp(curve, bound(low, f64::NEG_INFINITY), bound(high, f64::INFINITY))));
+            after.into_iter().flatten().for_each(|piece| piece.then_clamp(low, high));
+            return;
+        }
         for piece in self.function.iter_mut().chain(after.into_iter().flatten()) {
             piece.then_clamp(low, high);
         }
@@ -117,8 +131,17 @@ impl Stream {
                 format!("the exact constants between two quantizers take {most} bits"),
                 "fold the chain of operators before export, or put a Quant between",
             )),
+            _ if self.curve.as_ref().is_some_and(|curve| curve.weight() > MAX_CURVE) => Err(Fault::operator(
+                format!("more than {MAX_CURVE} operators between an activation function and the next quantizer"),
+                "put a Quant between",
+            )),
             _ => Ok(()),
         }
+    }
+
+    /// Whether only a quantizer can make it codes: an activation function came last.
+    pub fn waits_for_quantizer(&self) -> bool {
+        self.curve.is_some() || self.host != HostStep::None
     }
 
     /// Refuses an operator after a step that stays on the host.
@@ -136,6 +159,9 @@ impl Stream {
         ))
     }
 }
+
+/// Most nodes of a curve.
+const MAX_CURVE: usize = 256;
 
 /// Most bits of an exact constant; a batch norm takes some six hundred.
 const MAX_PRECISION_BITS: u64 = 8_000;
@@ -207,9 +233,11 @@ impl Walk<'_> {
             shape,
             layout,
             function: vec![Piece::identity()],
+            curve: None,
             pooled: None,
             host: HostStep::None,
         };
+        self.is_flat = matches!(plan, InputPlan::Flat);
         let range = Range::new(0, 0);
         let placeholder = network::Format::unsigned(8).map(|format| super::codes(format, range));
         self.tensors.extend(placeholder.map(|encoding| Tensor { shape, encoding }));
@@ -244,33 +272,67 @@ impl Walk<'_> {
     }
 
     /// A stream that is the tensor of codes that a layer can read, with affine functions.
-    pub(super) fn settle(&mut self, mut stream: Stream, reader: &str) -> Checked<(TensorId, Stream)> {
-        let id = match &stream.base {
-            Base::Tensor(id) if stream.pooled.is_none() => *id,
-            Base::Input => {
-                return Err(Fault::new(
-                    network::Code::ModelQuantizer,
-                    format!("`{reader}` reads the network's input, which no quantizer has made codes"),
-                    "put a Quant on the input, or state what its codes are: --input-format u8 --input-scale S --input-zero-point Z",
-                ));
+    pub(super) fn settle(&mut self, stream: Stream, reader: &str) -> Checked<(TensorId, Stream)> {
+        let (id, stream) = self.affine(stream, reader)?;
+        let Encoding::Sums { .. } = self.tensor(id).encoding else { return Ok((id, stream)) };
+        let made_by = id.0.checked_sub(1).and_then(|index| self.layers.get(index));
+        // Sums of few codes are codes of a wider format.
+        if made_by.is_some_and(|layer| layer.op.weights().is_none()) {
+            if let Some(id) = self.narrow(id, reader) {
+                return Ok((id, Stream { base: Base::Tensor(id), ..stream }));
             }
-            Base::Tensor(_) => {
-                return Err(Fault::operator(
-                    format!("`{reader}` reads pooled values whose sign was changed"),
-                    "put a Quant after the MaxPool",
-                ));
-            }
-            Base::Sums(pending) => {
-                return Err(Fault::quantizer(
-                    format!("`{reader}` reads the sums of `{}`; no quantizer stands between", pending.origin),
-                    "put a Quant (or MultiThreshold) after every layer but the last",
-                ));
-            }
-        };
+        }
+        let origin = id.0.checked_sub(1).and_then(|index| self.origins.get(index)).map_or("", String::as_str);
+        Err(Fault::quantizer(
+            format!("`{reader}` reads the sums of `{origin}`; no quantizer stands between"),
+            "put a Quant (or MultiThreshold) after every layer but the last",
+        ))
+    }
+
+    /// A stream that is one tensor of codes or sums, pooled already, with affine functions.
+    pub(super) fn affine(&mut self, stream: Stream, reader: &str) -> Checked<(TensorId, Stream)> {
+        let (id, mut stream) = self.whole(stream, reader)?;
+        if stream.curve.is_some() {
+            return Err(Fault::quantizer(
+                format!("`{reader}` reads the results of an activation function, which no quantizer has made codes"),
+                "put a Quant after the activation function; a float model needs calibration data",
+            ));
+        }
         if stream.function.iter().all(Piece::is_affine) {
             return Ok((id, stream));
         }
         let id = self.clamp_codes(id, &mut stream, reader)?;
+        stream.base = Base::Tensor(id);
         Ok((id, stream))
+    }
+
+    /// A stream that is one tensor, pooled already.
+    pub(super) fn whole(&mut self, mut stream: Stream, reader: &str) -> Checked<(TensorId, Stream)> {
+        if matches!(stream.base, Base::Joined(_)) {
+            stream = self.joined(stream, reader)?;
+        }
+        let Base::Tensor(id) = stream.base else {
+            return Err(Fault::new(
+                network::Code::ModelQuantizer,
+                format!("`{reader}` reads the network's input, which no quantizer has made codes"),
+                "put a Quant on the input, or state what its codes are: --input-format u8 --input-scale S --input-zero-point Z",
+            ));
+        };
+        let Some(pooled) = stream.pooled.take() else { return Ok((id, stream)) };
+        let (id, function) = self.pool_values(id, &pooled)?;
+        stream.base = Base::Tensor(id);
+        stream.function = function;
+        Ok((id, stream))
+    }
+
+    /// Sums as codes of the narrowest integer format, where one of 16 bits is enough.
+    pub(super) fn narrow(&mut self, id: TensorId, origin: &str) -> Option<TensorId> {
+        let Tensor { shape, encoding } = *self.tensor(id);
+        let range = encoding.values();
+        let format = network::Format::integer_for(range)?;
+        let form = Form::Shift(Shift { multipliers: vec![1], offsets: vec![0], shift: 0, half_even: false });
+        let requantization = Requantization { output: format, codes: range, form, rule: None };
+        let tensor = Tensor { shape, encoding: super::codes(format, range) };
+        Some(self.add_layer("quant", vec![id], Op::Identity, Some(requantization), tensor, origin))
     }
 }

@@ -11,7 +11,7 @@ use crate::fault::{Checked, Fault};
 use crate::layout::Layout;
 use crate::model::Node;
 use crate::walk::stream::{Base, Stream};
-use network::graph::{Encoding, HostStep, Tensor};
+use network::graph::{Encoding, HostStep, Tensor, TensorId};
 use network::op::Op;
 use network::requantization::MAX_SHIFT_FORM_BITS;
 use network::{Format, Range, Shape};
@@ -52,17 +52,22 @@ impl Walk<'_> {
         if is_top && top_count.unwrap_or(node.attributes.int("k", 1)?) != 1 {
             return Err(Fault::operator("a TopK of more than one", "use k = 1"));
         }
+        if let Some(function) = stream.under_sigmoid() {
+            stream.function = function.to_vec();
+            (stream.curve, stream.host) = (None, HostStep::Sigmoid);
+        }
         if stream.host != HostStep::None {
             self.notes.push("the step before the ArgMax keeps the order of its inputs and was left out".to_owned());
             stream.host = HostStep::None;
         }
-        if matches!(stream.base, Base::Sums(_)) && !stream.function.iter().all(Piece::is_affine) {
+        let is_sums = |id: TensorId| matches!(self.tensor(id).encoding, Encoding::Sums { .. });
+        if matches!(stream.base, Base::Tensor(id) if is_sums(id)) && !stream.function.iter().all(Piece::is_affine) {
             return Err(Fault::operator(
                 "a Relu or Clip between the last sums and the ArgMax",
                 "leave it out, or put a Quant after it",
             ));
         }
-        let id = self.close_last(&mut stream)?;
+        let (id, stream) = self.affine(stream, &node.op)?;
         let Tensor { encoding, .. } = *self.tensor(id);
         let (multipliers, offsets, note) = grid(&widened(&stream), encoding.values())?;
         self.notes.extend(note);
@@ -72,7 +77,8 @@ impl Walk<'_> {
         let format = Format::integer_for(indices)
             .ok_or_else(|| Fault::shape("more than 65536 classes", "make the layer smaller"))?;
         let tensor = Tensor { shape, encoding: Encoding::Codes { format, range: indices } };
-        let id = self.add_layer("argmax", id, Op::Argmax { multipliers, offsets }, None, tensor.clone(), &node.name);
+        let id =
+            self.add_layer("argmax", vec![id], Op::Argmax { multipliers, offsets }, None, tensor.clone(), &node.name);
         let mut target = dims;
         target[axis] = 1;
         if !is_top && node.attributes.int("keepdims", 1)? == 0 {

@@ -24,8 +24,13 @@ pub(super) struct Rows {
 }
 
 /// Builds rows from weights of shape (outputs, ...): hardware place `k` takes the model's element `order[k]` of its
-/// row and reads channel `k % channels`.
-pub(super) fn build(weights: &Constant, order: &[usize], inputs: &[Piece], channels: usize) -> Checked<Rows> {
+/// row and reads channel `first(output) + k % channels`.
+pub(super) fn build(
+    weights: &Constant,
+    order: &[usize],
+    inputs: &[Piece],
+    (channels, first): (usize, &dyn Fn(usize) -> usize),
+) -> Checked<Rows> {
     let length = order.len();
     let outputs = weights.array.dims[0];
     let (grid, note) = grid_of(weights, length)?;
@@ -36,7 +41,7 @@ pub(super) fn build(weights: &Constant, order: &[usize], inputs: &[Piece], chann
         let start = output * length;
         // Elements with one scale and one input function belong together.
         let mut groups: BTreeMap<Group, i64> = BTreeMap::new();
-        let channel_of = |place: usize| if inputs.len() == 1 { 0 } else { place % channels };
+        let channel_of = |place: usize| if inputs.len() == 1 { 0 } else { first(output) + place % channels };
         for (place, &element) in order.iter().enumerate() {
             let key = (grid.scale_of[start + element], channel_of(place));
             *groups.entry(key).or_default() += i64::from(grid.values[start + element]);

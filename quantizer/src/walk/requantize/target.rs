@@ -113,6 +113,25 @@ impl Target {
         }
     }
 
+    /// The same for `count` channels from `first` on.
+    pub fn channels(&self, first: usize, count: usize) -> Self {
+        fn part<T: Clone>(entries: &[T], first: usize, count: usize) -> Vec<T> {
+            if entries.len() == 1 {
+                entries.to_vec()
+            } else {
+                entries.iter().skip(first).take(count).cloned().collect()
+            }
+        }
+        Target {
+            numbers: part(&self.numbers, first, count),
+            stairs: part(&self.stairs, first, count),
+            reals: part(&self.reals, first, count),
+            output: self.output,
+            input: self.input,
+            steps: part(&self.steps, first, count),
+        }
+    }
+
     /// The format for codes that occur.
     pub fn format(&self, codes: Range) -> Checked<Format> {
         let fits = |format: &Format| format.code_range().contains_range(codes);

@@ -1,0 +1,122 @@
+//! Resize and Upsample to the nearest element, by whole factors.
+
+use crate::constant::Constant;
+use crate::fault::{Checked, Fault};
+use crate::model::Node;
+use crate::walk::Walk;
+use crate::walk::convolution::of_rank;
+use crate::walk::stream::Stream;
+use network::Shape;
+use network::op::Loop;
+
+impl Walk<'_> {
+    /// Resize (or the older Upsample) of rows and columns.
+    pub(in crate::walk) fn resize(
+        &mut self,
+        node: &Node,
+        stream: Stream,
+        constants: &[Option<&Constant>],
+    ) -> Checked<Stream> {
+        let refuse =
+            |what: String| Fault::operator(what, "nearest resizing of rows and columns by whole factors can be built");
+        let mode = node.attributes.text("mode", "nearest")?;
+        if mode != "nearest" {
+            return Err(refuse(format!("`{}` in mode `{mode}`", node.op)));
+        }
+        let rank = stream.layout.dims().len();
+        let mut made = sizes(node, &stream.layout.dims(), constants)?;
+        let (stream, _) = self.image(stream, &node.op)?;
+        let dims = stream.layout.dims();
+        if rank == 3 {
+            made.0.insert(2, 1);
+            made.1.insert(2, 1.0);
+        }
+        let (&[batch, channels, rows, columns], &[_, old_channels, old_rows, old_columns]) =
+            (made.0.as_slice(), dims.as_slice())
+        else {
+            return Err(refuse(format!("`{}` of {dims:?} to {:?}", node.op, made.0)));
+        };
+        if batch != 1 || channels != old_channels {
+            return Err(refuse(format!("`{}` of {dims:?} to {:?}", node.op, made.0)));
+        }
+        let width = old_columns * channels;
+        let mut loops = axis(node, old_rows, rows, made.1[2], width)?;
+        loops.extend(axis(node, old_columns, columns, made.1[3], channels)?);
+        loops.push(Loop { count: channels, stride: 1 });
+        let shape = Shape::new(rows, columns, channels).ok_or_else(|| refuse("a resize to nothing".to_owned()))?;
+        let mut stream = self.move_positions(stream, shape, 0, loops, &node.name)?;
+        stream.layout = of_rank(&stream, rank)?;
+        Ok(stream)
+    }
+}
+
+/// The target lengths and the scales of all axes.
+fn sizes(node: &Node, dims: &[u64], constants: &[Option<&Constant>]) -> Checked<(Vec<u64>, Vec<f64>)> {
+    let wrong = || Fault::shape(format!("`{}` without constant scales or sizes", node.op), "export the model again");
+    let constant = |index: usize| constants.get(index).copied().flatten().filter(|c| c.array.len() == dims.len());
+    if let Some(sizes) = constant(3) {
+        let sizes: Vec<u64> = sizes.ints()?.iter().map(|&size| u64::try_from(size).unwrap_or(0)).collect();
+        let scales = sizes.iter().zip(dims).map(|(&size, &dim)| size as f64 / dim as f64).collect();
+        return Ok((sizes, scales));
+    }
+    let scales: Vec<f64> = match (constant(2), constant(1), node.attributes.get("scales")) {
+        (Some(scales), _, _) | (None, Some(scales), _) => {
+            (0..dims.len()).map(|index| f64::from(scales.array.f32(index))).collect()
+        }
+        (None, None, Some(crate::model::Attribute::Floats(scales))) if scales.len() == dims.len() => {
+            scales.iter().map(|&scale| f64::from(scale)).collect()
+        }
+        _ => return Err(wrong()),
+    };
+    let size = |(&dim, scale): (&u64, &f64)| (dim as f64 * scale).floor();
+    let sizes: Vec<f64> = dims.iter().zip(&scales).map(size).collect();
+    if sizes.iter().any(|size| !(1.0..1e9).contains(size)) {
+        return Err(wrong());
+    }
+    Ok((sizes.into_iter().map(|size| size as u64).collect(), scales))
+}
+
+/// Loops over one axis: each element several times, or each of several elements once.
+fn axis(node: &Node, from: u64, to: u64, scale: f64, stride: u64) -> Checked<Vec<Loop>> {
+    let refuse = || {
+        Fault::operator(
+            format!("`{}` of {from} to {to} elements, which is no whole factor in this mode", node.op),
+            "nearest resizing by whole factors can be built (asymmetric with floor, or half_pixel)",
+        )
+    };
+    let coordinate = node
+        .attributes
+        .text("coordinate_transformation_mode", if node.op == "Resize" { "half_pixel" } else { "asymmetric" })?;
+    let nearest =
+        node.attributes.text("nearest_mode", if node.op == "Resize" { "round_prefer_floor" } else { "floor" })?;
+    if to > 1 << 20 {
+        return Err(refuse());
+    }
+    let mut places = Vec::new();
+    for index in 0..to {
+        let x = index as f64;
+        let source = match coordinate {
+            "half_pixel" => (x + 0.5) / scale - 0.5,
+            "pytorch_half_pixel" if to > 1 => (x + 0.5) / scale - 0.5,
+            "pytorch_half_pixel" => 0.0,
+            "asymmetric" => x / scale,
+            "tf_half_pixel_for_nn" => (x + 0.5) / scale,
+            "align_corners" if to > 1 => x * (from - 1) as f64 / (to - 1) as f64,
+            "align_corners" => 0.0,
+            _ => return Err(refuse()),
+        };
+        let rounded = match nearest {
+            "floor" => source.floor(),
+            "ceil" => source.ceil(),
+            "round_prefer_floor" => (source - 0.5).ceil(),
+            "round_prefer_ceil" => (source + 0.5).floor(),
+            _ => return Err(refuse()),
+        };
+        places.push(rounded.clamp(0.0, (from - 1) as f64) as u64);
+    }
+    let repeats = places.iter().take_while(|place| **place == places[0]).count() as u64;
+    let step = places.get(repeats as usize).map_or(1, |place| place - places[0]);
+    let regular = places.iter().enumerate().all(|(index, &place)| place == index as u64 / repeats * step);
+    let (Ok(stride), true) = (i64::try_from(stride * step), regular && to % repeats == 0) else { return Err(refuse()) };
+    Ok(vec![Loop { count: to / repeats, stride }, Loop { count: repeats, stride: 0 }])
+}

@@ -1,0 +1,87 @@
+//! The layers as the network has them: sums that one requantization alone reads are closed by it, layers that nobody
+//! reads are left out, and all get their names.
+
+mod ahead;
+
+use super::Walk;
+use crate::names::Names;
+use network::Place;
+use network::graph::{Layer, Output, TensorId};
+use network::op::Op;
+
+impl Walk<'_> {
+    /// The layers and for each the node it comes from; the outputs are made those of the new layers.
+    pub(super) fn tidied(&mut self, outputs: &mut [Output]) -> (Vec<Layer>, Vec<String>) {
+        let mut layers: Vec<Option<Layer>> = std::mem::take(&mut self.layers).into_iter().map(Some).collect();
+        let mut readers = vec![0usize; layers.len() + 1];
+        for output in outputs.iter() {
+            readers[output.tensor.0] += 1;
+        }
+        // Readers stand behind what they read, so one pass from the end finds all that is read.
+        for index in (0..layers.len()).rev() {
+            if readers[index + 1] == 0 {
+                layers[index] = None;
+            }
+            for id in layers[index].iter().flat_map(|layer| &layer.inputs) {
+                readers[id.0] += 1;
+            }
+        }
+        self.requantize_ahead(&mut layers, &readers);
+        // A requantization that alone reads sums moves into the layer that makes them.
+        let mut stands_for: Vec<usize> = (0..=layers.len()).collect();
+        for index in 0..layers.len() {
+            let Some(layer) = &mut layers[index] else { continue };
+            for id in &mut layer.inputs {
+                id.0 = stands_for[id.0];
+            }
+            let (source, is_alone) = (layer.input().0, readers[layer.input().0] == 1);
+            if !is_alone || !matches!(layer.op, Op::Identity) || source == 0 {
+                continue;
+            }
+            let requantization = layer.requantization.clone();
+            if let Some(maker) = layers[source - 1].as_mut().filter(|maker| can_close(maker)) {
+                maker.requantization = requantization;
+                stands_for[index + 1] = source;
+                // What read the requantization now reads its maker.
+                readers[source] = readers[index + 1];
+                layers[index] = None;
+            }
+        }
+        let mut names = Names::default();
+        let mut numbers = vec![0; layers.len() + 1];
+        let (mut made, mut origins) = (Vec::new(), Vec::new());
+        for (index, layer) in layers.into_iter().enumerate() {
+            let Some(mut layer) = layer else { continue };
+            layer.name = names.next(kind(&layer, self.kinds[index]));
+            layer.place = Place::layer(&layer.name);
+            for id in &mut layer.inputs {
+                *id = TensorId(numbers[id.0]);
+            }
+            made.push(layer);
+            origins.push(std::mem::take(&mut self.origins[index]));
+            numbers[index + 1] = made.len();
+        }
+        for output in outputs {
+            output.tensor = TensorId(numbers[stands_for[output.tensor.0]]);
+        }
+        (made, origins)
+    }
+}
+
+/// Whether the layer makes sums that are not closed yet.
+fn can_close(layer: &Layer) -> bool {
+    layer.requantization.is_none()
+        && match layer.op {
+            Op::Dense { .. } | Op::Conv2d { .. } | Op::SumPool { .. } | Op::Add { .. } | Op::Multiply => true,
+            Op::MaxPool { .. } | Op::Identity | Op::Concat | Op::Rearrange(_) | Op::Argmax { .. } => false,
+        }
+}
+
+/// The stem of a layer's name; requantizations and rearrangements may have changed places.
+fn kind(layer: &Layer, kind: &'static str) -> &'static str {
+    match (&layer.op, kind) {
+        (Op::Identity, _) => "quant",
+        (Op::Rearrange(_), _) => "move",
+        (_, kind) => kind,
+    }
+}
