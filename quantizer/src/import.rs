@@ -130,9 +130,21 @@ fn walk_model(model: &model::Model, file: &str, name: &str, options: &ImportOpti
     let first = walk::walk(model, file, name, options, InputPlan::Flat);
     match first {
         Ok(imported) => Ok(imported),
-        Err(walk::Stopped { faults, wanted: None }) => Err(faults),
+        Err(walk::Stopped { faults, wanted: None }) => {
+            // Element-wise layers in front hide from a convolution that it looks at the input.
+            let image = declared_image(model).filter(|_| faults.0.iter().any(|fault| fault.code == Code::ModelShape));
+            let second = image.map(|plan| walk::walk(model, file, name, options, plan));
+            second.and_then(Result::ok).ok_or(faults)
+        }
         Err(walk::Stopped { wanted: Some((shape, axes)), .. }) => {
             walk::walk(model, file, name, options, InputPlan::Image { shape, axes }).map_err(|stopped| stopped.faults)
         }
     }
+}
+
+/// The input as (1, channels, rows, columns), where it is declared so.
+fn declared_image(model: &model::Model) -> Option<InputPlan> {
+    let &[_, channels, rows, columns] = model.input_shape.as_deref()? else { return None };
+    let shape = network::Shape::new(rows?, columns?, channels?)?;
+    Some(InputPlan::Image { shape, axes: network::shape::AxisOrder::ChannelsFirst })
 }

@@ -415,4 +415,6 @@ fn input_scales_for_each_channel() {
     // 100/2 + 20/2 + (200/4 - 16) + (40/4 - 16)
     let got = model.run(&[100.0, 20.0, 200.0, 40.0]).unwrap()[0][0];
     assert!((got - 88.0).abs() < 0.02, "{got}");
+    let got = outputs(&bytes, options, &[100, 20, 200, 40])[0];
+    assert!((got - 88.0).abs() < 0.02, "{got}");
 }

@@ -81,8 +81,7 @@ fn entropy(measured: &Measured, full: (f64, f64), bits: u32) -> (f64, f64) {
         let place = measured.middle(bin).abs() / most * BINS as f64;
         counts[(place as usize).min(BINS - 1)] += count as f64;
     }
-    // Zero is on every grid: what a Relu sends there costs nothing and must not outweigh the rest.
-    counts[0] = counts[1];
+    let counts = without_spikes(&counts);
     let steps = (1usize << (bits - u32::from(two_sided && bits > 1))).max(2);
     if steps >= BINS {
         return full;
@@ -97,6 +96,19 @@ fn entropy(measured: &Measured, full: (f64, f64), bits: u32) -> (f64, f64) {
     }
     let limit = most * best.1 as f64 / BINS as f64;
     (full.0.max(-limit), full.1.min(limit))
+}
+
+/// Counts with lone peaks cut to three times their surroundings: what a Relu sends to zero, or a constant background to
+/// one value, would else outweigh the shape of all the rest.
+fn without_spikes(counts: &[f64]) -> Vec<f64> {
+    const REACH: usize = 8;
+    let around = |bin: usize| {
+        let window = &counts[bin.saturating_sub(REACH)..(bin + REACH + 1).min(counts.len())];
+        let mut others: Vec<f64> = window.to_vec();
+        others.sort_by(f64::total_cmp);
+        others[others.len() / 2]
+    };
+    counts.iter().enumerate().map(|(bin, &count)| count.min(3.0 * around(bin).max(1.0))).collect()
 }
 
 /// Divergence of the first `end` bins, with all further ones added to the last, from their version in `steps` steps.
