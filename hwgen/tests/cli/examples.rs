@@ -125,5 +125,9 @@ fn a_float_model_without_frames_says_what_it_needs() {
     let quantized = format!("plan {files}/mnist-cnn.qonnx.onnx -o plan.yaml --calibration {files}/calib.npz:x_u8");
     folder.refuses(&quantized, 2, "E0405", "quantized already");
     assert_eq!(folder.run(&format!("{model} --random-calibration 1")).exit_code, 0);
+    // Real zero is no code, so that a layer of its own rescales the input.
+    let offset = format!("{model} --calibration {files}/calib.npz:x_u8 --input-scale 1/256 --input-offset -0.11");
+    assert_eq!(folder.run(&offset).exit_code, 0);
+    assert_eq!(folder.run("check plan.yaml").exit_code, 0);
     assert_eq!(folder.run(&format!("{model} --random-weights 1 --input-format u8 --input-scale 1/256")).exit_code, 0);
 }

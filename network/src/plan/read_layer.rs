@@ -87,7 +87,8 @@ impl Word {
         match self {
             Word::Dense | Word::Conv2d => &["kind", "multiplier", "pe", "simd", "memory", "requantize"],
             Word::MaxPool | Word::Argmax | Word::Concat | Word::Rearrange => &["pe", "simd"],
-            Word::SumPool | Word::Requantize | Word::Add | Word::Multiply => &["pe", "simd", "requantize"],
+            Word::SumPool => &["pe", "simd", "requantize"],
+            Word::Requantize | Word::Add | Word::Multiply => &["multiplier", "pe", "simd", "requantize"],
         }
     }
 

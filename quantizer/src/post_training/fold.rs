@@ -82,14 +82,17 @@ fn fold_norm(model: &mut Model, index: usize, shapes: &BTreeMap<ValueId, Vec<usi
     Ok(true)
 }
 
+/// Which row of a matrix of weights an element of it belongs to.
+pub(super) type Row = Box<dyn Fn(usize) -> usize>;
+
 /// The output channel that an element of the weights belongs to; `None` for operators that batch norm is not folded
 /// into.
-pub(super) fn channel_of(node: &Node, dims: &[usize], channels: usize) -> Checked<Option<Box<dyn Fn(usize) -> usize>>> {
+pub(super) fn channel_of(node: &Node, dims: &[usize], channels: usize) -> Checked<Option<Row>> {
     let inner = |axis: usize| dims[axis + 1..].iter().product::<usize>().max(1);
     let group = usize::try_from(node.attributes.int("group", 1)?).unwrap_or(1).max(1);
     let along = |axis: usize| {
         let (inner, length) = (inner(axis), dims[axis]);
-        Box::new(move |place: usize| place / inner % length) as Box<dyn Fn(usize) -> usize>
+        Box::new(move |place: usize| place / inner % length) as Row
     };
     Ok(match (node.op.as_str(), dims.len()) {
         ("Conv", 2..) if dims[0] == channels => Some(along(0)),
@@ -97,7 +100,9 @@ pub(super) fn channel_of(node: &Node, dims: &[usize], channels: usize) -> Checke
             let axis = usize::from(node.attributes.int("transB", 0)? == 0);
             (dims[axis] == channels).then(|| along(axis))
         }
-        ("ConvTranspose", 2..) if dims[1] * group == channels && dims[0] % group == 0 && !dims.contains(&0) => {
+        ("ConvTranspose", 2..)
+            if dims[1] * group == channels && dims[0].is_multiple_of(group) && !dims.contains(&0) =>
+        {
             let (row, inner, of_group, inputs) = (inner(0), inner(1), dims[1], dims[0] / group);
             Some(Box::new(move |place| place / row / inputs * of_group + place / inner % of_group))
         }

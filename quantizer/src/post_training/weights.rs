@@ -1,6 +1,6 @@
 //! Weights on their grids: one scale for each output channel.
 
-use super::fold::channel_of;
+use super::fold::{Row, channel_of};
 use super::grid::{Grid, round_scale};
 use super::sites::Sites;
 use super::{PostTraining, WeightRange};
@@ -92,7 +92,7 @@ fn quantize_node(
         return Err(Fault::constant(format!("a weight is {value}"), "repair the weights"));
     }
     let output = node.outputs.first().and_then(|id| program.shapes.get(id)).cloned().unwrap_or_default();
-    let (scale_dims, channel): (Vec<usize>, Box<dyn Fn(usize) -> usize>) = rows(node, input, &array.dims, &output)?;
+    let (scale_dims, channel): (Vec<usize>, Row) = rows(node, input, &array.dims, &output)?;
     let count = scale_dims.iter().product::<usize>();
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); count];
     (0..values.len()).for_each(|place| rows[channel(place)].push(place));
@@ -113,15 +113,10 @@ fn quantize_node(
 }
 
 /// The shape of the scales, and the scale of each element of the weights.
-fn rows(
-    node: &Node,
-    input: usize,
-    dims: &[usize],
-    output: &[usize],
-) -> Checked<(Vec<usize>, Box<dyn Fn(usize) -> usize>)> {
+fn rows(node: &Node, input: usize, dims: &[usize], output: &[usize]) -> Checked<(Vec<usize>, Row)> {
     let misfit =
         || Fault::shape(format!("weights of shape {dims:?} for a result of shape {output:?}"), "check the weights");
-    let along = |axis: usize| -> (Vec<usize>, Box<dyn Fn(usize) -> usize>) {
+    let along = |axis: usize| -> (Vec<usize>, Row) {
         let (inner, length) = (dims[axis + 1..].iter().product::<usize>().max(1), dims[axis]);
         let mut shape = vec![1; dims.len()];
         shape[axis] = length;
