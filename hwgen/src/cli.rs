@@ -56,7 +56,7 @@ pub enum Command {
 #[command(after_help = "Examples:
   hwgen plan examples/mnist-cnn/mnist-cnn.qonnx.onnx -o plan.yaml
   hwgen plan examples/mnist-mbn/mnist-mbn.qonnx.onnx -o mbn.yaml --name mbn --json
-  hwgen plan examples/mnist-cnn/mnist-cnn.float.onnx -o plan.yaml --weight-bits 4 \\
+  hwgen plan examples/mnist-cnn/mnist-cnn.float.onnx -o float.yaml --weight-bits 4 \\
     --calibration examples/mnist-cnn/calib.npz:x_u8 --input-scale 1/256")]
 pub struct PlanOptions {
     /// The model: QONNX, or float ONNX with --calibration.
