@@ -375,7 +375,10 @@ fn bind_matrix(
     let words = weights.outputs as u64 * weights.length as u64 / (pe * simd);
     let memory = wish.memory.as_ref().map_or_else(
         || {
-            if words >= 512 && words * u64::from(weights.format.bits()) * pe * simd >= 8192 {
+            if layer.op.weights().is_some()
+                && words >= 512
+                && words * u64::from(weights.format.bits()) * pe * simd >= 8192
+            {
                 Memory::Block
             } else {
                 Memory::Lut

@@ -8,8 +8,6 @@
 
 /// Most thresholds of a channel in a chain of search steps; `hwgen_threshold` has 255 at most.
 pub const MOST_THRESHOLDS: usize = 4096;
-/// Widest value of one comparison, in bits.
-const NARROW_BITS: u32 = 32;
 /// Words of a table that is read without a register.
 const DIRECT_WORDS: usize = 64;
 
@@ -216,8 +214,7 @@ impl ThresholdUnit {
 
     /// Cycles from the accumulator to its code in a chain of `hwgen_search_stage`.
     pub fn search_latency_cycles(&self) -> u32 {
-        let wide = u32::from(self.threshold_bits() > NARROW_BITS);
-        (0..self.code_bits).map(|stage| 1 + wide + u32::from(self.groups << stage > DIRECT_WORDS)).sum()
+        (0..self.code_bits).map(|stage| 1 + u32::from(self.groups << stage > DIRECT_WORDS)).sum()
     }
 
     /// Whether the channels of lane `lane` fall, group by group.

@@ -94,7 +94,10 @@ const CORNERS: &[(&str, &[&str])] = &[
             "PAD_LEFT=2 DILATION_COLUMNS=2 DILATION_ROWS=1 KERNEL_ROWS=2 LANES=3 OUT_ROWS=3 MEMORY=\"block\"",
         ],
     ),
-    ("hwgen_lane_max", &["LANE_BITS=1", "LANE_BITS=1 SIGNED=1", "LANE_BITS=16 SIGNED=1 LANES=5"]),
+    (
+        "hwgen_lane_max",
+        &["LANE_BITS=1", "LANE_BITS=1 SIGNED=1", "LANE_BITS=16 SIGNED=1 LANES=5", "LANE_BITS=50 SIGNED=1"],
+    ),
     (
         "hwgen_max_pool",
         &[
@@ -104,7 +107,10 @@ const CORNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("hwgen_pool_place", &["ROWS=1 COLUMNS=1 KERNEL_ROWS=1 KERNEL_COLUMNS=1", "ROWS=7 COLUMNS=5 CHANNEL_WORDS=3"]),
-    ("hwgen_sum_store", &["SLICE_BITS=1 PLACES=1", "SLICE_BITS=9 LANES=5 PLACES=100 MEMORY=\"block\""]),
+    (
+        "hwgen_sum_store",
+        &["SLICE_BITS=1 PLACES=1", "SLICE_BITS=14 CARRIES=1", "SLICE_BITS=9 LANES=5 PLACES=100 MEMORY=\"block\""],
+    ),
     (
         "hwgen_sum_pool",
         &[
@@ -114,7 +120,7 @@ const CORNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("hwgen_max_reduce", &["TAPS=1", "TAPS=2 LANE_BITS=1 SIGNED=1", "TAPS=49 LANES=16"]),
-    ("hwgen_greater", &["BITS=1", "BITS=16", "BITS=17", "BITS=32"]),
+    ("hwgen_greater", &["BITS=1", "BITS=16", "BITS=17", "BITS=62"]),
     (
         "hwgen_argmax",
         &[
@@ -141,7 +147,7 @@ const CORNERS: &[(&str, &[&str])] = &[
             "ACCUMULATOR_BITS=20 THRESHOLD_BITS=21 CODE_BITS=8 GROUPS=100 FALLING=1 IMAGE=\"lint.mem\"",
         ],
     ),
-    ("hwgen_at_least", &["BITS=1", "BITS=16", "BITS=17", "BITS=31", "BITS=32"]),
+    ("hwgen_at_least", &["BITS=1", "BITS=16", "BITS=17", "BITS=31", "BITS=33", "BITS=64"]),
     (
         "hwgen_search_stage",
         &[

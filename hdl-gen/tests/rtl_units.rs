@@ -126,7 +126,8 @@ fn sum_pool(index: usize, extent: [usize; 3], kernel: [usize; 2], bits: usize) -
 }
 
 fn max_reduce(index: usize, taps: usize) -> Device {
-    let (bits, lanes, signed, frames, results) = (1 + 5 * index % 16, 1 + index % 4, index % 2 == 1, 4, 6);
+    let (bits, lanes, signed, frames, results) =
+        (1 + 5 * index % 16 + index / 6 * 30, 1 + index % 4, index % 2 == 1, 4, 6);
     let mut random = Random::new(600 + index as u64);
     let words: Vec<Vec<u64>> = (0..frames * results * taps).map(|_| random.lanes(lanes, bits)).collect();
     let expected = words
@@ -255,6 +256,55 @@ fn threshold(index: usize, bits: u32, signed: bool, counts: &[usize], falling: b
     }
 }
 
+/// One search step over `groups` tables of 2^`stage` random thresholds.
+fn search(index: usize, bits: usize, stage: usize, groups: usize) -> Device {
+    let mut random = Random::new(900 + index as u64);
+    let thresholds = random.lanes(groups << stage, bits);
+    let mut image = String::from("// bench thresholds\n");
+    thresholds.iter().for_each(|threshold| image.push_str(&format!("{threshold:x}\n")));
+    let file = format!("search_{index}.mem");
+    std::fs::write(work_folder("units").join(&file), image).unwrap();
+    let words = 500;
+    let (mut input, mut expected) = (Vec::new(), Vec::new());
+    let mask = (1u64 << bits) - 1;
+    for _ in 0..words {
+        let (group, prefix) = (random.below(groups as u64), random.below(1 << stage));
+        let threshold = thresholds[((group as usize) << stage) + prefix as usize];
+        // Half of the values lie at the threshold, one beside it, or differ in one bit.
+        let value = match random.below(4) {
+            0 => threshold.wrapping_add(random.below(3)).wrapping_sub(1) & mask,
+            1 => threshold ^ (1 << random.below(bits as u64)),
+            _ => random.lanes(1, bits)[0],
+        };
+        let bit = |of: u64, at: usize| of >> at & 1;
+        let concatenated = |parts: &[(u64, usize)]| {
+            let bits: Vec<u64> = parts.iter().flat_map(|&(of, bits)| (0..bits).map(move |at| bit(of, at))).collect();
+            pack(&bits, 1)
+        };
+        input.push(concatenated(&[(value, bits), (prefix, 12), (group, 12)]));
+        expected.push(concatenated(&[(value, bits), (u64::from(value >= threshold), 1), (prefix, stage)]));
+    }
+    let latency = 1 + u32::from(groups << stage > 64);
+    Device {
+        name: format!("search {index}: {bits} bits, stage {stage}, {groups} groups"),
+        module: "search_bench",
+        parameters: vec![
+            ("VALUE_BITS", bits.to_string()),
+            ("STAGE", stage.to_string()),
+            ("GROUPS", groups.to_string()),
+            ("LATENCY", latency.to_string()),
+            ("IMAGE", format!("{file:?}")),
+            ("STYLE", ["\"distributed\"", "\"block\""][index % 2].to_owned()),
+        ],
+        in_bits: 24 + bits,
+        out_bits: bits + stage + 1,
+        frames: 1,
+        input,
+        outputs: vec![expected],
+        graph: chain(Twin::Matrix(Matrix::new(1, 1, latency + 1, 5).unwrap()), words, words),
+    }
+}
+
 fn zone(rows: [usize; 3], columns: [usize; 3]) -> Device {
     let class = |[places, before, after]: [usize; 3], place: usize| {
         if place < before {
@@ -353,6 +403,8 @@ fn units_equal_definition_and_twin() {
         (9, 1, 300),
         (31, 2, 2),
         (3, 4, 1),
+        (45, 3, 4),
+        (52, 1, 7),
     ]
     .into_iter()
     .enumerate()
@@ -382,6 +434,23 @@ fn units_equal_definition_and_twin() {
     {
         devices.push(threshold(index, bits, signed, &counts, falling, full));
     }
+    for (index, (bits, stage, groups)) in [
+        (1, 0, 1),
+        (8, 3, 1),
+        (16, 0, 5),
+        (17, 6, 1),
+        (31, 7, 1),
+        (32, 5, 7),
+        (33, 9, 2),
+        (48, 1, 40),
+        (49, 12, 1),
+        (52, 2, 3),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        devices.push(search(index, bits, stage, groups));
+    }
     for (rows, columns) in [
         ([1, 0, 0], [1, 0, 0]),
         ([1, 1, 0], [1, 1, 0]),
@@ -395,5 +464,5 @@ fn units_equal_definition_and_twin() {
         devices.push(zone(rows, columns));
     }
     let bench = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rtl_bench").join(name);
-    check("units", &devices, &[bench("threshold_bench.v"), bench("zone_bench.v")]);
+    check("units", &devices, &[bench("threshold_bench.v"), bench("search_bench.v"), bench("zone_bench.v")]);
 }

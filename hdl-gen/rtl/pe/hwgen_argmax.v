@@ -8,7 +8,7 @@
 // frame's last word is taken, LEVELS = ceil(log2(LANES)).
 // Paths: s_ready_o and the output are functions of registers.
 //
-// VALUE_BITS    1 .. 32.
+// VALUE_BITS    1 .. 64.
 // LANES, WORDS  1 or more: values of a word, words of a frame.
 // INDEX_BITS    enough for LANES * WORDS - 1.
 `default_nettype none

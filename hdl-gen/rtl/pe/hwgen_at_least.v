@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Unsigned comparison a >= b; combinational.
 //
-// Above 16 bits two bits share a step of the carry chain, so that it stays
-// within 16 steps: the carry of X + Y + 1, where a pair of bits propagates when
-// it is equal and generates when it is greater.
+// Above 16 bits 2 to 4 bits share a step of the carry chain, so that it stays
+// within 16 steps: the parts in which a is greater, read as a number, are at
+// least those in which it is less, since the highest part that differs decides.
 //
-// BITS  1 .. 32.
+// BITS  1 .. 64.
 `default_nettype none
 module hwgen_at_least #(
     parameter BITS = 8
@@ -17,22 +17,23 @@ module hwgen_at_least #(
     generate
         if (BITS <= 16) begin : gen_plain
             assign at_least_o = a_i >= b_i;
-        end else begin : gen_pairs
-            localparam PAIRS = (BITS + 1) / 2;
-            wire [2*PAIRS:0]   a = {{2*PAIRS+1-BITS{1'b0}}, a_i};
-            wire [2*PAIRS:0]   b = {{2*PAIRS+1-BITS{1'b0}}, b_i};
-            wire [PAIRS-1:0]   greater;
-            wire [PAIRS-1:0]   equal;
-            wire [PAIRS:0]     sum = {1'b0, greater | equal} + {1'b0, greater} + {{PAIRS{1'b0}}, 1'b1};
-            wire               unused_ok = &{1'b0, sum[PAIRS-1:0], a[2*PAIRS], b[2*PAIRS]};
+        end else begin : gen_parts
+            localparam PART_BITS = (BITS + 15) / 16;
+            localparam PARTS     = (BITS + PART_BITS - 1) / PART_BITS;
+            localparam ALL_BITS  = PARTS * PART_BITS;
+            wire [ALL_BITS:0] a = {{ALL_BITS+1-BITS{1'b0}}, a_i};
+            wire [ALL_BITS:0] b = {{ALL_BITS+1-BITS{1'b0}}, b_i};
+            wire [PARTS-1:0]  greater;
+            wire [PARTS-1:0]  less;
+            wire              unused_ok = &{1'b0, a[ALL_BITS], b[ALL_BITS]};
 
-            genvar pair;
-            for (pair = 0; pair < PAIRS; pair = pair + 1) begin : gen_pair
-                assign greater[pair] = a[2*pair +: 2] > b[2*pair +: 2];
-                assign equal[pair]   = a[2*pair +: 2] == b[2*pair +: 2];
+            genvar part;
+            for (part = 0; part < PARTS; part = part + 1) begin : gen_part
+                assign greater[part] = a[PART_BITS*part +: PART_BITS] > b[PART_BITS*part +: PART_BITS];
+                assign less[part]    = a[PART_BITS*part +: PART_BITS] < b[PART_BITS*part +: PART_BITS];
             end
 
-            assign at_least_o = sum[PAIRS];
+            assign at_least_o = greater >= less;
         end
     endgenerate
 endmodule

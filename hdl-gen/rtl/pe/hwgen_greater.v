@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Signed comparison a > b; combinational.
+// Signed comparison a > b; combinational, with a carry chain of at most 16 steps.
 //
-// Synthesis folds two bits or more into each step of the carry chain, so that
-// 32 bits stay within a chain of 16.
-//
-// BITS  1 .. 32.
+// BITS  1 .. 64.
 `default_nettype none
 module hwgen_greater #(
     parameter BITS = 8
@@ -16,6 +13,16 @@ module hwgen_greater #(
     // Two's complement order is unsigned order with the top bit turned.
     localparam [BITS-1:0] TURN = {1'b1, {BITS-1{1'b0}}};
 
-    assign greater_o = (a_i ^ TURN) > (b_i ^ TURN);
+    wire b_at_least;
+
+    hwgen_at_least #(
+        .BITS(BITS)
+    ) u_at_least (
+        .a_i       (b_i ^ TURN),
+        .b_i       (a_i ^ TURN),
+        .at_least_o(b_at_least)
+    );
+
+    assign greater_o = ~b_at_least;
 endmodule
 `default_nettype wire

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The larger of two words, lane by lane; combinational.
 //
-// LANE_BITS  1 .. 16.
+// LANE_BITS  1 .. 64.
 // SIGNED     1: lanes are two's complement; 0: unsigned.
 // LANES      1 or more.
 `default_nettype none
@@ -22,7 +22,17 @@ module hwgen_lane_max #(
         for (lane = 0; lane < LANES; lane = lane + 1) begin : gen_lane
             wire [LANE_BITS-1:0] a = a_i[LANE_BITS*lane +: LANE_BITS];
             wire [LANE_BITS-1:0] b = b_i[LANE_BITS*lane +: LANE_BITS];
-            assign max_o[LANE_BITS*lane +: LANE_BITS] = (a ^ TURN) > (b ^ TURN) ? a : b;
+            wire                 at_least;
+
+            hwgen_at_least #(
+                .BITS(LANE_BITS)
+            ) u_at_least (
+                .a_i       (a ^ TURN),
+                .b_i       (b ^ TURN),
+                .at_least_o(at_least)
+            );
+
+            assign max_o[LANE_BITS*lane +: LANE_BITS] = at_least ? a : b;
         end
     endgenerate
 endmodule

@@ -11,7 +11,7 @@
 // word of its window is taken.
 // Paths: s_ready_o and the output are functions of registers.
 //
-// LANE_BITS        1 .. 16.
+// LANE_BITS        1 .. 64.
 // SIGNED           1: lanes are two's complement; 0: unsigned.
 // LANES, CHANNEL_WORDS (channels / LANES), KERNEL_ROWS, KERNEL_COLUMNS  1 or more.
 // ROWS, COLUMNS    the kernel's or more.

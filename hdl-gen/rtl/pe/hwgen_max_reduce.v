@@ -7,7 +7,7 @@
 // word is taken.
 // Paths: s_ready_o and the output are functions of registers.
 //
-// LANE_BITS    1 .. 16.
+// LANE_BITS    1 .. 64.
 // SIGNED       1: lanes are two's complement; 0: unsigned.
 // LANES, TAPS  1 or more.
 `default_nettype none

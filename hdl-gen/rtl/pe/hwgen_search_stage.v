@@ -9,7 +9,7 @@
 // Image: GROUPS * 2^STAGE words; word group * 2^STAGE + prefix is the threshold
 // that decides, all ones where it is never reached.
 // Free-running. Latency: 1 cycle, 1 more where the table has more than 64 words
-// (its read has a register), 1 more above 32 bits. All outputs are registers.
+// (its read then has a register). All outputs are registers.
 //
 // VALUE_BITS  1 .. 64: unsigned values and thresholds.
 // STAGE       0 .. 12: bits found before.
@@ -38,15 +38,14 @@ module hwgen_search_stage #(
     localparam ADDRESS_BITS = DEPTH > 1 ? $clog2(DEPTH) : 1;
     localparam FOUND_BITS   = VALUE_BITS + GROUP_PORT + PREFIX_PORT;
     localparam READ_CYCLES  = DEPTH > 64 ? 1 : 0;
-    localparam WIDE         = VALUE_BITS > 32;
-    localparam BIT_CYCLES   = WIDE ? 2 : 1;
 
     wire [ADDRESS_BITS-1:0] address;
     wire [VALUE_BITS-1:0]   threshold;
     wire [FOUND_BITS-1:0]   read;
     wire [VALUE_BITS-1:0]   value = read[FOUND_BITS-1 -: VALUE_BITS];
     wire [PREFIX_PORT-1:0]  prefix;
-    wire                    bit_q;
+    wire                    reached;
+    reg                     bit_q;
 
     generate
         if (STAGE == 0) begin : gen_first
@@ -82,59 +81,17 @@ module hwgen_search_stage #(
                 .data_o   (threshold)
             );
         end
-
-        if (!WIDE) begin : gen_narrow
-            wire reached;
-            reg  reached_q;
-
-            hwgen_at_least #(
-                .BITS(VALUE_BITS)
-            ) u_reached (
-                .a_i       (value),
-                .b_i       (threshold),
-                .at_least_o(reached)
-            );
-
-            always @(posedge clk_i) reached_q <= reached;
-            assign bit_q = reached_q;
-        end else begin : gen_wide
-            localparam HIGH_BITS = VALUE_BITS - 32;
-            wire low, high, high_back;
-            reg  low_q, high_q, greater_q, reached_q;
-
-            hwgen_at_least #(
-                .BITS(32)
-            ) u_low (
-                .a_i       (value[31:0]),
-                .b_i       (threshold[31:0]),
-                .at_least_o(low)
-            );
-
-            hwgen_at_least #(
-                .BITS(HIGH_BITS)
-            ) u_high (
-                .a_i       (value[VALUE_BITS-1:32]),
-                .b_i       (threshold[VALUE_BITS-1:32]),
-                .at_least_o(high)
-            );
-
-            hwgen_at_least #(
-                .BITS(HIGH_BITS)
-            ) u_high_back (
-                .a_i       (threshold[VALUE_BITS-1:32]),
-                .b_i       (value[VALUE_BITS-1:32]),
-                .at_least_o(high_back)
-            );
-
-            always @(posedge clk_i) begin
-                low_q     <= low;
-                high_q    <= high;
-                greater_q <= ~high_back;
-                reached_q <= greater_q | (high_q & low_q);
-            end
-            assign bit_q = reached_q;
-        end
     endgenerate
+
+    hwgen_at_least #(
+        .BITS(VALUE_BITS)
+    ) u_reached (
+        .a_i       (value),
+        .b_i       (threshold),
+        .at_least_o(reached)
+    );
+
+    always @(posedge clk_i) bit_q <= reached;
 
     // What was found before, beside the read and beside the comparison.
     hwgen_delay #(
@@ -150,7 +107,7 @@ module hwgen_search_stage #(
 
     hwgen_delay #(
         .BITS  (FOUND_BITS),
-        .CYCLES(BIT_CYCLES),
+        .CYCLES(1),
         .RESET (0)
     ) u_found (
         .clk_i (clk_i),

@@ -7,9 +7,9 @@
 //
 // Streams: pixels row by row, CHANNEL_WORDS words a pixel, both sides. Rows and
 // columns at the end that fill no window are taken and dropped. A memory holds
-// the running sums of one output row, in SLICES = ceil(SUM_BITS / 16) slices of
-// which each works a cycle behind the one below, so that no carry runs further
-// than 16 bits.
+// the running sums of one output row, from 17 bits on in SLICES = ceil(SUM_BITS /
+// 14) slices of which each works a cycle behind the one below, so that no carry
+// chain has more than 16 steps. Up to 16 bits SLICES is 1.
 // Timing: one word a cycle in; a sum is offered 2 + SLICES cycles after the
 // last word of its window is taken.
 // Paths: s_ready_o and the output are functions of registers.
@@ -44,7 +44,8 @@ module hwgen_sum_pool #(
     output wire [SUM_BITS*LANES-1:0]  m_data_o,
     output wire                       m_last_o
 );
-    localparam SLICES       = (SUM_BITS + 15) / 16;
+    localparam SLICES       = SUM_BITS > 16 ? (SUM_BITS + 13) / 14 : 1;
+    localparam SLICE_BITS   = SUM_BITS > 16 ? 14 : SUM_BITS;
     localparam ROW_WORDS    = COLUMNS / KERNEL_COLUMNS * CHANNEL_WORDS;
     localparam FRAME_WORDS  = ROWS / KERNEL_ROWS * ROW_WORDS;
     localparam ADDRESS_BITS = ROW_WORDS > 1 ? $clog2(ROW_WORDS) : 1;
@@ -93,7 +94,7 @@ module hwgen_sum_pool #(
         end
 
         for (slice = 0; slice < SLICES; slice = slice + 1) begin : gen_slice
-            localparam BITS = slice == SLICES - 1 ? SUM_BITS - 16 * slice : 16;
+            localparam BITS = slice == SLICES - 1 ? SUM_BITS - SLICE_BITS * slice : SLICE_BITS;
             wire [BITS*LANES-1:0]   data;
             wire [BITS*LANES-1:0]   late_data;
             wire [BITS*LANES-1:0]   result;
@@ -103,8 +104,8 @@ module hwgen_sum_pool #(
             wire [2:0]              flags;
 
             for (lane = 0; lane < LANES; lane = lane + 1) begin : gen_part
-                assign data[BITS*lane +: BITS] = wide[SUM_BITS*lane + 16*slice +: BITS];
-                assign sums[SUM_BITS*lane + 16*slice +: BITS] = late_result[BITS*lane +: BITS];
+                assign data[BITS*lane +: BITS] = wide[SUM_BITS*lane + SLICE_BITS*slice +: BITS];
+                assign sums[SUM_BITS*lane + SLICE_BITS*slice +: BITS] = late_result[BITS*lane +: BITS];
             end
 
             hwgen_delay #(
@@ -153,6 +154,7 @@ module hwgen_sum_pool #(
 
             hwgen_sum_store #(
                 .SLICE_BITS(BITS),
+                .CARRIES   (SLICES > 1),
                 .LANES     (LANES),
                 .PLACES    (ROW_WORDS),
                 .MEMORY    (MEMORY)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Running sums in a memory: one slice of at most 16 bits of every lane.
+// Running sums in a memory: one slice of the bits of every lane.
 //
 //     sum[place] = (fresh ? 0 : sum[place]) + data + carry
 //
@@ -8,13 +8,15 @@
 // step 0), data_i and carry_i. Step 2: result_o, and carry_o of each lane into
 // the slice above, which works a cycle later.
 //
-// SLICE_BITS  1 .. 16.
+// SLICE_BITS  1 .. 16, or 14 with carries, so that a chain has 16 steps.
+// CARRIES     1: carry_i and carry_o are in use; 0: carry_i is not looked at.
 // LANES       1 or more.
 // PLACES      1 or more: sums of each lane.
 // MEMORY      "distributed", "block" or "auto".
 `default_nettype none
 module hwgen_sum_store #(
     parameter SLICE_BITS = 16,
+    parameter CARRIES    = 0,
     parameter LANES      = 1,
     parameter PLACES     = 2,
     parameter MEMORY     = "distributed"
@@ -43,8 +45,16 @@ module hwgen_sum_store #(
         for (lane = 0; lane < LANES; lane = lane + 1) begin : gen_lane
             wire [SLICE_BITS-1:0] a = running[SLICE_BITS*lane +: SLICE_BITS] & {SLICE_BITS{~fresh_i}};
             wire [SLICE_BITS-1:0] b = data_i[SLICE_BITS*lane +: SLICE_BITS];
-            assign {carry[lane], result[SLICE_BITS*lane +: SLICE_BITS]} =
-                {1'b0, a} + {1'b0, b} + {{SLICE_BITS{1'b0}}, carry_i[lane]};
+            if (CARRIES != 0) begin : gen_carries
+                wire [SLICE_BITS+1:0] sum = {1'b0, a, carry_i[lane]} + {1'b0, b, 1'b1};
+                wire                  unused_ok = &{1'b0, sum[0]};
+                assign result[SLICE_BITS*lane +: SLICE_BITS] = sum[SLICE_BITS:1];
+                assign carry[lane]                           = sum[SLICE_BITS+1];
+            end else begin : gen_single
+                wire unused_ok = &{1'b0, carry_i[lane]};
+                assign result[SLICE_BITS*lane +: SLICE_BITS] = a + b;
+                assign carry[lane]                           = 1'b0;
+            end
         end
     endgenerate
 

@@ -152,6 +152,9 @@ impl<'a> Lowering<'a> {
         let words = parts.input_steps * parts.result_steps;
 
         let late = weights_late_cycles(parts);
+        // A sum over windows has weights of 1, which need no memory.
+        let ones = layer.op.weights().is_none();
+        let address = if ones { "unused_address" } else { "weight_address" };
         let steps = [
             ("step", 1, true),
             ("step_last", 1, true),
@@ -160,12 +163,16 @@ impl<'a> Lowering<'a> {
             (step_output(parts), step_bits, false),
         ];
         let issued = |name: &str| if late > 0 { name.replacen("step", "issued", 1) } else { name.to_owned() };
-        let mut items = vec![
-            wire("available", 1),
-            wire("reserve", 1),
-            wire("weight_address", address_bits(words)),
-            wire("step_weight", pe * weight_bits),
-        ];
+        let mut items = vec![wire("available", 1), wire("reserve", 1), wire(address, address_bits(words))];
+        if ones {
+            items.push(Item::wire(
+                "step_weight",
+                pe * weight_bits,
+                Expr::Repeat(pe * weight_bits, Box::new(Expr::constant(1, 1))),
+            ));
+        } else {
+            items.push(wire("step_weight", pe * weight_bits));
+        }
         items.extend(steps.iter().map(|&(name, bits, _)| wire(&issued(name), bits)));
         items.push(Item::Blank);
         let replay = if parts.input_steps >= BLOCK_REPLAY_WORDS { Memory::Block } else { Memory::Lut };
@@ -188,7 +195,7 @@ impl<'a> Lowering<'a> {
                 ("s_last_i", Expr::name("s_last_i")),
                 ("available_i", Expr::name("available")),
                 ("reserve_o", Expr::name("reserve")),
-                ("weight_address_o", Expr::name("weight_address")),
+                ("weight_address_o", Expr::name(address)),
                 ("step_o", Expr::name(issued("step"))),
                 ("last_o", Expr::name(issued("step_last"))),
                 ("data_o", Expr::name(issued("step_activation"))),
@@ -196,21 +203,25 @@ impl<'a> Lowering<'a> {
                 ("frame_last_o", Expr::name(issued("step_frame_last"))),
             ],
         ));
-        let image = format!("mem/{}_weights.mem", parts.name);
-        items.push(Item::Blank);
-        items.push(instance(
-            "hwgen_rom",
-            "weights",
-            vec![
-                ("DATA_BITS", number(pe * weight_bits)),
-                ("DEPTH", number(words)),
-                ("IMAGE", string(&image)),
-                ("STYLE", memory_style(parts.matrix.memory)),
-                ("CYCLES", number(1 + late)),
-            ],
-            false,
-            vec![("address_i", Expr::name("weight_address")), ("data_o", Expr::name("step_weight"))],
-        ));
+        if !ones {
+            let image = format!("mem/{}_weights.mem", parts.name);
+            items.push(Item::Blank);
+            items.push(instance(
+                "hwgen_rom",
+                "weights",
+                vec![
+                    ("DATA_BITS", number(pe * weight_bits)),
+                    ("DEPTH", number(words)),
+                    ("IMAGE", string(&image)),
+                    ("STYLE", memory_style(parts.matrix.memory)),
+                    ("CYCLES", number(1 + late)),
+                ],
+                false,
+                vec![("address_i", Expr::name("weight_address")), ("data_o", Expr::name("step_weight"))],
+            ));
+            self.memories.insert(image, weight_image(&layer.name, parts));
+            self.uses(&["hwgen_rom"]);
+        }
         if late > 0 {
             items.push(Item::Blank);
             for (name, bits, reset) in steps.iter().filter(|(name, ..)| !name.starts_with("unused")).copied() {
@@ -218,8 +229,7 @@ impl<'a> Lowering<'a> {
                 items.push(delay(name, bits, late, reset, Expr::name(issued(name)), name));
             }
         }
-        self.memories.insert(image, weight_image(&layer.name, parts));
-        self.uses(&["hwgen_matrix_control", "hwgen_rom", "hwgen_delay"]);
+        self.uses(&["hwgen_matrix_control", "hwgen_delay"]);
         let sum_latency = self.dot_products(parts, &mut items);
 
         let results = Results {

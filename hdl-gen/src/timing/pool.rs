@@ -32,11 +32,14 @@ impl MaxPool {
         Self::with_latency([channel_words, rows, columns, kernel_rows, kernel_columns], 2)
     }
 
-    /// The same geometry for sums of `sum_bits`, whose slices of 16 bits work one cycle after the other.
+    /// The same geometry for sums of `sum_bits`, which from 17 on are cut into slices of 14 that work one cycle after the other.
     pub fn of_sums(extent: [u32; 3], kernel: [u32; 2], sum_bits: u32) -> Result<Self, TimingError> {
         super::require("sum_bits", u64::from(sum_bits), 1)?;
         let [channel_words, rows, columns] = extent;
-        Self::with_latency([channel_words, rows, columns, kernel[0], kernel[1]], 1 + sum_bits.div_ceil(16))
+        Self::with_latency(
+            [channel_words, rows, columns, kernel[0], kernel[1]],
+            1 + if sum_bits > 16 { sum_bits.div_ceil(14) } else { 1 },
+        )
     }
 
     /// `latency_cycles` from taking the last word of a window to the push of its result, into a FIFO of two words more.

@@ -59,6 +59,23 @@ fn foldings_that_do_not_divide() {
     refused("weight: s4 }", "weight: s4, hw: { pe: 2, simd: 7 } }", "E0601", "7 }");
     refused("weight: s4 }", "weight: s4, hw: { pe: 0 } }", "E0106", "0 }");
     refused("weight: s4 }", "weight: s4, hw: { kind: xnor } }", "E0602", "xnor");
+    refused("weight: s4 }", "weight: s4, hw: { kind: depthwise } }", "E0602", "depthwise");
+}
+
+#[test]
+fn foldings_that_do_not_fit_groups_or_orders() {
+    let plan = |layer: &str| {
+        format!(
+            "hwgen: 1\nname: tiny\nrandom: {{ seed: 1 }}\ninput: {{ shape: [2, 2, 6], format: u4 }}\nlayers:\n  - {{ name: a, {layer} }}\n"
+        )
+    };
+    for (layer, code, said) in [
+        ("op: conv2d, outputs: 12, groups: 3, kernel: [1, 1], weight: s2, hw: { pe: 6 }", "E0601", "whole groups"),
+        ("op: conv2d, outputs: 12, groups: 6, kernel: [2, 1], weight: s2, hw: { pe: 4, simd: 2 }", "E0601", "simd: 1"),
+        ("op: rearrange, shape: [1, 1, 12], loops: [[4, 6], [3, 1]], hw: { pe: 2 }", "E0601", "stay side by side"),
+    ] {
+        Folder::with_plan(&plan(layer)).refuses("check plan.yaml", 2, code, said);
+    }
 }
 
 #[test]

@@ -89,6 +89,6 @@ impl Lowering<'_> {
         if low_bits > 0 {
             items.push(Item::wire("initial_low", low_bits, part(low_bits - 1, 0)));
         }
-        self.uses(&["hwgen_zone"]);
+        self.uses(&["hwgen_zone", "hwgen_rom"]);
     }
 }
