@@ -140,16 +140,17 @@ pub(crate) fn walk(
         if walk.follows_host(node) {
             continue;
         }
-        if let Some(second) = node.outputs.iter().skip(1).find(|id| read.contains(id)).filter(|_| !has_several(node)) {
-            let what = format!("the further output `{}` of `{}` is used", model.names[*second], node.op);
-            faults
-                .push(Fault::operator(what, "only the first output of an operator can be built").at(file, &node.name));
-        }
+        let further = node.outputs.iter().skip(1).find(|id| read.contains(id)).filter(|_| !has_several(node));
         let made = match (refusal(node), &node.refused) {
             (Some(fault), _) => Err(fault),
             (None, Refused::Elsewhere) => continue,
             (None, _) => walk.node(node),
         };
+        if let Some(second) = further.filter(|_| made.is_ok()) {
+            let what = format!("the further output `{}` of `{}` is used", model.names[*second], node.op);
+            faults
+                .push(Fault::operator(what, "only the first output of an operator can be built").at(file, &node.name));
+        }
         match made {
             Ok(values) => {
                 for (&output, value) in node.outputs.iter().zip(values) {
