@@ -33,7 +33,7 @@ pub struct Flip {
 pub enum Tolerance {
     /// So much at most.
     Absolute(f64),
-    /// This part of the largest magnitude in the recorded results of the frame.
+    /// This part of the largest magnitude in the recorded results of the frame, or of 1 where all are smaller.
     Relative(f64),
 }
 
@@ -49,7 +49,7 @@ impl Tolerance {
     pub fn bound(self, reference: &[f64]) -> f64 {
         match self {
             Tolerance::Absolute(bound) => bound,
-            Tolerance::Relative(part) => part * reference.iter().fold(0.0f64, |most, real| most.max(real.abs())),
+            Tolerance::Relative(part) => part * reference.iter().fold(1.0f64, |most, real| most.max(real.abs())),
         }
     }
 }

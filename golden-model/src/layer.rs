@@ -59,7 +59,7 @@ enum Work {
     Product(Box<Product>),
     MaxPool(MaxPool),
     Argmax(Argmax),
-    Sums { sums: Sums, requantizer: Option<Requantizer>, narrow_sums: bool },
+    Sums(Box<SumWork>),
     Moves(Moves),
 }
 
@@ -70,6 +70,13 @@ pub(crate) enum Space {
     Row(Vec<i32>),
     Sums(Vec<i64>),
     None,
+}
+
+/// Sums made one by one, and what becomes of them.
+struct SumWork {
+    sums: Sums,
+    requantizer: Option<Requantizer>,
+    narrow_sums: bool,
 }
 
 impl PreparedLayer {
@@ -99,11 +106,13 @@ impl PreparedLayer {
                 Work::Moves(Moves::Concat { channels: inputs.iter().map(|t| t.shape.channels as usize).collect() })
             }
             Op::Rearrange(rearrangement) => Work::Moves(Moves::Rearrange(rearrangement.clone())),
-            Op::Conv2d { .. } | Op::SumPool { .. } | Op::Add { .. } | Op::Multiply | Op::Identity => Work::Sums {
-                sums: Sums::new(&layer.op, &inputs, output.shape).ok_or_else(|| too_large(0))?,
-                requantizer,
-                narrow_sums: fits_32_bits(sums),
-            },
+            Op::Conv2d { .. } | Op::SumPool { .. } | Op::Add { .. } | Op::Multiply | Op::Identity => {
+                Work::Sums(Box::new(SumWork {
+                    sums: Sums::new(&layer.op, &inputs, output.shape).ok_or_else(|| too_large(0))?,
+                    requantizer,
+                    narrow_sums: fits_32_bits(sums),
+                }))
+            }
         };
         Ok(PreparedLayer { sources: layer.inputs.iter().map(|id| id.0).collect(), work })
     }
@@ -113,7 +122,7 @@ impl PreparedLayer {
         match &self.work {
             Work::Product(product) => Space::Staging(product.staging()),
             Work::MaxPool(_) => Space::Row(Vec::new()),
-            Work::Sums { .. } => Space::Sums(Vec::new()),
+            Work::Sums(_) => Space::Sums(Vec::new()),
             Work::Argmax(_) | Work::Moves(_) => Space::None,
         }
     }
@@ -122,7 +131,7 @@ impl PreparedLayer {
     pub(crate) fn argmax(&self) -> Option<&Argmax> {
         match &self.work {
             Work::Argmax(argmax) => Some(argmax),
-            Work::Product(_) | Work::MaxPool(_) | Work::Sums { .. } | Work::Moves(_) => None,
+            Work::Product(_) | Work::MaxPool(_) | Work::Sums(_) | Work::Moves(_) => None,
         }
     }
 
@@ -151,15 +160,15 @@ impl PreparedLayer {
                 output[0] = argmax.index(input);
             }
             (Work::Moves(moves), _, output, _) => moves.run(inputs, output),
-            (Work::Sums { sums: make, requantizer, narrow_sums }, _, output, Space::Sums(sums)) => {
-                make.run(inputs, sums);
+            (Work::Sums(work), _, output, Space::Sums(sums)) => {
+                work.sums.run(inputs, sums);
                 if let Some(keep) = keep {
                     keep.extend_from_slice(sums);
                 }
-                finish(instructions, requantizer.as_ref(), *narrow_sums, sums, output);
+                finish(instructions, work.requantizer.as_ref(), work.narrow_sums, sums, output);
             }
             // A product reads codes, which are narrow; pooling keeps the type; argmax gives a code.
-            (Work::Product(_) | Work::MaxPool(_) | Work::Argmax(_) | Work::Sums { .. }, ..) => {}
+            (Work::Product(_) | Work::MaxPool(_) | Work::Argmax(_) | Work::Sums(_), ..) => {}
         }
     }
 }

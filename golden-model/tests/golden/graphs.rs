@@ -6,8 +6,7 @@ use network::{Network, Plan};
 use proptest::prelude::*;
 
 fn plan(text: &str) -> Network {
-    let plan = Plan::parse(text, "plan.yaml").unwrap_or_else(|faults| panic!("{faults}\n{text}"));
-    plan.build(None).unwrap_or_else(|faults| panic!("{faults}\n{text}"))
+    Plan::parse(text, "plan.yaml").unwrap().build(None).unwrap()
 }
 
 #[track_caller]

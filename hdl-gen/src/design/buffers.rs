@@ -3,7 +3,7 @@
 //! The modules are deterministic processes with blocking reads and writes over bounded streams (a Kahn network), so
 //! whether all words pass does not depend on the order of moves: a run that ends under one stall pattern ends under
 //! every one. Depths are found by the token-level simulator: deep enough never to wait, then each FIFO in turn as
-//! shallow as it can be without the run ending later.
+//! shallow as it can be without the run ending later. Where a run takes too long, every FIFO holds a whole frame.
 
 use super::{Design, PredictError};
 use crate::timing::{Fifo, Run, RunError, Twin};
@@ -12,7 +12,9 @@ use crate::verilog::Expr;
 /// Frames of a trial: the first fills the pipeline, the others show the rate.
 const FRAMES: u64 = 3;
 /// Cycles times stages that all trials together may take.
-const WORK_LIMIT: u64 = 1_500_000_000;
+const WORK_LIMIT: u64 = 400_000_000;
+/// Cycles times stages of one trial beyond which there is none: some ten seconds.
+const LONG_TRIAL: u64 = 1_000_000_000;
 /// Words that a FIFO holds at least.
 const LEAST: u32 = 2;
 
@@ -20,6 +22,14 @@ impl Design {
     /// Finds the depths of all FIFOs in front of joins.
     pub(crate) fn size_buffers(&mut self) -> Result<(), PredictError> {
         if self.buffers.is_empty() {
+            return Ok(());
+        }
+        if self.is_long() {
+            // A whole frame is always enough: no branch is ever more than a frame ahead of another.
+            for index in self.buffers.clone() {
+                let words = self.stages.get(index).map_or(0, |stage| stage.words_per_frame);
+                self.set_depth(index, u32::try_from(words.saturating_add(2)).unwrap_or(u32::MAX));
+            }
             return Ok(());
         }
         for index in self.buffers.clone() {
@@ -53,6 +63,12 @@ impl Design {
             self.set_depth(index, high);
         }
         Ok(())
+    }
+
+    /// Whether a prediction takes so long that it is made only where it is asked for.
+    pub fn is_long(&self) -> bool {
+        let cycles = self.rows.iter().map(|row| row.cycles).max().unwrap_or(0);
+        self.work(cycles.saturating_mul(FRAMES)) > LONG_TRIAL
     }
 
     /// The cycle of the last word of a trial, and the most words that each stage held.

@@ -59,7 +59,8 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         ..WriteOptions::default()
     };
     let written = write(&parts, &write_options)?;
-    let timing = hardware.timing()?;
+    // A long run is predicted where it is asked for, with `simulate --model`.
+    let timing = if hardware.design.is_long() { None } else { Some(hardware.timing()?) };
     spinner.finish_and_clear();
     interrupt.check()?;
     let arrays_path = options.output.with_file_name(&arrays_name);
@@ -77,10 +78,12 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
     }
     let notes: String = imported.notes.iter().map(|note| format!("note: {note}\n")).collect();
     Ok(print(&format!(
-        "{notes}{}{} predicted cycles for a frame, then one every {}\nwrote {} and {}\n",
+        "{notes}{}{}wrote {} and {}\n",
         layer_table(hardware.rows()),
-        timing.first_frame_cycles,
-        timing.initiation_interval_cycles,
+        timing.map_or(String::new(), |timing| format!(
+            "{} predicted cycles for a frame, then one every {}\n",
+            timing.first_frame_cycles, timing.initiation_interval_cycles
+        )),
         options.output.display(),
         arrays_path.display()
     ))?)

@@ -159,7 +159,7 @@ impl<'a> Reference<'a> {
         }
         let text = match tolerance {
             Tolerance::Absolute(bound) => format!("{bound} absolute"),
-            Tolerance::Relative(part) => format!("{part:e} of the frame's largest output"),
+            Tolerance::Relative(part) => format!("{part:e} of the frame's largest output, or of 1"),
         };
         let report = ReferenceReport { tolerance: text, max_abs_diff: Some(0.0), ..ReferenceReport::default() };
         Ok(Reference { streams, tolerance, report })
