@@ -107,7 +107,10 @@ impl Layout {
                 continue;
             }
             let scaled = |digit: &Digit| {
-                (digit.stride % old == 0).then(|| Digit { size: digit.size, stride: digit.stride / old * channels })
+                digit
+                    .stride
+                    .is_multiple_of(old)
+                    .then(|| Digit { size: digit.size, stride: digit.stride / old * channels })
             };
             axes.push(digits.iter().map(scaled).collect::<Option<Axis>>()?);
         }

@@ -277,10 +277,10 @@ impl Walk<'_> {
         let Encoding::Sums { .. } = self.tensor(id).encoding else { return Ok((id, stream)) };
         let made_by = id.0.checked_sub(1).and_then(|index| self.layers.get(index));
         // Sums of few codes are codes of a wider format.
-        if made_by.is_some_and(|layer| layer.op.weights().is_none()) {
-            if let Some(id) = self.narrow(id, reader) {
-                return Ok((id, Stream { base: Base::Tensor(id), ..stream }));
-            }
+        if made_by.is_some_and(|layer| layer.op.weights().is_none())
+            && let Some(id) = self.narrow(id, reader)
+        {
+            return Ok((id, Stream { base: Base::Tensor(id), ..stream }));
         }
         let origin = id.0.checked_sub(1).and_then(|index| self.origins.get(index)).map_or("", String::as_str);
         Err(Fault::quantizer(

@@ -117,6 +117,8 @@ fn axis(node: &Node, from: u64, to: u64, scale: f64, stride: u64) -> Checked<Vec
     let repeats = places.iter().take_while(|place| **place == places[0]).count() as u64;
     let step = places.get(repeats as usize).map_or(1, |place| place - places[0]);
     let regular = places.iter().enumerate().all(|(index, &place)| place == index as u64 / repeats * step);
-    let (Ok(stride), true) = (i64::try_from(stride * step), regular && to % repeats == 0) else { return Err(refuse()) };
+    let (Ok(stride), true) = (i64::try_from(stride * step), regular && to.is_multiple_of(repeats)) else {
+        return Err(refuse());
+    };
     Ok(vec![Loop { count: to / repeats, stride }, Loop { count: repeats, stride: 0 }])
 }

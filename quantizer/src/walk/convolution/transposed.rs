@@ -91,7 +91,8 @@ impl Walk<'_> {
         let (_, stream) = self.proportional(id, stream, node)?;
         let (stream, rank) = self.image(stream, "ConvTranspose")?;
         let groups = groups(node)?;
-        if inputs as u64 != stream.shape.channels || inputs as u64 % groups != 0 || weights.array.len() == 0 {
+        if inputs as u64 != stream.shape.channels || !(inputs as u64).is_multiple_of(groups) || weights.array.len() == 0
+        {
             return Err(Fault::shape(
                 format!(
                     "a ConvTranspose over {} channels in {groups} groups with weights of shape {:?}",

@@ -120,7 +120,7 @@ fn average_window(node: &Node, stream: &Stream, axes: usize) -> Checked<Window> 
     let counts_alike = if includes { window.padding_after == plain.padding_after } else { !window.is_padded() };
     // Rounding up may also need less padding behind than is declared.
     let shrinks = (0..2).all(|axis| window.padding_after[axis] <= plain.padding_after[axis]);
-    if !counts_alike && !(includes && shrinks) {
+    if !(counts_alike || includes && shrinks) {
         return Err(Fault::operator(
             "an AveragePool whose windows at the border count fewer elements than the others",
             "set count_include_pad, pad so that every window lies inside, or use ceil_mode 0",

@@ -23,7 +23,13 @@ impl Target {
         let made = (0..count)
             .into_par_iter()
             .map(|channel| {
-                steps(curve, channel, *entry(&numbers, channel), *entry(&stairs, channel), *entry(sums, channel))
+                steps(
+                    curve,
+                    channel,
+                    *entry(&numbers, channel),
+                    entry::<&Stairs>(&stairs, channel),
+                    *entry(sums, channel),
+                )
             })
             .collect::<Checked<Vec<Staircase>>>()?;
         let ranges: Vec<Range> = (0..count).map(|channel| *entry(sums, channel)).collect();
