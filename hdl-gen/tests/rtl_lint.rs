@@ -32,6 +32,11 @@ const CORNERS: &[(&str, &[&str])] = &[
     ("hwgen_fifo", &["DEPTH=1", "DEPTH=2", "DEPTH=3 MEMORY=\"auto\"", "DATA_BITS=1 DEPTH=4", "DATA_BITS=200 DEPTH=33"]),
     ("hwgen_register_slice", &["DATA_BITS=1", "DATA_BITS=64"]),
     ("hwgen_credit_fifo", &["DEPTH=1", "DEPTH=2", "DATA_BITS=1 DEPTH=3", "DATA_BITS=33 DEPTH=32 MEMORY=\"auto\""]),
+    ("hwgen_join", &["INPUTS=2", "INPUTS=5 DATA_BITS=1"]),
+    (
+        "hwgen_concat",
+        &["INPUTS=2 DATA_BITS=1 WORDS=64'h0000000300000001", "INPUTS=3 DATA_BITS=8 WORDS=96'h000000010000000700000002"],
+    ),
     ("hwgen_fork", &["OUTPUTS=1", "OUTPUTS=5 DATA_BITS=1"]),
     ("hwgen_padded_axis", &["INSIDE=1 BEFORE=0 AFTER=0", "INSIDE=1 BEFORE=0 AFTER=1", "INSIDE=28 BEFORE=3 AFTER=0"]),
     ("hwgen_pool_axis", &["PLACES=1 KERNEL=1", "PLACES=7 KERNEL=2", "PLACES=3 KERNEL=3", "PLACES=28 KERNEL=1"]),
