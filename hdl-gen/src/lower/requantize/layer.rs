@@ -131,11 +131,12 @@ impl Lowering<'_> {
             wire("unused_last", 1),
             wire("taken_last", 1),
             wire("taken", arriving),
-            wire("unused_address", 1),
-            wire("unused_output", 1),
         ];
+        // The control counts the groups of channels where somebody asks for them.
+        let (sets, step) = if unit.is_some() { (groups, "taken_step") } else { (1, "unused_step") };
+        items.extend([wire("unused_address", address_bits(sets)), wire(step, address_bits(sets))]);
         if unit.is_some() {
-            items.extend([wire("sum_step", group_bits), wire("unused_group_last", 1)]);
+            items.push(wire("sum_step", group_bits));
         }
         let nets = |prefix: &str| {
             [("s_valid_i", "valid"), ("s_ready_o", "ready"), ("s_data_i", "data"), ("s_last_i", "last")].map(
@@ -171,7 +172,7 @@ impl Lowering<'_> {
             ("step_o", Expr::name("taken_valid")),
             ("last_o", Expr::name("unused_last")),
             ("data_o", Expr::name("taken")),
-            ("output_step_o", Expr::name("unused_output")),
+            ("output_step_o", Expr::name(step)),
             ("frame_last_o", Expr::name("taken_last")),
         ]);
         items.extend([
@@ -183,6 +184,7 @@ impl Lowering<'_> {
                     ("DATA_BITS", number(arriving)),
                     ("INPUT_STEPS", number(1u64)),
                     ("OUTPUT_STEPS", number(1u64)),
+                    ("SETS", number(sets)),
                     ("VECTORS_PER_FRAME", number(words_per_frame)),
                 ],
                 true,
@@ -191,18 +193,8 @@ impl Lowering<'_> {
         ]);
         let (node, combine_latency) = self.combined(name, &operands, combine, lanes as u32, &mut items)?;
         if unit.is_some() {
-            items.push(instance(
-                "hwgen_counter",
-                "group",
-                vec![("LIMIT", number(groups))],
-                true,
-                vec![
-                    ("advance_i", Expr::name("sum_valid")),
-                    ("value_o", Expr::name("sum_step")),
-                    ("last_o", Expr::name("unused_group_last")),
-                ],
-            ));
-            self.uses(&["hwgen_counter"]);
+            let taken = Expr::name("taken_step");
+            items.push(delay("sum_step", group_bits, combine_latency, false, taken, "sum_step"));
         }
         self.uses(&["hwgen_matrix_control"]);
         let results = Results {
