@@ -98,9 +98,8 @@ impl Design {
 
     fn set_depth(&mut self, index: usize, depth: u32) {
         let Some(stage) = self.stages.get_mut(index) else { return };
-        if let Ok(fifo) = Fifo::new(depth) {
-            stage.twin = Twin::Fifo(fifo);
-        }
+        let Ok(fifo) = Fifo::new(depth) else { return };
+        stage.twin = Twin::Fifo(fifo);
         if let Some((_, value)) = stage.parameters.iter_mut().find(|(name, _)| *name == "DEPTH") {
             *value = Expr::Integer(i64::from(depth));
         }

@@ -1,7 +1,7 @@
 //! Random sketches: layers are proposed one after the other; one that the network or the binder refuses is dropped.
 
 use super::{Sketch, SketchLayer};
-use hdl_gen::{BindOptions, bind};
+use hdl_gen::{BindOptions, bind, lower};
 use network::graph::{Encoding, Tensor};
 use network::random::Stream;
 
@@ -68,7 +68,9 @@ pub(super) fn sketch(seed: u64) -> Sketch {
         let Some(tensors) = tensors(&sketch) else { break };
         let Some(layer) = propose(&mut dice, proposal, &tensors) else { continue };
         sketch.layers.push(layer);
-        let legal = sketch.network().is_ok_and(|network| bind(&network, &BindOptions::default()).is_ok());
+        let bound = sketch.network().and_then(|network| bind(&network, &BindOptions::default()));
+        // What no unit can hold is refused with a diagnostic; that is tested elsewhere.
+        let legal = bound.is_ok_and(|bound| lower(&bound).is_ok());
         if !legal {
             sketch.layers.pop();
         }
