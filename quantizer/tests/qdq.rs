@@ -37,7 +37,8 @@ fn case(group: &Path, name: &str, recorded: &str, rule: QdqRule) -> Result<(usiz
 
 /// All cases of a group under the float32 rule: equal to what onnxruntime's kernels give, but for the `exceptions`:
 /// with which recording they are compared, and how many outputs differ. There onnxruntime has no integer kernel for the
-/// case and sums in float32 in an order of its own, or takes one that rounds the data to 8 bits.
+/// case and sums in float32 in an order of its own, takes one
+/// that rounds the data to 8 bits, or averages in float32.
 #[track_caller]
 fn check(group: &str, count: usize, exceptions: &[(&str, &str, usize)]) {
     let path = path(group);
@@ -82,6 +83,11 @@ fn chains() {
 #[test]
 fn operators() {
     check("operators", 19, &[]);
+}
+
+#[test]
+fn graphs() {
+    check("graphs", 16, &[("averagepool", "y", 3), ("globalaveragepool", "y", 1)]);
 }
 
 #[test]

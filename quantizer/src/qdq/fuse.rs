@@ -39,6 +39,12 @@ pub(super) fn fuse(model: &mut Model) {
             for (place, made) in group.fuse(model, index, &target) {
                 insertions.entry(place).or_default().push(made);
             }
+        } else if let Some((concat, sources)) = joined(model, &edges, index) {
+            for (place, source) in sources.into_iter().enumerate() {
+                let made = requantized_part(model, index, (concat, place), &source, &target);
+                insertions.entry(concat).or_default().extend(made);
+            }
+            bypass(&mut model.nodes[index]);
         } else if let Some(group) = Chain::find(model, &edges, index) {
             let place = group.first;
             removed.extend(group.clamps.iter().copied());
@@ -118,6 +124,39 @@ impl Source {
         let inputs = vec![Some(self.codes), Some(scale), old.inputs[2]];
         node(&name, "DequantizeLinear", DOMAIN, inputs, output, old.attributes.clone())
     }
+}
+
+/// A Concat of dequantized codes in front of a quantizer, which its kernel requantizes one by one.
+fn joined(model: &Model, edges: &Edges, quantizer: usize) -> Option<(usize, Vec<Source>)> {
+    let input = model.nodes[quantizer].inputs.first().copied().flatten()?;
+    let index = edges.only_reader(input).and_then(|_| edges.producer(input))?;
+    let node = &model.nodes[index];
+    if node.op != "Concat" || !matches!(node.domain.as_str(), "" | "ai.onnx") {
+        return None;
+    }
+    let source = |id: &Option<ValueId>| {
+        let source = Source::find(model, edges, (*id)?)?;
+        (edges.is_data(source.codes) && source.scale.len() == 1).then_some(source)
+    };
+    Some((index, node.inputs.iter().map(source).collect::<Option<_>>()?))
+}
+
+/// The nodes that requantize one input of a Concat.
+fn requantized_part(
+    model: &mut Model,
+    quantizer: usize,
+    (concat, place): (usize, usize),
+    source: &Source,
+    target: &Scalar,
+) -> [Node; 2] {
+    let centred = source.centred(model);
+    let name = format!("{}, input {place}", model.nodes[quantizer].name);
+    let codes = model.add_value(format!("codes of {name}"), Element::U8);
+    let multiplier = Array::float(vec![], vec![source.scale.f32(0)]);
+    let ends = (centred.outputs.first().copied(), codes);
+    let made = kernel(model, &name, ends, multiplier, target.scale, target);
+    model.nodes[concat].inputs[place] = Some(codes);
+    [centred, made]
 }
 
 /// Codes that go through operators which only choose among them, to another quantizer.
@@ -273,7 +312,7 @@ pub(super) fn note(model: &mut Model, rule: QdqRule) {
             if !names.is_empty() {
                 let what = few(names);
                 notes.push(format!(
-                    "no integer kernel of onnxruntime fits these quantizers; they follow the exact rule: {what}"
+                    "these quantizers follow the exact rule, no integer kernel of onnxruntime being modelled for them: {what}"
                 ));
             }
             notes
