@@ -8,8 +8,9 @@
 
 /// Most thresholds of a channel in a chain of search steps; `hwgen_threshold` has 255 at most.
 pub const MOST_THRESHOLDS: usize = 4096;
-/// Words of a table that is read without a register.
+/// Most words of a search table that is read without a register, and most bits of a word.
 const DIRECT_WORDS: usize = 64;
+const DIRECT_BITS: u32 = 16;
 
 /// Thresholds of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +215,8 @@ impl ThresholdUnit {
 
     /// Cycles from the accumulator to its code in a chain of `hwgen_search_stage`.
     pub fn search_latency_cycles(&self) -> u32 {
-        (0..self.code_bits).map(|stage| 1 + u32::from(self.groups << stage > DIRECT_WORDS)).sum()
+        let wide = self.threshold_bits() > DIRECT_BITS;
+        (0..self.code_bits).map(|stage| 1 + u32::from(wide || self.groups << stage > DIRECT_WORDS)).sum()
     }
 
     /// Whether the channels of lane `lane` fall, group by group.

@@ -284,7 +284,7 @@ fn search(index: usize, bits: usize, stage: usize, groups: usize) -> Device {
         input.push(concatenated(&[(value, bits), (prefix, 12), (group, 12)]));
         expected.push(concatenated(&[(value, bits), (u64::from(value >= threshold), 1), (prefix, stage)]));
     }
-    let latency = 1 + u32::from(groups << stage > 64);
+    let latency = 1 + u32::from(bits > 16 || groups << stage > 64);
     Device {
         name: format!("search {index}: {bits} bits, stage {stage}, {groups} groups"),
         module: "search_bench",

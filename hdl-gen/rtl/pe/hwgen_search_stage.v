@@ -9,7 +9,8 @@
 // Image: GROUPS * 2^STAGE words; word group * 2^STAGE + prefix is the threshold
 // that decides, all ones where it is never reached.
 // Free-running. Latency: 1 cycle, 1 more where the table has more than 64 words
-// (its read then has a register). All outputs are registers.
+// or values more than 16 bits (its read then has a register). All outputs are
+// registers.
 //
 // VALUE_BITS  1 .. 64: unsigned values and thresholds.
 // STAGE       0 .. 12: bits found before.
@@ -37,7 +38,7 @@ module hwgen_search_stage #(
     localparam DEPTH        = GROUPS << STAGE;
     localparam ADDRESS_BITS = DEPTH > 1 ? $clog2(DEPTH) : 1;
     localparam FOUND_BITS   = VALUE_BITS + GROUP_PORT + PREFIX_PORT;
-    localparam READ_CYCLES  = DEPTH > 64 ? 1 : 0;
+    localparam READ_CYCLES  = DEPTH > 64 || VALUE_BITS > 16 ? 1 : 0;
 
     wire [ADDRESS_BITS-1:0] address;
     wire [VALUE_BITS-1:0]   threshold;
