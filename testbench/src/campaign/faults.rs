@@ -50,14 +50,14 @@ pub const FAULTS: &[PlantedFault] = &[
     fault(
         "the greatest of signed codes is found as if they were unsigned",
         ["rtl/", "hwgen_lane_max.v"],
-        "(a ^ TURN) > (b ^ TURN)",
-        "a > b",
+        ".a_i       (a ^ TURN)",
+        ".a_i       (a)",
     ),
     fault(
         "ties of argmax go to the last channel",
         ["rtl/", "hwgen_greater.v"],
-        "(a_i ^ TURN) > (b_i ^ TURN)",
-        "(a_i ^ TURN) >= (b_i ^ TURN)",
+        "assign greater_o = ~b_at_least;",
+        "assign greater_o = ~b_at_least | (a_i == b_i);",
     ),
     fault(
         "a width adapter takes a word one too early",
@@ -93,7 +93,7 @@ pub const FAULTS: &[PlantedFault] = &[
     fault(
         "requantization: the search stage compares with more instead of at least",
         ["rtl/", "hwgen_threshold_stage.v"],
-        ">=",
-        ">",
+        "value_i >= threshold",
+        "value_i > threshold",
     ),
 ];
