@@ -17,7 +17,7 @@ pub(crate) use groups::as_convolution;
 use crate::rearrange::{self, Reorder};
 use network::diagnostic::{At, Code, Diagnostic, Diagnostics};
 use network::format::Kind;
-use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind, RequantizeUnit};
+use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind, RequantizeUnit, WindowForm};
 use network::op::Op;
 use network::requantization::{Form, Requantization};
 use network::{Format, Network};
@@ -116,14 +116,23 @@ pub struct MatrixLayer {
     pub memory: Memory,
     /// The unit that makes codes, where there is one.
     pub unit: Option<RequantizeUnit>,
-    /// Channels side by side in the sliding window, where the layer needs one; divides the channels.
-    pub window_lanes: Option<u64>,
+    /// The sliding window, where the layer needs one.
+    pub window: Option<WindowForm>,
 }
 
 impl MatrixLayer {
     /// Elements of an input word.
     pub fn input_lanes(&self) -> u64 {
         self.simd * self.side
+    }
+
+    /// Elements of a word that enters the layer, of `channels` channels: its window's, or its own.
+    pub fn first_lanes(&self, channels: u64) -> u64 {
+        match self.window {
+            Some(WindowForm::Serial(lanes)) => lanes,
+            Some(WindowForm::Parallel) => channels,
+            None => self.input_lanes(),
+        }
     }
 }
 
@@ -357,6 +366,7 @@ fn bind_matrix(
         sum_bits,
         requantization,
         unit: wish.requantize.as_ref().map(|at| at.value),
+        folded: wish.pe.is_some() && wish.simd.is_some(),
         target,
     };
     let (pe, simd) =
@@ -389,10 +399,31 @@ fn bind_matrix(
         |at| at.value,
     );
     let side = groups.side(pe);
-    let window_lanes = needs_window(&op)
-        .then(|| if groups.count > 1 { side * groups.inputs } else { folding::window_lanes(&choice, pe, simd) });
+    let window = match needs_window(&op) {
+        true => Some(window_form(layer, &choice, pe, simd)?),
+        false => None,
+    };
     let sets = groups.count / side;
-    Ok(MatrixLayer { kind, pe, simd, side, sets, multiplier, memory, unit, window_lanes })
+    Ok(MatrixLayer { kind, pe, simd, side, sets, multiplier, memory, unit, window })
+}
+
+/// The sliding window: as wished, else one that keeps up with the array.
+fn window_form(layer: &Layer, choice: &folding::MatrixChoice, pe: u64, simd: u64) -> Result<WindowForm, Diagnostics> {
+    let chosen = folding::window_form(choice, pe, simd);
+    let Some(At { value, place }) = &layer.hardware.window else { return Ok(chosen) };
+    let channels = choice.input.channels;
+    let (message, help) = match (*value, chosen) {
+        (WindowForm::Serial(lanes), _) if lanes == 0 || !channels.is_multiple_of(lanes) => (
+            format!("`{}`: a window of {lanes} lanes does not divide the {channels} input channels", layer.name),
+            format!("use a divisor of {channels}: {}", divisor_list(channels)),
+        ),
+        (form, WindowForm::Serial(lanes)) if choice.groups.count > 1 && form != chosen => (
+            format!("`{}`: with groups, pe {pe} takes its window in words of {lanes} channels", layer.name),
+            "leave `window` out".to_owned(),
+        ),
+        (form, _) => return Ok(form),
+    };
+    Err(Diagnostic::new(Code::Folding, place.clone(), message, help).into())
 }
 
 /// Faults of wishes that divide what they fold, but do not fit its groups.

@@ -236,7 +236,7 @@ impl<'a> Lowering<'a> {
 fn first_lanes(bound: &Bound) -> u64 {
     let reader = bound.network().readers(TensorId(0)).next();
     match reader.and_then(|index| bound.layers().get(index)) {
-        Some(BoundLayer::Matrix(matrix)) => matrix.window_lanes.unwrap_or(matrix.input_lanes()),
+        Some(BoundLayer::Matrix(matrix)) => matrix.first_lanes(bound.network().input().shape.channels),
         Some(
             BoundLayer::Pool { lanes }
             | BoundLayer::SumPool { lanes, .. }

@@ -179,6 +179,17 @@ pub struct HardwareRequest {
     pub memory: Option<At<Memory>>,
     /// Which unit requantizes.
     pub requantize: Option<At<RequantizeUnit>>,
+    /// How a sliding window gives out its taps.
+    pub window: Option<At<WindowForm>>,
+}
+
+/// How a sliding window gives out its taps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowForm {
+    /// One tap after the other, so many channels of it at once; divides the channels.
+    Serial(u64),
+    /// A whole window at once.
+    Parallel,
 }
 
 /// A kind of processing element.

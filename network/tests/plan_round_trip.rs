@@ -33,13 +33,14 @@ fn without_places(mut parts: NetworkParts) -> NetworkParts {
     }
     for layer in &mut parts.layers {
         layer.place = Place::default();
-        let HardwareRequest { kind, pe, simd, multiplier, memory, requantize } = &mut layer.hardware;
+        let HardwareRequest { kind, pe, simd, multiplier, memory, requantize, window } = &mut layer.hardware;
         bare(kind);
         bare(pe);
         bare(simd);
         bare(multiplier);
         bare(memory);
         bare(requantize);
+        bare(window);
     }
     parts
 }

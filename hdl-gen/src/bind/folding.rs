@@ -6,7 +6,7 @@
 
 use super::groups::Groups;
 use super::{MAX_THRESHOLD_SUM_BITS, MAX_THRESHOLDS, MatrixLayer, needs_window};
-use network::graph::RequantizeUnit;
+use network::graph::{RequantizeUnit, WindowForm};
 use network::op::{Op, Weights};
 use network::requantization::{Form, Requantization, Shift};
 use network::shape::Shape;
@@ -27,6 +27,8 @@ pub(crate) struct MatrixChoice<'a> {
     pub requantization: Option<&'a Requantization>,
     /// The plan's wish for the unit that requantizes.
     pub unit: Option<RequantizeUnit>,
+    /// Whether the plan gives the folding.
+    pub folded: bool,
     pub target: u64,
 }
 
@@ -90,8 +92,9 @@ pub(crate) fn matrix_cycles(op: &Op, input: Shape, output: Shape, matrix: &Matri
         _ => op.weights().map_or(1, |weights| weights.length as u64),
     };
     let array = output.positions() * (output.channels / matrix.pe) * (length / matrix.simd);
-    match matrix.window_lanes {
-        Some(lanes) => array.max(window_cycles(op, input, output, lanes)),
+    match matrix.window {
+        Some(WindowForm::Serial(lanes)) => array.max(window_cycles(op, input, output, lanes)),
+        Some(WindowForm::Parallel) => array.max(padded_places(op, input)),
         None => array,
     }
 }
@@ -100,9 +103,15 @@ pub(crate) fn matrix_cycles(op: &Op, input: Shape, output: Shape, matrix: &Matri
 fn window_cycles(op: &Op, input: Shape, output: Shape, lanes: u64) -> u64 {
     let (Op::Conv2d { window, .. } | Op::SumPool { window, .. }) = op else { return 0 };
     let words = input.channels / lanes;
+    (output.positions() * window.taps() * words).max(padded_places(op, input) * words)
+}
+
+/// Places of a frame with its padding: the cycles a frame of a window that gives out all its taps at once.
+fn padded_places(op: &Op, input: Shape) -> u64 {
+    let (Op::Conv2d { window, .. } | Op::SumPool { window, .. } | Op::MaxPool { window }) = op else { return 0 };
     let rows = input.rows + window.padding_before[0] + window.padding_after[0];
     let columns = input.columns + window.padding_before[1] + window.padding_after[1];
-    (output.positions() * window.taps() * words).max(rows * columns * words)
+    rows * columns
 }
 
 /// Cycles a frame of a pooling unit.
@@ -112,9 +121,7 @@ pub(crate) fn pool_cycles(op: &Op, input: Shape, output: Shape, lanes: u64) -> u
     if pools_in_place(op) {
         return input.positions() * words;
     }
-    let rows = input.rows + window.padding_before[0] + window.padding_after[0];
-    let columns = input.columns + window.padding_before[1] + window.padding_after[1];
-    (output.positions() * window.taps() * words).max(rows * columns * words)
+    (output.positions() * window.taps() * words).max(padded_places(op, input) * words)
 }
 
 /// Whether windows neither overlap nor leave gaps nor touch padding, so that each input word is used once.
@@ -149,14 +156,22 @@ pub(crate) fn choose(choice: &MatrixChoice, pe: Option<u64>, simd: Option<u64>) 
     best.map_or((1, 1), |(_, folding)| folding)
 }
 
-/// The fewest window lanes that keep up with the array, or all channels where none does.
-pub(crate) fn window_lanes(choice: &MatrixChoice, pe: u64, simd: u64) -> u64 {
-    let goal = choice.target.max(choice.array_cycles(pe, simd));
+/// The sliding window that keeps up with the array: serial with the fewest lanes, or parallel where no serial one does.
+/// Of a folding that the plan gives, a window may take half as long again as the array before it becomes parallel.
+pub(crate) fn window_form(choice: &MatrixChoice, pe: u64, simd: u64) -> WindowForm {
+    let groups = choice.groups;
+    if groups.count > 1 {
+        return WindowForm::Serial(groups.side(pe) * groups.inputs);
+    }
+    let array = choice.array_cycles(pe, simd);
+    let goal = choice.target.max(array);
     let channels = choice.input.channels;
-    divisors(channels)
-        .into_iter()
-        .find(|&lanes| window_cycles(choice.op, choice.input, choice.output, lanes) <= goal)
-        .unwrap_or(channels)
+    let cycles = |lanes| window_cycles(choice.op, choice.input, choice.output, lanes);
+    let slowest = if choice.folded { array.saturating_add(array / 2) } else { goal };
+    if cycles(channels) > slowest && padded_places(choice.op, choice.input) < cycles(channels) {
+        return WindowForm::Parallel;
+    }
+    WindowForm::Serial(divisors(channels).into_iter().find(|&lanes| cycles(lanes) <= goal).unwrap_or(channels))
 }
 
 /// A rough count of look-up tables, only for comparing foldings of one layer (in tenths of a LUT).

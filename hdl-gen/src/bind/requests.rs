@@ -24,6 +24,7 @@ pub(super) fn request(layer: &Layer, bound: &BoundLayer) -> HardwareRequest {
             multiplier: if matrix.kind == PeKind::Xnor { None } else { at(matrix.multiplier, place) },
             memory: at(matrix.memory, place),
             requantize: matrix.unit.and_then(|unit| at(unit, place)),
+            window: if matrix.side * matrix.sets > 1 { None } else { matrix.window.and_then(|form| at(form, place)) },
         },
         BoundLayer::Join { lanes, unit, .. } => HardwareRequest {
             pe: at(*lanes, place),

@@ -1,9 +1,9 @@
 //! The graph of streams while it is being built, layer by layer along its branches.
 
 use crate::design::{Stage, StreamId};
-use crate::timing::{Fifo, Fork, SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
+use crate::timing::{Fifo, Fork, LineWindow, SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
 use crate::verilog::Expr;
-use network::graph::Memory;
+use network::graph::{Memory, WindowForm};
 use network::manifest::{EdgeContent, EdgeOrder, Word};
 use network::shape::{Shape, Window};
 
@@ -53,7 +53,7 @@ pub(super) struct WindowStage<'a> {
     pub layer: &'a str,
     pub window: &'a Window,
     pub input: Shape,
-    pub lanes: u64,
+    pub form: WindowForm,
     /// The code that stands for a padded tap.
     pub padding_code: i64,
     /// Channel groups as the outer loop within a position.
@@ -180,19 +180,24 @@ impl Chain {
         self.fifo(name, layer, 2)
     }
 
-    /// Whether words may come slower than one a cycle: the last stage is neither the input nor a sliding window.
+    /// Whether words may come slower than one a cycle: the last stage is neither the input nor a window.
     pub fn is_slow(&self) -> bool {
         match self.stream {
             StreamId::Input => false,
-            StreamId::Stage { stage, .. } => {
-                self.stages.get(stage).is_some_and(|stage| stage.module != "hwgen_sliding_window")
-            }
+            StreamId::Stage { stage, .. } => self
+                .stages
+                .get(stage)
+                .is_some_and(|stage| stage.module != "hwgen_sliding_window" && stage.module != "hwgen_line_window"),
         }
     }
 
     /// Adds a sliding window; the stream must already have the window's lanes.
     pub fn window(&mut self, stage: &WindowStage<'_>) -> Result<(), TimingError> {
-        let WindowStage { name, layer, window, input, lanes, padding_code, channels_outer } = *stage;
+        let WindowStage { name, layer, window, input, form, padding_code, channels_outer } = *stage;
+        let lanes = match form {
+            WindowForm::Serial(lanes) => lanes,
+            WindowForm::Parallel => input.channels,
+        };
         let channel_words = input.channels / lanes;
         let shape = WindowShape {
             channel_words: small(channel_words),
@@ -209,14 +214,11 @@ impl Chain {
             dilation_rows: small(window.dilation[0]),
             dilation_columns: small(window.dilation[1]),
         };
-        let buffer_words = shape.recommended_buffer_words()?;
-        let memory = buffer_memory(u64::from(buffer_words), self.word.bits());
         let [out_rows, out_columns] = [u64::from(shape.out_rows()), u64::from(shape.out_columns())];
         let mask = (1i64 << self.word.lane_bits) - 1;
-        let parameters = vec![
+        let mut parameters = vec![
             ("LANE_BITS", number(self.word.lane_bits)),
             ("LANES", number(lanes)),
-            ("CHANNEL_WORDS", number(channel_words)),
             ("ROWS", number(input.rows)),
             ("COLUMNS", number(input.columns)),
             ("PAD_TOP", number(window.padding_before[0])),
@@ -232,10 +234,27 @@ impl Chain {
             ("DILATION_COLUMNS", number(window.dilation[1])),
             ("OUT_ROWS", number(out_rows)),
             ("OUT_COLUMNS", number(out_columns)),
-            ("CHANNEL_OUTER", number(u8::from(channels_outer))),
-            ("BUFFER_WORDS", number(buffer_words)),
-            ("MEMORY", memory_style(memory)),
         ];
+        let word_bits = self.word.bits();
+        let (module, word, words_per_frame, twin, memory) = match form {
+            WindowForm::Serial(_) => {
+                let buffer_words = shape.recommended_buffer_words()?;
+                parameters.insert(2, ("CHANNEL_WORDS", number(channel_words)));
+                parameters.push(("CHANNEL_OUTER", number(u8::from(channels_outer))));
+                parameters.push(("BUFFER_WORDS", number(buffer_words)));
+                let twin = Twin::SlidingWindow(SlidingWindow::new(&shape, buffer_words)?);
+                let memory = buffer_memory(u64::from(buffer_words), word_bits);
+                ("hwgen_sliding_window", self.word, shape.output_words_per_frame(), twin, memory)
+            }
+            WindowForm::Parallel => {
+                let word = Word { lanes: small(u64::from(self.word.lanes) * window.taps()), ..self.word };
+                let lines = (window.kernel[0] - 1) * window.dilation[0];
+                let places = window.padding_before[1] + input.columns + window.padding_after[1];
+                let memory = buffer_memory(places, small(lines * u64::from(word_bits)));
+                ("hwgen_line_window", word, out_rows * out_columns, Twin::LineWindow(LineWindow::new(&shape)?), memory)
+            }
+        };
+        parameters.push(("MEMORY", memory_style(memory)));
         let content = EdgeContent {
             order: EdgeOrder::Windows {
                 positions: [out_rows, out_columns],
@@ -248,14 +267,12 @@ impl Chain {
             },
             ..self.content.clone()
         };
-        let words_per_frame = shape.output_words_per_frame();
-        let twin = Twin::SlidingWindow(SlidingWindow::new(&shape, buffer_words)?);
         self.push(NewStage {
             name: format!("{name}_window"),
-            module: "hwgen_sliding_window".to_owned(),
+            module: module.to_owned(),
             parameters,
             layer: layer.to_owned(),
-            word: self.word,
+            word,
             words_per_frame,
             content,
             twin,

@@ -61,14 +61,15 @@ impl<'a> Lowering<'a> {
             return Ok(());
         };
         let name = self.names.layer(&layer.name);
-        if let (Op::Conv2d { window, .. }, Some(lanes)) = (op.as_ref(), matrix.window_lanes) {
+        if let (Op::Conv2d { window, .. }, Some(form)) = (op.as_ref(), matrix.window) {
+            let lanes = matrix.first_lanes(input.shape.channels);
             self.chain.adapt(&name, &layer.name, lanes)?;
             self.chain.window(&WindowStage {
                 name: &name,
                 layer: &layer.name,
                 window,
                 input: input.shape,
-                lanes,
+                form,
                 padding_code: padding_code(&op, input.encoding),
                 channels_outer: matrix.side * matrix.sets > 1,
             })?;

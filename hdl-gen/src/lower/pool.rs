@@ -4,6 +4,7 @@ use super::chain::{NewStage, WindowStage, number};
 use super::{Fault, Lowering};
 use crate::bind::pools_in_place;
 use crate::timing::{MaxPool, Reduction, Twin};
+use network::graph::WindowForm;
 use network::op::Op;
 
 impl Lowering<'_> {
@@ -46,7 +47,7 @@ impl Lowering<'_> {
                 layer: &layer.name,
                 window,
                 input: input.shape,
-                lanes,
+                form: WindowForm::Serial(lanes),
                 padding_code: least,
                 channels_outer: true,
             })?;

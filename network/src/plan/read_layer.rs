@@ -4,7 +4,7 @@ use super::fields::{Fields, Reader};
 use super::node::{Content, Node};
 use super::{CodesPlan, LayerPlan, OpPlan, read};
 use crate::diagnostic::{At, Code};
-use crate::graph::{HardwareRequest, Memory, Multiplier, PeKind, RequantizeUnit};
+use crate::graph::{HardwareRequest, Memory, Multiplier, PeKind, RequantizeUnit, WindowForm};
 use crate::op::{Loop, MAX_LOOPS, Rearrangement};
 use crate::shape::{MAX_ELEMENTS, Shape, Window};
 
@@ -85,7 +85,8 @@ impl Word {
     /// Keys of `hw` that have a meaning for this operator.
     fn hardware_keys(self) -> &'static [&'static str] {
         match self {
-            Word::Dense | Word::Conv2d => &["kind", "multiplier", "pe", "simd", "memory", "requantize"],
+            Word::Dense => &["kind", "multiplier", "pe", "simd", "memory", "requantize"],
+            Word::Conv2d => &["kind", "multiplier", "pe", "simd", "memory", "requantize", "window"],
             Word::MaxPool | Word::Argmax | Word::Concat | Word::Rearrange => &["pe", "simd"],
             Word::SumPool => &["pe", "simd", "requantize"],
             Word::Requantize | Word::Add | Word::Multiply => &["multiplier", "pe", "simd", "requantize"],
@@ -375,7 +376,7 @@ fn two(values: &[i64], from: usize) -> Option<[u64; 2]> {
 }
 
 fn hardware(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word) -> HardwareRequest {
-    let keys = &["kind", "multiplier", "pe", "simd", "memory", "requantize"];
+    let keys = &["kind", "multiplier", "pe", "simd", "memory", "requantize", "window"];
     let what = format!("`hw` of {}", fields.what);
     let Some(hw) = fields.get("hw").and_then(|node| reader.fields(node, what, keys)) else {
         return HardwareRequest::default();
@@ -399,5 +400,16 @@ fn hardware(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word) -> Hardwar
         multiplier: reader.word(&hw, "multiplier", MULTIPLIERS),
         memory: reader.word(&hw, "memory", MEMORIES),
         requantize: reader.word(&hw, "requantize", REQUANTIZE_UNITS),
+        window: window_form(reader, &hw),
     }
+}
+
+/// `parallel`, or the channels side by side of a serial window.
+fn window_form(reader: &mut Reader<'_>, hw: &Fields<'_>) -> Option<At<WindowForm>> {
+    let node = hw.get("window")?;
+    if matches!(node.content, Content::Integer(_)) {
+        let At { value, place } = reader.count(hw, "window", 1..=MAX_FOLDING)?;
+        return Some(At::new(WindowForm::Serial(value), place));
+    }
+    reader.word(hw, "window", &[("parallel", WindowForm::Parallel)])
 }

@@ -3,7 +3,7 @@
 use network::format::{Format, Kind};
 use network::graph::{
     HardwareRequest, HostStep, Input, InputQuantizer, Layer, Memory, Multiplier, NetworkParts, Output, PeKind,
-    RequantizeUnit, TensorId,
+    RequantizeUnit, TensorId, WindowForm,
 };
 use network::op::{Loop, Op, Rearrangement, Weights};
 use network::requantization::{Form, RealRule, Requantization, Shift, Table, Thresholds};
@@ -156,6 +156,7 @@ fn layer(
     let kind = dice.pick(&[PeKind::Mac, PeKind::Xnor, PeKind::Depthwise]);
     let multiplier = dice.pick(&[Multiplier::Lut, Multiplier::Dsp]);
     let memory = dice.pick(&[Memory::Lut, Memory::Block]);
+    let window = dice.pick(&[WindowForm::Serial(2), WindowForm::Parallel]);
     let hardware = HardwareRequest {
         pe: dice.some(3),
         simd: dice.some(12),
@@ -163,6 +164,7 @@ fn layer(
         multiplier: dice.some(multiplier).filter(|_| weighted),
         memory: dice.some(memory).filter(|_| weighted),
         requantize: dice.some(unit).filter(|_| requantizes),
+        window: dice.some(window).filter(|_| matches!(op, Op::Conv2d { .. })),
     };
     let layer = Layer {
         name,

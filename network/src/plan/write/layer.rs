@@ -2,7 +2,7 @@
 
 use super::{map, text, word};
 use crate::diagnostic::At;
-use crate::graph::{HardwareRequest, Layer, NetworkParts, TensorId};
+use crate::graph::{HardwareRequest, Layer, NetworkParts, TensorId, WindowForm};
 use crate::op::{Op, Rearrangement, Weights};
 use crate::plan::read_layer::{KINDS, MEMORIES, MULTIPLIERS, REQUANTIZE_UNITS};
 use crate::shape::{Shape, Window};
@@ -137,6 +137,14 @@ fn hardware_fields(hardware: &HardwareRequest) -> Vec<(&'static str, String)> {
         count("simd", &hardware.simd),
         choice("memory", MEMORIES, &hardware.memory),
         choice("requantize", REQUANTIZE_UNITS, &hardware.requantize),
+        hardware.window.as_ref().map(|at| ("window", window_form(at.value))),
     ];
     fields.into_iter().flatten().collect()
+}
+
+fn window_form(form: WindowForm) -> String {
+    match form {
+        WindowForm::Serial(lanes) => lanes.to_string(),
+        WindowForm::Parallel => "parallel".to_owned(),
+    }
 }
