@@ -1,264 +1,284 @@
-//! Layers without a dense product: grouped convolutions, sums over windows, sums and products of tensors, and moves.
+//! Layers whose sums are made element by element: sums and products of tensors, and sums over windows.
 
-use crate::layer::Integers;
-use network::Shape;
+use crate::kernel::instructions::for_each_instruction_set;
+use crate::requantize::Requantizer;
+use crate::tasks::{Rows, Tasks};
+use crate::tensor::{Source, Target, fits_32_bits};
 use network::graph::{Encoding, Tensor};
-use network::op::{Op, Rearrangement, Weights};
+use network::op::Op;
 use network::requantization::per_channel;
 use network::shape::Window;
+use network::{Range, Shape};
+use num_traits::{AsPrimitive, PrimInt, WrappingAdd, WrappingMul};
 
-/// How the sums of a layer without a dense product are made.
-pub(crate) enum Sums {
-    Grouped(Grouped),
-    Pool(Pool),
-    Add { encodings: Vec<Encoding>, factors: Vec<Vec<i64>>, channels: usize },
-    Multiply { encodings: Vec<Encoding>, channels: usize },
-    Values(Encoding),
+/// Elements that one pass of an inner loop takes, so that a few channels still fill the vectors.
+const TILE: usize = 64;
+
+/// A layer that makes sums element by element, and what becomes of them.
+pub(crate) struct Sums {
+    way: Way,
+    rows: usize,
+    row_elements: usize,
+    channels: usize,
+    is_narrow: bool,
+    requantizer: Option<Requantizer>,
 }
+
+/// How sums are made. A value is a linear function of its integer.
+enum Way {
+    /// constant + sum of multiplier * integer; each for a tile of channels.
+    Linear {
+        constants: Vec<i64>,
+        multipliers: Vec<Vec<i64>>,
+    },
+    Multiply([Linear; 2]),
+    Pool {
+        window: Window,
+        input: Shape,
+        linear: Linear,
+        padding: i64,
+    },
+}
+
+/// value = integer * factor + start.
+#[derive(Clone, Copy)]
+struct Linear {
+    factor: i64,
+    start: i64,
+}
+
+impl Linear {
+    fn new(encoding: Encoding) -> Self {
+        let start = encoding.value(0);
+        Linear { factor: encoding.value(1) - start, start }
+    }
+}
+
+/// A type of sums; arithmetic wraps, and is exact whenever the sum fits.
+trait Sum: PrimInt + WrappingAdd + WrappingMul + AsPrimitive<i64> {}
+impl Sum for i32 {}
+impl Sum for i64 {}
 
 impl Sums {
     /// The way for an operator; `None` for those that make no sums, or make them by a dense product.
-    pub(crate) fn new(op: &Op, inputs: &[&Tensor], output: Shape) -> Option<Self> {
-        let encodings = || inputs.iter().map(|tensor| tensor.encoding).collect();
+    pub(crate) fn new(
+        op: &Op,
+        inputs: &[&Tensor],
+        output: Shape,
+        sums: Range,
+        requantizer: Option<Requantizer>,
+    ) -> Option<Self> {
         let channels = output.channels as usize;
         let input = inputs.first()?;
-        Some(match op {
-            Op::Conv2d { weights, window, padding_value, groups } => {
-                Sums::Grouped(Grouped::new(weights, *window, *padding_value, *groups, input, output))
+        let linear = |factors: &[Vec<i64>]| {
+            let tile = channels * TILE.div_ceil(channels);
+            let terms: Vec<(Linear, &Vec<i64>)> =
+                inputs.iter().map(|input| Linear::new(input.encoding)).zip(factors).collect();
+            let factor = |row: &[i64], place: usize| per_channel(row, place % channels).unwrap_or(0);
+            let constant = |place| {
+                terms.iter().map(|(l, row)| l.start.wrapping_mul(factor(row, place))).fold(0, i64::wrapping_add)
+            };
+            let multipliers = |(linear, row): &(Linear, &Vec<i64>)| {
+                (0..tile).map(|place| linear.factor.wrapping_mul(factor(row, place))).collect()
+            };
+            Way::Linear {
+                constants: (0..tile).map(constant).collect(),
+                multipliers: terms.iter().map(multipliers).collect(),
             }
-            Op::SumPool { window, padding_value } => Sums::Pool(Pool {
-                windows: Windows { window: *window, input: input.shape, output },
-                encoding: input.encoding,
+        };
+        let way = match op {
+            Op::SumPool { window, padding_value } => Way::Pool {
+                window: *window,
+                input: input.shape,
+                linear: Linear::new(input.encoding),
                 padding: *padding_value,
-            }),
-            Op::Add { factors } => {
-                let spread = |row: &Vec<i64>| (0..channels).map(|c| per_channel(row, c).unwrap_or(0)).collect();
-                Sums::Add { encodings: encodings(), factors: factors.iter().map(spread).collect(), channels }
-            }
-            Op::Multiply => Sums::Multiply { encodings: encodings(), channels },
-            Op::Identity => Sums::Values(input.encoding),
-            Op::Dense { .. } | Op::MaxPool { .. } | Op::Concat | Op::Rearrange(_) | Op::Argmax { .. } => return None,
+            },
+            Op::Add { factors } => linear(factors),
+            Op::Identity => linear(&[vec![1]]),
+            Op::Multiply => Way::Multiply([Linear::new(input.encoding), Linear::new(inputs.get(1)?.encoding)]),
+            Op::Dense { .. } | Op::Conv2d { .. } | Op::MaxPool { .. } => return None,
+            Op::Concat | Op::Rearrange(_) | Op::Argmax { .. } => return None,
+        };
+        Some(Sums {
+            way,
+            rows: output.rows as usize,
+            row_elements: output.columns as usize * channels,
+            channels,
+            is_narrow: fits_32_bits(sums),
+            requantizer,
         })
     }
 
-    /// The sums of one frame, in hardware order, into `sums`.
-    pub(crate) fn run(&self, inputs: &[&Integers], sums: &mut Vec<i64>) {
-        sums.clear();
-        let Some(first) = inputs.first() else { return };
-        match self {
-            Sums::Grouped(grouped) => grouped.run(first, sums),
-            Sums::Pool(pool) => pool.run(first, sums),
-            Sums::Values(encoding) => values(first, *encoding, sums),
-            Sums::Add { encodings, factors, channels } => {
-                let mut term = Vec::new();
-                for (index, ((input, encoding), factors)) in inputs.iter().zip(encodings).zip(factors).enumerate() {
-                    term.clear();
-                    values(input, *encoding, &mut term);
-                    if index == 0 {
-                        sums.resize(term.len(), 0);
-                    }
-                    let single = term.len() == *channels;
-                    for (position, sums) in sums.chunks_exact_mut(*channels).enumerate() {
-                        let start = if single { 0 } else { position * channels };
-                        let term = term.get(start..start + channels).unwrap_or(&[]);
-                        for ((sum, value), factor) in sums.iter_mut().zip(term).zip(factors) {
-                            *sum += value * factor;
-                        }
-                    }
+    /// Evaluates one frame.
+    pub(crate) fn run(&self, tasks: Tasks<'_>, inputs: &[Source<'_>], target: Target<'_>, keep: Option<&mut [i64]>) {
+        let taps = match &self.way {
+            Way::Linear { .. } | Way::Multiply(_) => 1,
+            Way::Pool { window, .. } => window.taps() as usize,
+        };
+        let rows = tasks.rows_at_once(self.rows, self.row_elements * taps, 8 * self.row_elements);
+        tasks.run(target, keep, self.row_elements, rows, |rows, space| {
+            self.rows(tasks, inputs, rows, &mut space.sums);
+        });
+    }
+
+    fn rows(&self, tasks: Tasks<'_>, inputs: &[Source<'_>], rows: Rows<'_>, wide: &mut Vec<i64>) {
+        let first = rows.first * self.row_elements;
+        match rows.target {
+            Target::Narrow(sums) if self.is_narrow => {
+                narrow(tasks.instructions, self, inputs, first, sums);
+                if let Some(keep) = rows.keep {
+                    keep.iter_mut().zip(&*sums).for_each(|(keep, &sum)| *keep = i64::from(sum));
+                }
+                if let Some(requantizer) = &self.requantizer {
+                    requantizer.narrow(tasks.instructions, sums);
                 }
             }
-            Sums::Multiply { encodings, channels } => {
-                let mut other = Vec::new();
-                if let (Some(second), [a, b]) = (inputs.get(1), &encodings[..]) {
-                    values(first, *a, sums);
-                    values(second, *b, &mut other);
+            Target::Narrow(codes) => {
+                wide.resize(codes.len(), 0);
+                self.fill(inputs, first, wide);
+                if let Some(keep) = rows.keep {
+                    keep.copy_from_slice(wide);
                 }
-                let single = other.len() == *channels;
-                for (position, sums) in sums.chunks_exact_mut(*channels).enumerate() {
-                    let start = if single { 0 } else { position * channels };
-                    for (sum, value) in sums.iter_mut().zip(other.get(start..start + channels).unwrap_or(&[])) {
-                        *sum *= value;
+                if let Some(requantizer) = &self.requantizer {
+                    requantizer.wide(tasks.instructions, wide, codes);
+                }
+            }
+            Target::Wide(sums) => {
+                self.fill(inputs, first, sums);
+                if let Some(keep) = rows.keep {
+                    keep.copy_from_slice(sums);
+                }
+            }
+        }
+    }
+
+    /// The sums from element `first` on; it begins a row.
+    #[inline(always)]
+    fn fill<S: Sum>(&self, inputs: &[Source<'_>], first: usize, sums: &mut [S])
+    where
+        i32: AsPrimitive<S>,
+        i64: AsPrimitive<S>,
+    {
+        match &self.way {
+            Way::Linear { constants, multipliers } => {
+                for sums in sums.chunks_mut(constants.len()) {
+                    sums.iter_mut().zip(constants).for_each(|(sum, &constant)| *sum = constant.as_());
+                }
+                for (&input, multipliers) in inputs.iter().zip(multipliers) {
+                    let multiplier: Vec<S> = multipliers.iter().map(|&multiplier| multiplier.as_()).collect();
+                    let add = |sum: &mut S, integer: S, multiplier: &S| {
+                        *sum = sum.wrapping_add(&integer.wrapping_mul(multiplier));
+                    };
+                    self.each(input, first, sums, &multiplier, add);
+                }
+            }
+            Way::Multiply([a, b]) => {
+                let (Some(&first_input), Some(&second)) = (inputs.first(), inputs.get(1)) else { return };
+                let value = |integer: S, linear: &Linear| {
+                    integer.wrapping_mul(&linear.factor.as_()).wrapping_add(&linear.start.as_())
+                };
+                let ones = vec![S::one(); self.channels * TILE.div_ceil(self.channels)];
+                self.each(first_input, first, sums, &ones, |sum, integer, _| *sum = value(integer, a));
+                self.each(second, first, sums, &ones, |sum, integer, _| *sum = sum.wrapping_mul(&value(integer, b)));
+            }
+            Way::Pool { window, input, linear, padding } => {
+                if let Some(&source) = inputs.first() {
+                    let pool = Pool { window, input: *input, linear: *linear, padding: *padding };
+                    match source {
+                        Source::Narrow(integers) => pool.fill(integers, first / self.row_elements, self, sums),
+                        Source::Wide(integers) => pool.fill(integers, first / self.row_elements, self, sums),
                     }
                 }
             }
         }
     }
-}
 
-/// Appends the values of all integers.
-fn values(integers: &Integers, encoding: Encoding, values: &mut Vec<i64>) {
-    match integers {
-        Integers::Narrow(integers) => values.extend(integers.iter().map(|&i| encoding.value(i64::from(i)))),
-        Integers::Wide(integers) => values.extend(integers.iter().map(|&i| encoding.value(i))),
+    /// Meets each sum with the input's integer and the tile's number; an input with a single position stands for all.
+    #[inline(always)]
+    fn each<S: Sum>(
+        &self,
+        input: Source<'_>,
+        first: usize,
+        sums: &mut [S],
+        tile: &[S],
+        meet: impl Fn(&mut S, S, &S) + Copy,
+    ) where
+        i32: AsPrimitive<S>,
+        i64: AsPrimitive<S>,
+    {
+        let is_single = input.len() == self.channels && self.rows * self.row_elements != self.channels;
+        match input {
+            Source::Narrow(integers) if is_single => broadcast(integers, sums, tile, meet),
+            Source::Wide(integers) if is_single => broadcast(integers, sums, tile, meet),
+            Source::Narrow(integers) => along(&integers[first..first + sums.len()], sums, tile, meet),
+            Source::Wide(integers) => along(&integers[first..first + sums.len()], sums, tile, meet),
+        }
     }
 }
 
-/// A window over an image.
-struct Windows {
-    window: Window,
-    input: Shape,
-    output: Shape,
+#[inline(always)]
+fn along<S: Sum, X: AsPrimitive<S>>(integers: &[X], sums: &mut [S], tile: &[S], meet: impl Fn(&mut S, S, &S)) {
+    for (integers, sums) in integers.chunks(tile.len()).zip(sums.chunks_mut(tile.len())) {
+        for ((sum, &integer), number) in sums.iter_mut().zip(integers).zip(tile) {
+            meet(sum, integer.as_(), number);
+        }
+    }
 }
 
-impl Windows {
-    /// Visits for each position in turn its taps: the first element of the input position, or `None` in the padding.
-    fn visit(&self, mut position: impl FnMut(&mut dyn Iterator<Item = (usize, Option<usize>)>)) {
-        let Windows { window, input, output } = self;
-        for row in 0..output.rows {
-            for column in 0..output.columns {
-                let taps = (0..window.kernel[0]).flat_map(|r| (0..window.kernel[1]).map(move |c| (r, c)));
-                let mut taps = taps.enumerate().map(|(tap, (r, c))| {
-                    let row = window.source(0, row, r, input.rows);
-                    let column = window.source(1, column, c, input.columns);
-                    let first = row.zip(column).map(|(r, c)| ((r * input.columns + c) * input.channels) as usize);
-                    (tap, first)
-                });
-                position(&mut taps);
-            }
+#[inline(always)]
+fn broadcast<S: Sum, X: AsPrimitive<S>>(integers: &[X], sums: &mut [S], tile: &[S], meet: impl Fn(&mut S, S, &S)) {
+    for sums in sums.chunks_mut(integers.len()) {
+        for ((sum, &integer), number) in sums.iter_mut().zip(integers).zip(tile) {
+            meet(sum, integer.as_(), number);
         }
+    }
+}
+
+for_each_instruction_set! {
+    fn narrow(layer: &Sums, inputs: &[Source<'_>], first: usize, sums: &mut [i32]) {
+        layer.fill(inputs, first, sums);
     }
 }
 
 /// Sums over windows.
-pub(crate) struct Pool {
-    windows: Windows,
-    encoding: Encoding,
+struct Pool<'a> {
+    window: &'a Window,
+    input: Shape,
+    linear: Linear,
     padding: i64,
 }
 
-impl Pool {
-    fn run(&self, input: &Integers, sums: &mut Vec<i64>) {
-        let channels = self.windows.input.channels as usize;
-        let mut all = Vec::new();
-        values(input, self.encoding, &mut all);
-        self.windows.visit(|taps| {
-            let start = sums.len();
-            sums.resize(start + channels, 0);
-            for (_, first) in taps {
-                match first {
-                    Some(first) => {
-                        for (sum, value) in sums[start..].iter_mut().zip(&all[first..first + channels]) {
-                            *sum += value;
+impl Pool<'_> {
+    /// The sums from output row `first` on.
+    #[inline(always)]
+    fn fill<S: Sum, X: AsPrimitive<S>>(&self, integers: &[X], first: usize, layer: &Sums, sums: &mut [S])
+    where
+        i64: AsPrimitive<S>,
+    {
+        let Pool { window, input, linear, padding } = self;
+        let pitch = (input.columns * input.channels) as usize;
+        let sources = |axis: usize, position: usize, length: u64| {
+            (0..window.kernel[axis]).filter_map(move |tap| window.source(axis, position as u64, tap, length))
+        };
+        for (row, sums) in sums.chunks_exact_mut(layer.row_elements).enumerate() {
+            for (column, sums) in sums.chunks_exact_mut(layer.channels).enumerate() {
+                let mut inside = 0i64;
+                sums.fill(S::zero());
+                for source_row in sources(0, first + row, input.rows) {
+                    for source_column in sources(1, column, input.columns) {
+                        inside += 1;
+                        let place = source_row as usize * pitch + source_column as usize * layer.channels;
+                        for (sum, &integer) in sums.iter_mut().zip(&integers[place..place + layer.channels]) {
+                            *sum = sum.wrapping_add(&integer.as_());
                         }
                     }
-                    None => sums[start..].iter_mut().for_each(|sum| *sum += self.padding),
+                }
+                let constant = inside * linear.start + (window.taps() as i64 - inside) * padding;
+                let (factor, constant): (S, S) = (linear.factor.as_(), constant.as_());
+                for sum in sums.iter_mut() {
+                    *sum = sum.wrapping_mul(&factor).wrapping_add(&constant);
                 }
             }
-        });
-    }
-}
-
-/// A convolution whose channels are cut into groups.
-pub(crate) struct Grouped {
-    windows: Windows,
-    encoding: Encoding,
-    padding: i64,
-    /// Input and output channels of a group.
-    group: [usize; 2],
-    /// For each tap and each input channel of a group (in this order) the weights of all outputs.
-    weights: Vec<i64>,
-    outputs: usize,
-}
-
-impl Grouped {
-    fn new(weights: &Weights, window: Window, padding: i64, groups: u64, input: &Tensor, output: Shape) -> Self {
-        let windows = Windows { window, input: input.shape, output };
-        let group = [input.shape.channels / groups, output.channels / groups].map(|count| count as usize);
-        let by_place = (0..weights.length)
-            .flat_map(|place| (0..weights.outputs).map(move |o| weights.row(o).get(place).copied().unwrap_or(0)))
-            .map(i64::from);
-        let weights_by_place = by_place.collect();
-        Grouped {
-            windows,
-            encoding: input.encoding,
-            padding,
-            group,
-            weights: weights_by_place,
-            outputs: weights.outputs,
         }
-    }
-
-    fn run(&self, input: &Integers, sums: &mut Vec<i64>) {
-        let mut all = Vec::new();
-        values(input, self.encoding, &mut all);
-        let channels = self.windows.input.channels as usize;
-        let [group_inputs, group_outputs] = self.group;
-        let padding = vec![self.padding; channels];
-        self.windows.visit(|taps| {
-            let start = sums.len();
-            sums.resize(start + self.outputs, 0);
-            let sums = &mut sums[start..];
-            for (tap, first) in taps {
-                let pixel = match first {
-                    Some(first) => &all[first..first + channels],
-                    None if self.padding == 0 => continue,
-                    None => &padding,
-                };
-                for inner in 0..group_inputs {
-                    let place = (tap * group_inputs + inner) * self.outputs;
-                    let weights = &self.weights[place..place + self.outputs];
-                    if (group_inputs, group_outputs) == (1, 1) {
-                        for ((sum, value), weight) in sums.iter_mut().zip(pixel).zip(weights) {
-                            *sum += value * weight;
-                        }
-                        continue;
-                    }
-                    let groups = pixel.chunks_exact(group_inputs).zip(sums.chunks_exact_mut(group_outputs));
-                    for ((values, sums), weights) in groups.zip(weights.chunks_exact(group_outputs)) {
-                        for (sum, weight) in sums.iter_mut().zip(weights) {
-                            *sum += values[inner] * weight;
-                        }
-                    }
-                }
-            }
-        });
-    }
-}
-
-/// Layers that only move integers.
-pub(crate) enum Moves {
-    Concat { channels: Vec<usize> },
-    Rearrange(Rearrangement),
-}
-
-impl Moves {
-    /// Moves one frame.
-    pub(crate) fn run(&self, inputs: &[&Integers], output: &mut Integers) {
-        match self {
-            Moves::Concat { channels } => {
-                let all: usize = channels.iter().sum();
-                let mut start = 0;
-                for (input, count) in inputs.iter().zip(channels) {
-                    match (input, &mut *output) {
-                        (Integers::Narrow(input), Integers::Narrow(output)) => place(input, output, start, *count, all),
-                        (Integers::Wide(input), Integers::Wide(output)) => place(input, output, start, *count, all),
-                        // The union of ranges may need more bits than one of them.
-                        (Integers::Narrow(input), Integers::Wide(output)) => {
-                            let input: Vec<i64> = input.iter().copied().map(i64::from).collect();
-                            place(&input, output, start, *count, all);
-                        }
-                        (Integers::Wide(_), Integers::Narrow(_)) => {}
-                    }
-                    start += count;
-                }
-            }
-            Moves::Rearrange(rearrangement) => match (inputs.first(), output) {
-                (Some(Integers::Narrow(input)), Integers::Narrow(output)) => rearrange(rearrangement, input, output),
-                (Some(Integers::Wide(input)), Integers::Wide(output)) => rearrange(rearrangement, input, output),
-                _ => {}
-            },
-        }
-    }
-}
-
-fn place<T: Copy>(input: &[T], output: &mut [T], start: usize, count: usize, all: usize) {
-    for (from, to) in input.chunks_exact(count).zip(output.chunks_exact_mut(all)) {
-        to[start..start + count].copy_from_slice(from);
-    }
-}
-
-fn rearrange<T: Copy>(rearrangement: &Rearrangement, input: &[T], output: &mut [T]) {
-    for (element, to) in rearrangement.elements().zip(output) {
-        *to = input[element as usize];
     }
 }

@@ -2,17 +2,24 @@
 
 use crate::explain::Flip;
 use crate::kernel::Instructions;
-use crate::layer::{Integers, PreparedLayer, Space};
+use crate::layer::PreparedLayer;
+use crate::product::Planes;
+use crate::tasks::{Spaces, Tasks};
+use crate::tensor::{Buffer, Places, Target};
 use crate::trace::{EvaluateError, LayerTrace, MAX_ELEMENTS, Trace};
 use network::Network;
 use rayon::prelude::*;
 use std::sync::Arc;
+
+/// Elements of all tensors from which on frames are evaluated one after the other, each on all cores.
+const LARGE_ELEMENTS: u64 = 1 << 22;
 
 /// A network made ready for evaluation. All tensors are in hardware order (rows, columns, channels).
 pub struct Evaluator {
     network: Network,
     instructions: Instructions,
     layers: Result<Vec<PreparedLayer>, EvaluateError>,
+    places: Places,
     /// Tells whether a [`Scratch`] was made for this evaluator.
     identity: Arc<()>,
 }
@@ -21,8 +28,9 @@ pub struct Evaluator {
 #[derive(Default)]
 pub struct Scratch {
     identity: Option<Arc<()>>,
-    tensors: Vec<Integers>,
-    spaces: Vec<Space>,
+    buffers: Vec<Buffer>,
+    planes: Vec<Option<Planes>>,
+    spaces: Spaces,
     output: Vec<i64>,
 }
 
@@ -45,10 +53,11 @@ impl Evaluator {
     /// The same for stated instructions; the integers never depend on them.
     pub fn with_instructions(network: &Network, instructions: Instructions) -> Self {
         let layers = check_memory(network).and_then(|()| {
-            let layers = network.layers().iter().enumerate();
+            let layers = network.layers().par_iter().enumerate();
             layers.map(|(index, layer)| PreparedLayer::new(network, index, layer, instructions)).collect()
         });
-        Evaluator { network: network.clone(), instructions, layers, identity: Arc::new(()) }
+        let places = Places::new(network);
+        Evaluator { network: network.clone(), instructions, layers, places, identity: Arc::new(()) }
     }
 
     /// The network that is evaluated.
@@ -66,13 +75,13 @@ impl Evaluator {
     pub fn evaluate_with_flips(&self, input: &[i32], flips: &[Flip]) -> Result<Trace, EvaluateError> {
         let mut scratch = Scratch::default();
         let mut trace = Trace { input: input.iter().copied().map(i64::from).collect(), layers: Vec::new() };
-        self.run(input, &mut scratch, flips, Some(&mut trace.layers))?;
+        self.run(input, &mut scratch, flips, true, Some(&mut trace.layers))?;
         Ok(trace)
     }
 
     /// Evaluates one frame of codes and gives the outputs only, one tensor after the other.
     pub fn output<'s>(&self, input: &[i32], scratch: &'s mut Scratch) -> Result<&'s [i64], EvaluateError> {
-        self.output_with_flips(input, scratch, &[])
+        self.last(input, scratch, &[], false)
     }
 
     /// The same with some codes replaced.
@@ -82,24 +91,38 @@ impl Evaluator {
         scratch: &'s mut Scratch,
         flips: &[Flip],
     ) -> Result<&'s [i64], EvaluateError> {
-        self.run(input, scratch, flips, None)?;
+        self.last(input, scratch, flips, true)
+    }
+
+    /// Evaluates a frame without a trace; its layers may use all cores where no other frames wait for them.
+    fn last<'s>(
+        &self,
+        input: &[i32],
+        scratch: &'s mut Scratch,
+        flips: &[Flip],
+        is_alone: bool,
+    ) -> Result<&'s [i64], EvaluateError> {
+        self.run(input, scratch, flips, is_alone, None)?;
         scratch.output.clear();
         for output in self.network.outputs() {
-            match scratch.tensors.get(output.tensor.0) {
-                Some(Integers::Narrow(integers)) => scratch.output.extend(integers.iter().copied().map(i64::from)),
-                Some(Integers::Wide(integers)) => scratch.output.extend_from_slice(integers),
-                None => {}
-            }
+            self.places.source(&scratch.buffers, output.tensor.0).append_to(&mut scratch.output);
         }
         Ok(&scratch.output)
     }
 
-    /// Evaluates many frames on all cores and gives the outputs of each, one tensor after the other.
+    /// Evaluates many frames on all cores and gives the outputs of each, one tensor after the other. Frames are spread
+    /// over the cores, or where they are few or large the layers of each.
     pub fn outputs<F: AsRef<[i32]> + Sync>(&self, frames: &[F]) -> Result<Vec<Vec<i64>>, FrameError> {
+        let elements: u64 = self.network.tensors().iter().map(|tensor| tensor.shape.elements()).sum();
+        let is_alone = frames.len() < 2 * rayon::current_num_threads() || elements > LARGE_ELEMENTS;
         let evaluate = |scratch: &mut Scratch, (frame, input): (usize, &F)| {
-            let output = self.output(input.as_ref(), scratch).map_err(|source| FrameError { frame, source })?;
-            Ok(output.to_vec())
+            let output = self.last(input.as_ref(), scratch, &[], is_alone);
+            output.map(<[i64]>::to_vec).map_err(|source| FrameError { frame, source })
         };
+        if is_alone {
+            let mut scratch = Scratch::default();
+            return frames.iter().enumerate().map(|frame| evaluate(&mut scratch, frame)).collect();
+        }
         frames.par_iter().enumerate().map_init(Scratch::default, evaluate).collect()
     }
 
@@ -113,28 +136,34 @@ impl Evaluator {
         input: &[i32],
         scratch: &mut Scratch,
         flips: &[Flip],
+        is_alone: bool,
         mut keep: Option<&mut Vec<LayerTrace>>,
     ) -> Result<(), EvaluateError> {
         let layers = self.layers()?;
         self.check_input(input)?;
         self.check_flips(flips)?;
         scratch.prepare(self, layers);
-        if let Some(Integers::Narrow(tensor)) = scratch.tensors.first_mut() {
+        let Scratch { buffers, planes, spaces, .. } = scratch;
+        let tasks = Tasks { instructions: self.instructions, spaces, is_parallel: is_alone };
+        let mut buffer = self.places.take(buffers, 0);
+        if let Target::Narrow(tensor) = self.places.target(&mut buffer, 0) {
             tensor.copy_from_slice(input);
         }
-        for (index, (layer, space)) in layers.iter().zip(&mut scratch.spaces).enumerate() {
-            let (made, rest) = scratch.tensors.split_at_mut(index + 1);
-            let sources: Vec<&Integers> = layer.sources.iter().filter_map(|&source| made.get(source)).collect();
-            let Some(output) = rest.first_mut() else { continue };
-            let mut sums = Vec::new();
-            layer.run(self.instructions, &sources, space, output, keep.is_some().then_some(&mut sums));
+        self.places.put(buffers, 0, buffer);
+        for (index, (layer, planes)) in layers.iter().zip(planes).enumerate() {
+            let mut buffer = self.places.take(buffers, index + 1);
+            let mut target = self.places.target(&mut buffer, index + 1);
+            let sources: Vec<_> = layer.sources.iter().map(|&source| self.places.source(buffers, source)).collect();
+            let makes_sums = keep.is_some() && self.network.sums(index).is_some();
+            let mut sums = makes_sums.then(|| vec![0; target.len()]);
+            layer.run(tasks, &sources, planes.as_mut(), target.reborrow(), sums.as_deref_mut());
             for flip in flips.iter().filter(|flip| flip.layer == index) {
-                output.set(flip.element, flip.to);
+                target.set(flip.element, flip.to);
             }
             if let Some(keep) = &mut keep {
-                let makes_sums = self.network.sums(index).is_some();
-                keep.push(LayerTrace { sums: makes_sums.then_some(sums), output: output.to_vec() });
+                keep.push(LayerTrace { sums, output: target.to_vec() });
             }
+            self.places.put(buffers, index + 1, buffer);
         }
         Ok(())
     }
@@ -188,10 +217,8 @@ impl Scratch {
         if self.identity.as_ref().is_some_and(|identity| Arc::ptr_eq(identity, &evaluator.identity)) {
             return;
         }
-        let tensors = evaluator.network.tensors().iter();
-        self.tensors =
-            tensors.map(|tensor| Integers::new(tensor.encoding.integers(), tensor.shape.elements() as usize)).collect();
-        self.spaces = layers.iter().map(PreparedLayer::space).collect();
+        self.buffers = evaluator.places.buffers();
+        self.planes = layers.iter().map(PreparedLayer::planes).collect();
         self.identity = Some(evaluator.identity.clone());
     }
 }

@@ -22,8 +22,11 @@ mod argmax;
 mod elementwise;
 mod layer;
 mod max_pool;
+mod moves;
 mod product;
 mod requantize;
+mod tasks;
+mod tensor;
 
 pub use evaluator::{Evaluator, Scratch};
 pub use explain::{Explanation, Flip, Tolerance};

@@ -1,7 +1,8 @@
 //! Max pooling: the greatest integer of each channel over a window; padded taps never win.
 
-use crate::kernel::Instructions;
 use crate::kernel::instructions::for_each_instruction_set;
+use crate::tasks::Tasks;
+use crate::tensor::{Source, Target};
 use network::Shape;
 use network::shape::Window;
 use num_traits::PrimInt;
@@ -55,21 +56,25 @@ impl MaxPool {
         }
     }
 
-    /// Pools 32-bit integers; `row` is working space.
-    pub(crate) fn narrow(&self, instructions: Instructions, input: &[i32], row: &mut Vec<i32>, output: &mut [i32]) {
-        pool(instructions, self, input, row, output);
-    }
-
-    /// Pools 64-bit integers.
-    pub(crate) fn wide(&self, input: &[i64], output: &mut [i64]) {
-        self.pool(input, &mut Vec::new(), output);
+    /// Pools one frame; the tensors are of one kind.
+    pub(crate) fn run(&self, tasks: Tasks<'_>, input: Source<'_>, target: Target<'_>) {
+        let pitch = self.columns.len() * self.channels;
+        let taps = self.rows.first().map_or(1, |taps| taps.count.max(1));
+        let rows = tasks.rows_at_once(self.rows.len(), pitch * taps, 4 * self.pitch);
+        tasks.run(target, None, pitch, rows, |rows, space| match (input, rows.target) {
+            (Source::Narrow(input), Target::Narrow(target)) => {
+                pool(tasks.instructions, self, input, &mut space.integers, rows.first, target);
+            }
+            (Source::Wide(input), Target::Wide(target)) => self.pool(input, &mut space.sums, rows.first, target),
+            (Source::Narrow(_) | Source::Wide(_), _) => {}
+        });
     }
 
     #[inline(always)]
-    fn pool<T: PrimInt>(&self, input: &[T], row: &mut Vec<T>, output: &mut [T]) {
+    fn pool<T: PrimInt>(&self, input: &[T], row: &mut Vec<T>, first: usize, output: &mut [T]) {
         let least = T::from(self.least).unwrap_or(T::min_value());
         let output_pitch = self.columns.len() * self.channels;
-        for (taps, output) in self.rows.iter().zip(output.chunks_exact_mut(output_pitch)) {
+        for (taps, output) in self.rows[first..].iter().zip(output.chunks_exact_mut(output_pitch)) {
             let line = |tap: usize| {
                 let start = (taps.first + tap * taps.step) * self.pitch;
                 &input[start..start + self.pitch]
@@ -118,7 +123,7 @@ impl MaxPool {
 }
 
 for_each_instruction_set! {
-    fn pool(layer: &MaxPool, input: &[i32], row: &mut Vec<i32>, output: &mut [i32]) {
-        layer.pool(input, row, output);
+    fn pool(layer: &MaxPool, input: &[i32], row: &mut Vec<i32>, first: usize, output: &mut [i32]) {
+        layer.pool(input, row, first, output);
     }
 }

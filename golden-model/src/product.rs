@@ -1,52 +1,41 @@
-//! Dense and convolution layers: the input is staged into a padded image in the kernel's own integers, the kernel
-//! gives the sums of one row of positions after another, and each row is requantized while it is warm.
+//! Dense and convolution layers: some rows of the input are staged into a padded image in the kernel's own integers, the
+//! kernel gives the sums of one row of positions after another, and each row is requantized while it is warm.
 
 mod geometry;
+mod kernel;
 
-use crate::kernel::instructions::{Level, for_each_instruction_set};
-use crate::kernel::packed::{Narrow, Packed, SLACK};
-use crate::kernel::xnor::{PackedPlanes, PlaneImage, WindowPlanes};
-use crate::kernel::{Instructions, wide};
-use crate::layer::{Integers, fits_32_bits};
+use crate::kernel::instructions::for_each_instruction_set;
+use crate::kernel::packed::{Positions, SLACK};
+use crate::kernel::xnor::{PlaneImage, WindowPlanes};
+use crate::kernel::{Instructions, depthwise, wide};
 use crate::requantize::Requantizer;
+use crate::tasks::{Rows, Space, Tasks};
+use crate::tensor::Target;
 use geometry::Geometry;
-use network::format::{Format, Kind};
+use kernel::{Choice, Kernel, Linear};
 use network::graph::{Encoding, Tensor};
-use network::op::{Op, Weights};
+use network::op::Op;
 use network::{Range, Shape};
 
 /// A layer of dot products.
 pub(crate) struct Product {
     geometry: Geometry,
     outputs: usize,
+    groups: usize,
+    /// Length of a dot product.
+    length: usize,
     kernel: Kernel,
-    narrow_sums: bool,
     requantizer: Option<Requantizer>,
 }
 
-/// How its sums are made. `Linear` maps a code to the staged integer.
-enum Kernel {
-    Bytes(Packed<i8>, Linear),
-    Words(Packed<i16>, Linear),
-    Wide(Vec<i32>, Linear),
-    Planes { weights: PackedPlanes, planes: u32, half_range: bool },
-}
-
-/// staged = code * factor + offset; `padding` is what a padded tap is staged as.
-#[derive(Clone, Copy)]
-struct Linear {
-    factor: i32,
-    offset: i32,
-    padding: i32,
-}
-
-/// The padded image of one layer's input and a row of its sums.
+/// The input of a layer of plane codes as bit planes, and one window of it.
 #[derive(Debug)]
-pub(crate) enum Staging {
-    Bytes(Vec<u8>),
-    Words(Vec<i16>),
-    Wide { image: Vec<i32>, sums: Vec<i64> },
-    Planes { image: PlaneImage, window: Vec<u64>, valid: Vec<u64>, all: Vec<u64>, row: Vec<i64> },
+pub(crate) struct Planes {
+    image: PlaneImage,
+    window: Vec<u64>,
+    valid: Vec<u64>,
+    all: Vec<u64>,
+    row: Vec<i64>,
 }
 
 impl Product {
@@ -59,104 +48,152 @@ impl Product {
         requantizer: Option<Requantizer>,
         instructions: Instructions,
     ) -> Result<Self, u64> {
-        let (weights, geometry, padding) = match op {
-            Op::Conv2d { weights, window, padding_value, groups: 1 } => {
+        let (weights, geometry, padding, groups) = match op {
+            Op::Conv2d { weights, window, padding_value, groups } => {
                 let padding = window.is_padded().then_some(*padding_value);
-                (weights, Geometry::conv2d(window, input.shape, output)?, padding)
+                (weights, Geometry::conv2d(window, *groups, input.shape, output)?, padding, *groups as usize)
             }
-            Op::Dense { weights } => (weights, Geometry::dense(input.shape)?, None),
+            Op::Dense { weights } => (weights, Geometry::dense(input.shape)?, None, 1),
             _ => return Err(0),
         };
-        let kernel = match input.encoding {
-            Encoding::Codes { format, range } => {
-                Kernel::new(weights, &geometry, format, range, padding, sums, instructions).ok_or(0u64)?
-            }
-            Encoding::Sums { .. } => return Err(0),
-        };
-        Ok(Product { geometry, outputs: weights.outputs, kernel, narrow_sums: fits_32_bits(sums), requantizer })
+        let Encoding::Codes { format, range } = input.encoding else { return Err(0) };
+        let choice = Choice { weights, groups, geometry: &geometry, format, range, padding, sums, instructions };
+        let kernel = choice.kernel().ok_or(0u64)?;
+        Ok(Product { outputs: weights.outputs, length: weights.length, geometry, groups, kernel, requantizer })
     }
 
-    /// A staging image with its padding in place.
-    pub(crate) fn staging(&self) -> Staging {
-        let elements = self.geometry.image_elements();
-        match &self.kernel {
-            Kernel::Bytes(_, linear) => Staging::Bytes(vec![linear.padding as u8; elements + SLACK]),
-            Kernel::Words(_, linear) => Staging::Words(vec![linear.padding as i16; elements + SLACK]),
-            Kernel::Wide(_, linear) => {
-                Staging::Wide { image: vec![linear.padding; elements + SLACK], sums: Vec::new() }
-            }
-            Kernel::Planes { weights, planes, .. } => {
-                let mut image = PlaneImage::new(elements, *planes);
-                for run in self.geometry.runs() {
-                    image.mark_valid(run.to, run.count);
-                }
-                let words = weights.words();
-                let window = vec![0; words * *planes as usize];
-                let row = vec![0; self.geometry.columns() * self.outputs];
-                Staging::Planes { image, window, valid: vec![0; words], all: weights.all_valid(), row }
-            }
+    /// Room for bit planes, where the layer needs it.
+    pub(crate) fn planes(&self) -> Option<Planes> {
+        let Kernel::Planes { weights, planes, .. } = &self.kernel else { return None };
+        let mut image = PlaneImage::new(self.geometry.image_elements(), *planes);
+        for run in self.geometry.runs() {
+            image.mark_valid(run.to, run.count);
         }
+        Some(Planes {
+            image,
+            window: vec![0; weights.words() * *planes as usize],
+            valid: vec![0; weights.words()],
+            all: weights.all_valid(),
+            row: vec![0; self.geometry.columns() * self.outputs],
+        })
     }
 
     /// Evaluates one frame.
     pub(crate) fn run(
         &self,
-        instructions: Instructions,
+        tasks: Tasks<'_>,
         input: &[i32],
-        staging: &mut Staging,
-        output: &mut Integers,
-        mut keep: Option<&mut Vec<i64>>,
+        planes: Option<&mut Planes>,
+        target: Target<'_>,
+        keep: Option<&mut [i64]>,
     ) {
-        self.stage(instructions, input, staging);
-        let columns = self.geometry.columns();
-        for output_row in 0..self.geometry.rows() {
-            let elements = output_row * columns * self.outputs..(output_row + 1) * columns * self.outputs;
-            let positions = self.geometry.positions(output_row);
-            match (&self.kernel, &mut *staging, &mut *output) {
-                (Kernel::Bytes(packed, _), Staging::Bytes(image), Integers::Narrow(output)) => {
-                    let sums = &mut output[elements];
-                    packed.row(instructions, image, positions, sums);
-                    self.finish(instructions, sums, &mut keep);
+        if let Kernel::Planes { .. } = &self.kernel {
+            if let Some(planes) = planes {
+                self.run_planes(tasks.instructions, input, planes, target, keep);
+            }
+            return;
+        }
+        let row_elements = self.geometry.columns() * self.outputs;
+        let rows = tasks.rows_at_once(self.geometry.rows(), row_elements * self.length, self.geometry.row_elements());
+        tasks.run(target, keep, row_elements, rows, |rows, space| self.rows(tasks.instructions, input, rows, space));
+    }
+
+    /// Stages what some rows of positions read, and makes them.
+    fn rows(&self, instructions: Instructions, input: &[i32], mut rows: Rows<'_>, space: &mut Space) {
+        let row_elements = self.geometry.columns() * self.outputs;
+        let count = rows.target.len() / row_elements.max(1);
+        let made = rows.first..rows.first + count;
+        let Space { bytes, words, integers, row, sums, .. } = space;
+        match &self.kernel {
+            Kernel::Bytes(_, linear) => stage(&self.geometry, &made, *linear, bytes, input, |codes, to| {
+                stage_bytes(instructions, codes, linear.factor, linear.offset, to);
+            }),
+            Kernel::Words(_, linear) | Kernel::Depthwise { linear, .. } => {
+                stage(&self.geometry, &made, *linear, words, input, |codes, to| {
+                    stage_words(instructions, codes, linear.factor, linear.offset, to);
+                });
+            }
+            Kernel::Wide(_, linear) => stage(&self.geometry, &made, *linear, integers, input, |codes, to| {
+                for (staged, &code) in to.iter_mut().zip(codes) {
+                    *staged = code * linear.factor + linear.offset;
                 }
-                (Kernel::Words(packed, _), Staging::Words(image), Integers::Narrow(output)) => {
-                    let sums = &mut output[elements];
-                    packed.row(instructions, image, positions, sums);
-                    self.finish(instructions, sums, &mut keep);
+            }),
+            Kernel::Planes { .. } => {}
+        }
+        for index in 0..count {
+            let positions = self.geometry.positions(index);
+            let elements = index * row_elements..(index + 1) * row_elements;
+            let keep = rows.keep.as_mut().map(|keep| &mut keep[elements.clone()]);
+            match (&self.kernel, &mut rows.target) {
+                (Kernel::Bytes(packed, _), Target::Narrow(target)) => {
+                    let target = &mut target[elements];
+                    self.groups(positions, row, target, |group, positions, sums| {
+                        packed[group].row(instructions, bytes, positions, sums);
+                    });
+                    self.finish(instructions, target, keep);
                 }
-                (Kernel::Wide(weights, _), Staging::Wide { image, sums }, output) => {
-                    sums.resize(columns * self.outputs, 0);
-                    let segments = self.geometry.segments();
-                    wide::row(instructions, weights, segments, self.outputs, image, positions, sums);
-                    self.finish_wide(instructions, sums, output, elements.start, &mut keep);
+                (Kernel::Words(packed, _), Target::Narrow(target)) => {
+                    let target = &mut target[elements];
+                    self.groups(positions, row, target, |group, positions, sums| {
+                        packed[group].row(instructions, words, positions, sums);
+                    });
+                    self.finish(instructions, target, keep);
                 }
-                (
-                    Kernel::Planes { weights, half_range, .. },
-                    Staging::Planes { image, window, valid, all, row },
-                    output,
-                ) => {
-                    let segments = self.geometry.segments();
-                    for (position, sums) in row.chunks_exact_mut(self.outputs).enumerate() {
-                        let base = positions.base + position * positions.step;
-                        image.window(base, segments, window);
-                        let valid = if self.geometry.is_inside(output_row, position) {
-                            &*all
-                        } else {
-                            image.window_valid(base, segments, valid);
-                            &*valid
-                        };
-                        let window = WindowPlanes { planes: window, valid, half_range: *half_range };
-                        weights.sums(instructions, window, sums);
+                (Kernel::Depthwise { offsets, weights, .. }, Target::Narrow(target)) => {
+                    let target = &mut target[elements];
+                    depthwise::row(instructions, offsets, weights, self.outputs, words, positions, target);
+                    self.finish(instructions, target, keep);
+                }
+                (Kernel::Wide(weights, _), target) => {
+                    sums.resize(row_elements, 0);
+                    // One group's sums lie behind those of the whole row.
+                    let mut group_sums = std::mem::take(sums);
+                    let mut all = vec![0; if self.groups > 1 { row_elements } else { 0 }];
+                    let (segments, outputs) = (self.geometry.segments(), self.outputs / self.groups);
+                    for (group, weights) in weights.iter().enumerate() {
+                        let positions = self.group_positions(positions, group);
+                        let sums = &mut group_sums[..positions.count * outputs];
+                        wide::row(instructions, weights, segments, outputs, integers, positions, sums);
+                        if self.groups > 1 {
+                            scatter(sums, outputs, &mut all, self.outputs, group * outputs);
+                        }
                     }
-                    self.finish_wide(instructions, row, output, elements.start, &mut keep);
+                    let made = if self.groups > 1 { &all } else { &group_sums };
+                    self.finish_wide(instructions, made, target, elements.start, keep);
+                    *sums = group_sums;
                 }
-                (Kernel::Bytes(..) | Kernel::Words(..) | Kernel::Wide(..) | Kernel::Planes { .. }, ..) => {}
+                (Kernel::Bytes(..) | Kernel::Words(..) | Kernel::Depthwise { .. } | Kernel::Planes { .. }, _) => {}
             }
         }
     }
 
-    fn finish(&self, instructions: Instructions, sums: &mut [i32], keep: &mut Option<&mut Vec<i64>>) {
+    /// Makes the sums of each group, which go between those of the others.
+    fn groups(
+        &self,
+        positions: Positions,
+        row: &mut Vec<i32>,
+        target: &mut [i32],
+        make: impl Fn(usize, Positions, &mut [i32]),
+    ) {
+        if self.groups == 1 {
+            return make(0, positions, target);
+        }
+        let outputs = self.outputs / self.groups;
+        row.resize(positions.count * outputs, 0);
+        for group in 0..self.groups {
+            make(group, self.group_positions(positions, group), row);
+            scatter(row, outputs, target, self.outputs, group * outputs);
+        }
+    }
+
+    fn group_positions(&self, positions: Positions, group: usize) -> Positions {
+        Positions { base: positions.base + group * self.geometry.group(), ..positions }
+    }
+
+    /// Sums become what leaves.
+    fn finish(&self, instructions: Instructions, sums: &mut [i32], keep: Option<&mut [i64]>) {
         if let Some(keep) = keep {
-            keep.extend(sums.iter().copied().map(i64::from));
+            keep.iter_mut().zip(&*sums).for_each(|(keep, &sum)| *keep = i64::from(sum));
         }
         if let Some(requantizer) = &self.requantizer {
             requantizer.narrow(instructions, sums);
@@ -167,52 +204,86 @@ impl Product {
         &self,
         instructions: Instructions,
         sums: &[i64],
-        output: &mut Integers,
+        target: &mut Target<'_>,
         first: usize,
-        keep: &mut Option<&mut Vec<i64>>,
+        keep: Option<&mut [i64]>,
     ) {
         if let Some(keep) = keep {
-            keep.extend_from_slice(sums);
+            keep.copy_from_slice(sums);
         }
-        match (output, &self.requantizer) {
-            (Integers::Narrow(output), Some(requantizer)) if !self.narrow_sums => {
-                requantizer.wide(sums, &mut output[first..first + sums.len()]);
-            }
-            (Integers::Narrow(output), requantizer) => {
-                let output = &mut output[first..first + sums.len()];
-                for (output, &sum) in output.iter_mut().zip(sums) {
-                    *output = sum as i32;
-                }
-                if let Some(requantizer) = requantizer {
-                    requantizer.narrow(instructions, output);
-                }
-            }
-            (Integers::Wide(output), _) => output[first..first + sums.len()].copy_from_slice(sums),
+        let elements = first..first + sums.len();
+        match target {
+            Target::Narrow(target) => match &self.requantizer {
+                Some(requantizer) => requantizer.wide(instructions, sums, &mut target[elements]),
+                None => target[elements].iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum as i32),
+            },
+            Target::Wide(target) => target[elements].copy_from_slice(sums),
         }
     }
 
-    fn stage(&self, instructions: Instructions, input: &[i32], staging: &mut Staging) {
-        if let Staging::Planes { image, .. } = staging {
-            image.clear();
-        }
+    fn run_planes(
+        &self,
+        instructions: Instructions,
+        input: &[i32],
+        planes: &mut Planes,
+        mut target: Target<'_>,
+        mut keep: Option<&mut [i64]>,
+    ) {
+        let Kernel::Planes { weights, half_range, .. } = &self.kernel else { return };
+        let Planes { image, window, valid, all, row } = planes;
+        image.clear();
         for run in self.geometry.runs() {
-            let codes = &input[run.from..run.from + run.count];
-            match (&self.kernel, &mut *staging) {
-                (Kernel::Bytes(_, linear), Staging::Bytes(image)) => {
-                    stage_bytes(instructions, codes, linear.factor, linear.offset, &mut image[run.to..]);
-                }
-                (Kernel::Words(_, linear), Staging::Words(image)) => {
-                    stage_words(instructions, codes, linear.factor, linear.offset, &mut image[run.to..]);
-                }
-                (Kernel::Wide(_, linear), Staging::Wide { image, .. }) => {
-                    for (staged, &code) in image[run.to..].iter_mut().zip(codes) {
-                        *staged = code * linear.factor + linear.offset;
-                    }
-                }
-                (Kernel::Planes { .. }, Staging::Planes { image, .. }) => image.write(instructions, run.to, codes),
-                (Kernel::Bytes(..) | Kernel::Words(..) | Kernel::Wide(..) | Kernel::Planes { .. }, _) => {}
-            }
+            image.write(instructions, run.to, &input[run.from..run.from + run.count]);
         }
+        for output_row in 0..self.geometry.rows() {
+            let positions = self.geometry.positions(output_row);
+            let segments = self.geometry.segments();
+            for (position, sums) in row.chunks_exact_mut(self.outputs).enumerate() {
+                let base = positions.base + position * positions.step;
+                image.window(base, segments, window);
+                let valid = if self.geometry.is_inside(output_row, position) {
+                    &*all
+                } else {
+                    image.window_valid(base, segments, valid);
+                    &*valid
+                };
+                let window = WindowPlanes { planes: window, valid, half_range: *half_range };
+                weights.sums(instructions, window, sums);
+            }
+            let first = output_row * row.len();
+            let keep = keep.as_mut().map(|keep| &mut keep[first..first + row.len()]);
+            self.finish_wide(instructions, row, &mut target, first, keep);
+        }
+    }
+}
+
+/// Puts the outputs of one group in their places between those of all groups.
+fn scatter<T: Copy>(from: &[T], outputs: usize, to: &mut [T], all: usize, first: usize) {
+    for (from, to) in from.chunks_exact(outputs).zip(to.chunks_exact_mut(all)) {
+        to[first..first + outputs].copy_from_slice(from);
+    }
+}
+
+/// Stages the part of the input that the given rows of positions read.
+fn stage<T: Copy + TryFrom<i32> + Default>(
+    geometry: &Geometry,
+    rows: &std::ops::Range<usize>,
+    linear: Linear,
+    image: &mut Vec<T>,
+    input: &[i32],
+    write: impl Fn(&[i32], &mut [T]),
+) {
+    let (elements, runs) = geometry.part(rows);
+    let padding = T::try_from(linear.padding).unwrap_or_default();
+    if geometry.is_padded() {
+        image.clear();
+        image.resize(elements.len(), padding);
+    }
+    // What lies behind the image is read, but meets weights of zero.
+    image.resize(elements.len() + SLACK, padding);
+    for run in runs {
+        let to = run.to - elements.start;
+        write(&input[run.from..run.from + run.count], &mut image[to..to + run.count]);
     }
 }
 
@@ -231,61 +302,3 @@ for_each_instruction_set! {
         }
     }
 }
-
-impl Kernel {
-    /// The narrowest kernel that is exact for these weights, codes and sums.
-    fn new(
-        weights: &Weights,
-        geometry: &Geometry,
-        format: Format,
-        range: Range,
-        padding: Option<i64>,
-        sums: Range,
-        instructions: Instructions,
-    ) -> Option<Self> {
-        let rows: Vec<&[i32]> = (0..weights.outputs).map(|output| weights.row(output)).collect();
-        if format.kind() == Kind::Bipolar && weights.format.kind() == Kind::Bipolar {
-            let code = |&value: &i32| weights.format.code(i64::from(value)).map(|code| code as i32);
-            let codes: Option<Vec<Vec<i32>>> = rows.iter().map(|row| row.iter().map(code).collect()).collect();
-            let half_range = range.min() >= 1i64 << (format.bits() - 1);
-            let weights = PackedPlanes::new(&codes?, weights.format.bits())?;
-            return Some(Kernel::Planes { weights, planes: format.bits(), half_range });
-        }
-        // value = code * factor + start; staged = value - base, and base * (sum of weights) is added to every sum.
-        let factor = if format.kind() == Kind::Bipolar { 2 } else { 1 };
-        let start = format.value(range.min()) - factor * range.min();
-        let values = Range::new(format.value(range.min()), format.value(range.max()));
-        let values = padding.map_or(values, |padding| values.union(Range::new(padding, padding)));
-        let linear = |base: i64| Linear {
-            factor: factor as i32,
-            offset: (start - base) as i32,
-            padding: padding.map_or(0, |padding| (padding - base) as i32),
-        };
-        let initial = |base: i64| -> Vec<i32> {
-            let sum = |row: &&[i32]| row.iter().map(|&weight| i64::from(weight)).sum::<i64>();
-            rows.iter().map(|row| sum(row).wrapping_mul(base) as i32).collect()
-        };
-        let span = values.max() - values.min();
-        let segments = geometry.segments();
-        if fits_32_bits(sums) {
-            let has_byte_kernel = instructions.level() == Level::Avx512;
-            let base = values.min();
-            if has_byte_kernel
-                && span <= 255
-                && let Some(packed) = Packed::<i8>::new(&rows, segments, &initial(base))
-            {
-                return Some(Kernel::Bytes(packed, linear(base)));
-            }
-            let fits_words = Range::new(i16::MIN.into(), i16::MAX.into()).contains_range(values);
-            let base = if fits_words { 0 } else { values.min() + 32768 };
-            if span <= 65535
-                && let Some(packed) = Packed::<i16>::new(&rows, segments, &initial(base))
-            {
-                return Some(Kernel::Words(packed, linear(base)));
-            }
-        }
-        Some(Kernel::Wide(weights.values.clone(), linear(0)))
-    }
-}
-
-const _: () = assert!(<u8 as Narrow>::GROUP == <i8 as Narrow>::GROUP);

@@ -1,9 +1,12 @@
 //! Requantization of whole rows: the same codes as [`network::requantization`] defines, many at a time.
 
+mod lookup;
+
 use crate::kernel::Instructions;
 use crate::kernel::instructions::for_each_instruction_set;
+use lookup::Lookup;
 use network::Range;
-use network::requantization::{Form, Requantization, Shift, per_channel};
+use network::requantization::{Form, Requantization, Shift, Thresholds, per_channel};
 
 /// Sums that one pass of an inner loop takes, so that a few channels still fill the vectors.
 const TILE: usize = 64;
@@ -12,141 +15,142 @@ const MOST_COUNTED: usize = 31;
 
 /// A layer's requantization, laid out for rows of positions with all channels.
 pub(crate) struct Requantizer {
-    requantization: Requantization,
-    channels: usize,
-    fast: Fast,
+    codes: Range,
+    form: Laid,
 }
 
-/// Forms for sums that fit 32 bits.
-enum Fast {
-    /// Multipliers and offsets of a tile of channels, repeated.
-    Shift { multipliers: Vec<i32>, offsets: Vec<i64> },
+/// The forms as the inner loops take them.
+enum Laid {
+    /// Multipliers and offsets of a tile of channels, repeated; sums and multipliers fit 32 bits.
+    Shift { multipliers: Vec<i32>, offsets: Vec<i64>, shift: u32, half_even: bool },
+    /// The same beyond 32 bits.
+    WideShift { multipliers: Vec<i64>, offsets: Vec<i64>, shift: u32, half_even: bool },
     /// Signs of a tile, and for each threshold its values over the tile, for sums times signs.
     Counted { signs: Vec<i32>, thresholds: Vec<Vec<i32>> },
-    /// Search in the channel's thresholds.
-    Searched(Vec<Search>),
-    /// Sums or constants need 64 bits: channel by channel.
-    None,
-}
-
-/// Thresholds of one channel with the first count of each of some buckets of sums.
-struct Search {
-    thresholds: Vec<i64>,
-    falling: bool,
-    least: i64,
-    bucket_bits: u32,
-    /// Thresholds reached at the start of each bucket, and at the end of the last.
-    reached: Vec<u32>,
+    /// Search among the channel's thresholds; sums fit 32 bits.
+    Lookup(Lookup<i32>),
+    /// The same beyond 32 bits.
+    WideLookup(Lookup<i64>),
 }
 
 impl Requantizer {
-    /// Prepares the requantization of sums in `sums` with so many channels.
-    pub(crate) fn new(requantization: &Requantization, channels: usize, sums: Range) -> Self {
-        let tile = channels * TILE.div_ceil(channels);
-        let narrow = |value: i64| i32::try_from(value).ok();
-        let fits =
-            narrow(sums.min()).is_some_and(|v| v > i32::MIN + 1) && narrow(sums.max()).is_some_and(|v| v < i32::MAX);
-        let fast = if !fits {
-            Fast::None
-        } else {
-            match &requantization.form {
-                Form::Shift(form) => tiled(form, channels, tile),
-                Form::Thresholds(form) if form.count <= MOST_COUNTED => {
-                    let falls = |place: usize| per_channel(&form.falling, place % channels).unwrap_or(false);
-                    let threshold = |step: usize, place: usize| {
-                        let row = form.row(place % channels);
-                        // Beyond the reachable sums all thresholds are alike: always or never reached.
-                        if falls(place) {
-                            -row[form.count - 1 - step].clamp(sums.min() - 1, sums.max()) as i32
+    /// Prepares the requantization of sums in `sums` with so many channels. `None` where its arrays do not fit the
+    /// channels, which a checked network excludes.
+    pub(crate) fn new(requantization: &Requantization, channels: usize, sums: Range) -> Option<Self> {
+        let is_narrow = sums.min() > i64::from(i32::MIN) + 1 && sums.max() < i64::from(i32::MAX);
+        let least = requantization.codes.min();
+        let form = match &requantization.form {
+            Form::Shift(form) => shifts(form, channels, is_narrow)?,
+            Form::Thresholds(form) if form.count <= MOST_COUNTED && is_narrow => counted(form, channels, sums),
+            Form::Thresholds(form) => {
+                let rows: Vec<_> = (0..form.falling.len())
+                    .map(|channel| {
+                        let (row, count) = (form.row(channel), form.count as i64);
+                        if form.falling[channel] {
+                            // One more than a falling threshold is the first sum that does not reach it.
+                            (
+                                row.iter().map(|t| t.saturating_add(1)).collect(),
+                                (0..=count).rev().map(|n| least + n).collect(),
+                            )
                         } else {
-                            row[step].clamp(sums.min(), sums.max() + 1) as i32
+                            (row.to_vec(), (0..=count).map(|n| least + n).collect())
                         }
-                    };
-                    Fast::Counted {
-                        signs: (0..tile).map(|place| if falls(place) { -1 } else { 1 }).collect(),
-                        thresholds: (0..form.count)
-                            .map(|step| (0..tile).map(|place| threshold(step, place)).collect())
-                            .collect(),
-                    }
-                }
-                Form::Thresholds(form) => {
-                    let search = |channel| {
-                        Search::new(form.row(channel), per_channel(&form.falling, channel).unwrap_or(false), sums)
-                    };
-                    Fast::Searched((0..channels).map(search).collect())
-                }
-                Form::Table(_) => Fast::None,
+                    })
+                    .collect();
+                lookup(&rows, channels, sums, is_narrow)?
+            }
+            Form::Table(form) => {
+                let row = |channel| {
+                    let (thresholds, codes) = form.row(channel);
+                    let clamped = codes.iter().map(|code| (*code).clamp(least, requantization.codes.max()));
+                    (thresholds.to_vec(), clamped.collect())
+                };
+                lookup(&(0..form.channels()).map(row).collect::<Vec<_>>(), channels, sums, is_narrow)?
             }
         };
-        Requantizer { requantization: requantization.clone(), channels, fast }
+        Some(Requantizer { codes: requantization.codes, form })
     }
 
     /// Replaces sums by codes; `sums` starts at channel 0.
     pub(crate) fn narrow(&self, instructions: Instructions, sums: &mut [i32]) {
-        let codes = self.requantization.codes;
-        let least = codes.min() as i32;
-        match &self.fast {
-            Fast::Shift { multipliers, offsets } => {
-                if let Form::Shift(Shift { shift, half_even, .. }) = self.requantization.form {
-                    let (min, max) = (codes.min(), codes.max());
-                    if half_even && shift > 0 {
-                        shift_half_even(instructions, sums, multipliers, offsets, shift, min, max);
-                    } else {
-                        shift_floor(instructions, sums, multipliers, offsets, shift, min, max);
-                    }
-                }
+        let (min, max) = (self.codes.min(), self.codes.max());
+        match &self.form {
+            Laid::Shift { multipliers, offsets, shift, half_even: true } if *shift > 0 => {
+                shift_half_even(instructions, sums, multipliers, offsets, *shift, min, max);
             }
-            Fast::Counted { signs, thresholds } => count(instructions, sums, signs, thresholds, least),
-            Fast::Searched(search) => {
-                for sums in sums.chunks_exact_mut(self.channels) {
-                    for (sum, search) in sums.iter_mut().zip(search) {
-                        *sum = least + search.reached(i64::from(*sum)) as i32;
-                    }
-                }
+            Laid::Shift { multipliers, offsets, shift, .. } => {
+                shift_floor(instructions, sums, multipliers, offsets, *shift, min, max);
             }
-            Fast::None => {
-                for sums in sums.chunks_exact_mut(self.channels) {
-                    for (channel, sum) in sums.iter_mut().enumerate() {
-                        *sum = self.code(channel, i64::from(*sum)) as i32;
-                    }
-                }
+            Laid::Counted { signs, thresholds } => count(instructions, sums, signs, thresholds, min as i32),
+            Laid::Lookup(lookup) => lookup.replace(sums),
+            Laid::WideShift { .. } | Laid::WideLookup(_) => {
+                let wide: Vec<i64> = sums.iter().copied().map(i64::from).collect();
+                self.wide(instructions, &wide, sums);
             }
         }
     }
 
     /// The codes of sums of any size; `sums` starts at channel 0.
-    pub(crate) fn wide(&self, sums: &[i64], codes: &mut [i32]) {
-        for (index, (&sum, code)) in sums.iter().zip(codes).enumerate() {
-            *code = self.code(index % self.channels, sum) as i32;
-        }
-    }
-
-    fn code(&self, channel: usize, sum: i64) -> i64 {
-        let codes = self.requantization.codes;
-        match &self.requantization.form {
-            Form::Shift(form) => form.unclamped(channel, sum).clamp(codes.min(), codes.max()),
-            Form::Thresholds(form) => {
-                let row = form.row(channel);
-                let reached = if per_channel(&form.falling, channel).unwrap_or(false) {
-                    row.len() - row.partition_point(|&threshold| threshold < sum)
-                } else {
-                    row.partition_point(|&threshold| threshold <= sum)
-                };
-                codes.min() + reached as i64
+    pub(crate) fn wide(&self, instructions: Instructions, sums: &[i64], codes: &mut [i32]) {
+        let (min, max) = (self.codes.min(), self.codes.max());
+        match &self.form {
+            Laid::WideShift { multipliers, offsets, shift, half_even: true } if *shift > 0 => {
+                wide_half_even(instructions, sums, codes, multipliers, offsets, *shift, min, max);
             }
-            Form::Table(form) => form.code(channel, sum),
+            Laid::WideShift { multipliers, offsets, shift, .. } => {
+                wide_floor(instructions, sums, codes, multipliers, offsets, *shift, min, max);
+            }
+            Laid::WideLookup(lookup) => lookup.codes(sums, codes),
+            Laid::Shift { .. } | Laid::Counted { .. } | Laid::Lookup(_) => {
+                for (code, &sum) in codes.iter_mut().zip(sums) {
+                    *code = sum as i32;
+                }
+                self.narrow(instructions, codes);
+            }
         }
     }
 }
 
-fn tiled(form: &Shift, channels: usize, tile: usize) -> Fast {
-    let multipliers: Option<Vec<i32>> = (0..tile)
-        .map(|place| per_channel(&form.multipliers, place % channels).and_then(|m| i32::try_from(m).ok()))
-        .collect();
-    let offsets: Option<Vec<i64>> = (0..tile).map(|place| per_channel(&form.offsets, place % channels)).collect();
-    match (multipliers, offsets) {
-        (Some(multipliers), Some(offsets)) => Fast::Shift { multipliers, offsets },
-        _ => Fast::None,
+/// Constants of a tile of channels.
+fn shifts(form: &Shift, channels: usize, is_narrow: bool) -> Option<Laid> {
+    let tile = channels * TILE.div_ceil(channels);
+    let spread = |entries: &[i64]| -> Option<Vec<i64>> {
+        (0..tile).map(|place| per_channel(entries, place % channels)).collect()
+    };
+    let (multipliers, offsets) = (spread(&form.multipliers)?, spread(&form.offsets)?);
+    let (shift, half_even) = (form.shift, form.half_even);
+    let narrow: Option<Vec<i32>> = multipliers.iter().map(|&multiplier| i32::try_from(multiplier).ok()).collect();
+    Some(match narrow.filter(|_| is_narrow) {
+        Some(multipliers) => Laid::Shift { multipliers, offsets, shift, half_even },
+        None => Laid::WideShift { multipliers, offsets, shift, half_even },
+    })
+}
+
+/// A few thresholds of a tile of channels.
+fn counted(form: &Thresholds, channels: usize, sums: Range) -> Laid {
+    let tile = channels * TILE.div_ceil(channels);
+    let falls = |place: usize| per_channel(&form.falling, place % channels).unwrap_or(false);
+    let threshold = |step: usize, place: usize| {
+        let row = form.row(place % channels);
+        // Beyond the reachable sums all thresholds are alike: always or never reached.
+        if falls(place) {
+            -row[form.count - 1 - step].clamp(sums.min() - 1, sums.max()) as i32
+        } else {
+            row[step].clamp(sums.min(), sums.max() + 1) as i32
+        }
+    };
+    Laid::Counted {
+        signs: (0..tile).map(|place| if falls(place) { -1 } else { 1 }).collect(),
+        thresholds: (0..form.count).map(|step| (0..tile).map(|place| threshold(step, place)).collect()).collect(),
+    }
+}
+
+/// Rows of thresholds and codes, laid out for a search.
+fn lookup(rows: &[(Vec<i64>, Vec<i64>)], channels: usize, sums: Range, is_narrow: bool) -> Option<Laid> {
+    if is_narrow {
+        Lookup::<i32>::new(rows, channels, sums).map(Laid::Lookup)
+    } else {
+        Lookup::<i64>::new(rows, channels, sums).map(Laid::WideLookup)
     }
 }
 
@@ -177,6 +181,47 @@ for_each_instruction_set! {
 }
 
 for_each_instruction_set! {
+    fn wide_floor(
+        sums: &[i64],
+        codes: &mut [i32],
+        multipliers: &[i64],
+        offsets: &[i64],
+        shift: u32,
+        min: i64,
+        max: i64,
+    ) {
+        for (sums, codes) in sums.chunks(multipliers.len()).zip(codes.chunks_mut(multipliers.len())) {
+            for (((sum, code), &multiplier), &offset) in sums.iter().zip(codes).zip(multipliers).zip(offsets) {
+                *code = ((sum * multiplier + offset) >> shift).clamp(min, max) as i32;
+            }
+        }
+    }
+}
+
+for_each_instruction_set! {
+    fn wide_half_even(
+        sums: &[i64],
+        codes: &mut [i32],
+        multipliers: &[i64],
+        offsets: &[i64],
+        shift: u32,
+        min: i64,
+        max: i64,
+    ) {
+        let half = 1i64 << (shift - 1);
+        let fraction = 2 * half - 1;
+        for (sums, codes) in sums.chunks(multipliers.len()).zip(codes.chunks_mut(multipliers.len())) {
+            for (((sum, code), &multiplier), &offset) in sums.iter().zip(codes).zip(multipliers).zip(offsets) {
+                let value = sum * multiplier + offset;
+                let rounded = (value + half) >> shift;
+                let is_tie = i64::from(value & fraction == half);
+                *code = (rounded - (is_tie & rounded)).clamp(min, max) as i32;
+            }
+        }
+    }
+}
+
+for_each_instruction_set! {
     fn count(sums: &mut [i32], signs: &[i32], thresholds: &[Vec<i32>], least: i32) {
         for sums in sums.chunks_mut(signs.len()) {
             let mut codes = [least; 2 * TILE];
@@ -196,33 +241,6 @@ for_each_instruction_set! {
                 }
                 sums.copy_from_slice(codes);
             }
-        }
-    }
-}
-
-impl Search {
-    const BUCKETS_LOG2: u32 = 8;
-
-    fn new(thresholds: &[i64], falling: bool, sums: Range) -> Self {
-        let span = sums.max().abs_diff(sums.min());
-        let bucket_bits = (64 - span.leading_zeros()).saturating_sub(Self::BUCKETS_LOG2);
-        let buckets = span >> bucket_bits;
-        // A falling channel is searched with the comparison turned: thresholds below the sum are not reached.
-        let below = |sum: i64| thresholds.partition_point(|&t| if falling { t < sum } else { t <= sum }) as u32;
-        let mut reached: Vec<u32> =
-            (0..=buckets).map(|bucket| below(sums.min() + ((bucket << bucket_bits) as i64))).collect();
-        reached.push(below(sums.max()));
-        Search { thresholds: thresholds.to_vec(), falling, least: sums.min(), bucket_bits, reached }
-    }
-
-    fn reached(&self, sum: i64) -> usize {
-        let bucket = (sum.wrapping_sub(self.least) >> self.bucket_bits) as usize;
-        let (first, last) = (self.reached[bucket] as usize, self.reached[bucket + 1] as usize);
-        let run = &self.thresholds[first..last];
-        if self.falling {
-            self.thresholds.len() - first - run.partition_point(|&threshold| threshold < sum)
-        } else {
-            first + run.partition_point(|&threshold| threshold <= sum)
         }
     }
 }

@@ -13,6 +13,10 @@ pub(super) struct Geometry {
     /// Elements from one window to the next below, and to the next on the right.
     steps: [usize; 2],
     image_elements: usize,
+    /// Elements of the image rows that a window reaches over.
+    span_elements: usize,
+    /// Input channels that one group sees.
+    group: usize,
     /// Output rows and output columns whose windows see no padding.
     inside: [Range<usize>; 2],
     segments: Vec<Segment>,
@@ -38,6 +42,8 @@ impl Geometry {
             positions: [1, 1],
             steps: [0, 0],
             image_elements: elements,
+            span_elements: elements,
+            group: elements,
             inside: [0..1, 0..1],
             segments: vec![Segment { offset: 0, length: elements }],
             runs: vec![Run { from: 0, to: 0, count: elements }],
@@ -45,7 +51,7 @@ impl Geometry {
     }
 
     /// A convolution of a checked network. The error is the number of elements that are too many.
-    pub(super) fn conv2d(window: &Window, input: Shape, output: Shape) -> Result<Self, u64> {
+    pub(super) fn conv2d(window: &Window, groups: u64, input: Shape, output: Shape) -> Result<Self, u64> {
         let span = window.span();
         // Only what some window reads is staged.
         let needed = |axis: usize, positions: u64| {
@@ -71,17 +77,21 @@ impl Geometry {
             count: columns * channels,
         });
         let [dilation_rows, dilation_columns] = window.dilation.map(|n| n as usize);
-        let taps_together = if window.dilation[1] == 1 { window.kernel[1] as usize } else { 1 };
+        let group = (input.channels / groups) as usize;
+        let is_whole = window.dilation[1] == 1 && groups == 1;
+        let taps_together = if is_whole { window.kernel[1] as usize } else { 1 };
         let segments = (0..window.kernel[0] as usize).flat_map(|row| {
             (0..window.kernel[1] as usize).step_by(taps_together).map(move |column| Segment {
                 offset: row * dilation_rows * pitch + column * dilation_columns * channels,
-                length: taps_together * channels,
+                length: taps_together * group,
             })
         });
         Ok(Geometry {
             positions: [output.rows as usize, output.columns as usize],
             steps: [window.stride[0] as usize * pitch, window.stride[1] as usize * channels],
             image_elements,
+            span_elements: span[0] as usize * pitch,
+            group,
             inside: [inside(0, input.rows, output.rows), inside(1, input.columns, output.columns)],
             segments: merge(segments),
             runs: runs.filter(|run| run.count > 0).collect(),
@@ -101,6 +111,30 @@ impl Geometry {
     /// Elements of the image.
     pub(super) fn image_elements(&self) -> usize {
         self.image_elements
+    }
+
+    /// Elements of the image from one output row to the next.
+    pub(super) fn row_elements(&self) -> usize {
+        self.steps[0].max(1)
+    }
+
+    /// Input channels that one group sees.
+    pub(super) fn group(&self) -> usize {
+        self.group
+    }
+
+    /// Whether some of the image is padding.
+    pub(super) fn is_padded(&self) -> bool {
+        self.runs.iter().map(|run| run.count).sum::<usize>() < self.image_elements
+    }
+
+    /// The part of the image that some output rows read, and what of the input comes into it.
+    pub(super) fn part(&self, rows: &Range<usize>) -> (Range<usize>, &[Run]) {
+        let start = rows.start * self.steps[0];
+        let end = rows.end.saturating_sub(1) * self.steps[0] + self.span_elements;
+        let first = self.runs.partition_point(|run| run.to < start);
+        let last = self.runs.partition_point(|run| run.to < end);
+        (start..end.max(start), &self.runs[first..last.max(first)])
     }
 
     /// Whether the window of an output position sees no padding.

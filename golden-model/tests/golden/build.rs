@@ -4,7 +4,7 @@ use network::diagnostic::Place;
 use network::format::Kind;
 use network::graph::{HostStep, Input, InputQuantizer, Layer, NetworkParts, Output, TensorId};
 use network::op::{Op, Weights};
-use network::requantization::{Form, Requantization, Shift, Thresholds};
+use network::requantization::{Form, Requantization, Shift, Table, Thresholds};
 use network::rounding::Rounding;
 use network::shape::{AxisOrder, Window};
 use network::{Format, Network, Range, Shape};
@@ -50,7 +50,7 @@ impl Random {
         Weights { format, outputs, length, values }
     }
 
-    /// A requantization of sums in `sums` of kind 0 (floor shift), 1 (half-even shift), 2 (thresholds).
+    /// A requantization of sums in `sums` of kind 0 (floor shift), 1 (half-even shift), 2 (thresholds), 3 (table).
     pub fn requantization(&mut self, kind: u8, output: Format, channels: usize, sums: Range) -> Requantization {
         let codes = output.code_range();
         let span = sums.max().abs_diff(sums.min()).max(1) as i64;
@@ -68,6 +68,18 @@ impl Random {
                 shift,
                 half_even: kind == 1,
             })
+        } else if kind == 3 {
+            // Half of the tables have one row for all channels.
+            let rows = if self.next().is_multiple_of(2) { 1 } else { channels };
+            let count = self.between(0, 300) as usize;
+            let values = (0..rows).flat_map(|_| {
+                let mut row: Vec<i64> = (0..count).map(|_| self.between(sums.min() - 2, sums.max() + 2)).collect();
+                row.sort();
+                row
+            });
+            let values = values.collect();
+            let codes = (0..rows * (count + 1)).map(|_| self.between(codes.min(), codes.max())).collect();
+            Form::Table(Table { values, count, codes })
         } else {
             let count = (codes.max() - codes.min()) as usize;
             let values = (0..channels).flat_map(|_| {

@@ -8,6 +8,7 @@ mod explain;
 mod extremes;
 mod frames;
 mod graphs;
+mod large;
 mod networks;
 mod packed;
 mod requantization;

@@ -98,7 +98,7 @@ proptest! {
         input in any_format(),
         weight in any_format(),
         output in any_output(),
-        (choice, rule) in (0u8..3, 0u8..4),
+        (choice, rule) in (0u8..3, 0u8..5),
         seed in any::<u64>(),
     ) {
         let random = &mut Random(seed);
@@ -109,7 +109,7 @@ proptest! {
         let op = Op::Conv2d { weights, window, padding_value, groups: 1 };
         let shape = shape(rows, columns, channels);
         let sums = build::sum_range(shape, input, codes, &op);
-        let requantization = (rule < 3).then(|| random.requantization(rule, output, outputs, sums));
+        let requantization = (rule < 4).then(|| random.requantization(rule, output, outputs, sums));
         check(&network(shape, input, codes, vec![(op, requantization)]), random, 2);
     }
 
@@ -120,7 +120,7 @@ proptest! {
         input in any_format(),
         weight in any_format(),
         output in any_output(),
-        (choice, rule) in (0u8..3, 0u8..4),
+        (choice, rule) in (0u8..3, 0u8..5),
         seed in any::<u64>(),
     ) {
         let random = &mut Random(seed);
@@ -128,7 +128,7 @@ proptest! {
         let shape = shape(1, 1, channels);
         let codes = some_codes(input, choice, random);
         let sums = build::sum_range(shape, input, codes, &op);
-        let requantization = (rule < 3).then(|| random.requantization(rule, output, outputs, sums));
+        let requantization = (rule < 4).then(|| random.requantization(rule, output, outputs, sums));
         check(&network(shape, input, codes, vec![(op, requantization)]), random, 2);
     }
 
@@ -138,7 +138,7 @@ proptest! {
         channels in 1u64..=12,
         input in any_format(),
         output in any_output(),
-        (rule, last) in (0u8..3, 0u8..3),
+        (rule, last) in (0u8..4, 0u8..3),
         seed in any::<u64>(),
     ) {
         let random = &mut Random(seed);

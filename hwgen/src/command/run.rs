@@ -70,7 +70,9 @@ pub fn run(options: &RunOptions, as_json: bool) -> Outcome<()> {
         let start = Instant::now();
         let outputs = evaluator.outputs(&batch).map_err(|error| cannot_evaluate(&error.source))?;
         time += start.elapsed();
-        let reals: Vec<Vec<f64>> = outputs.iter().map(|output| self::reals(network, output)).collect();
+        let is_read = labels.is_some() || reference.is_some() || writer.is_some();
+        let reals = |output: &Vec<i64>| self::reals(network, output);
+        let reals: Vec<Vec<f64>> = if is_read { outputs.iter().map(reals).collect() } else { Vec::new() };
         if let Some(labels) = &mut labels {
             labels.compare(&outputs, &reals)?;
         }
