@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Crate and what it may use; golden model and generator share nothing but the network.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("network", &[]),
-    ("quantizer", &["network"]),
+    ("quantizer", &["network", "solver"]),
     ("golden-model", &["network"]),
-    ("hdl-gen", &["network"]),
+    ("solver", &[]),
+    ("hdl-gen", &["network", "solver"]),
     ("simulator", &["network"]),
     ("testbench", &["network", "quantizer", "golden-model", "hdl-gen", "simulator"]),
-    ("hwgen", &["network", "quantizer", "golden-model", "hdl-gen", "simulator", "testbench"]),
+    ("hwgen", &["network", "quantizer", "golden-model", "solver", "hdl-gen", "simulator", "testbench"]),
 ];
 
 /// What a crate's tests alone may use.
