@@ -33,7 +33,7 @@ impl Random {
     fn weights(&mut self, format: Format, outputs: usize, length: usize) -> Weights {
         let codes = self.codes(format.code_range(), outputs * length);
         let values = codes.iter().map(|&code| format.value(code.into()) as i32).collect();
-        Weights { format, outputs, length, values }
+        Weights::plain(format, outputs, length, values)
     }
 }
 

@@ -278,7 +278,7 @@ fn rows(bound: &Bound) -> Vec<LayerRow> {
             op: layer.op.name().to_owned(),
             shape: [shape.rows, shape.columns, shape.channels],
             input: network.layer_input(layer).encoding.label(),
-            weight: weights.map(|weights| weights.format.to_string()),
+            weight: weights.map(|weights| weights.weight_format().to_string()),
             output: output.encoding.label(),
             kind,
             pe,

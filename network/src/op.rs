@@ -1,5 +1,6 @@
 //! What a layer computes before its requantization.
 
+use crate::coding::{Coding, StoredBits, WeightFormat};
 use crate::format::Format;
 use crate::range::Range;
 use crate::shape::{Shape, Window};
@@ -187,8 +188,10 @@ impl Rearrangement {
 /// A matrix of weights: one row for each output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weights {
-    /// Format that every value fits.
+    /// Plain format that every value fits.
     pub format: Format,
+    /// How they are stored.
+    pub coding: Coding,
     /// Rows.
     pub outputs: usize,
     /// Values in a row: the length of the dot product.
@@ -198,6 +201,29 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Weights that are stored as codes of their format.
+    pub fn plain(format: Format, outputs: usize, length: usize, values: Vec<i32>) -> Self {
+        Weights { format, coding: Coding::Plain, outputs, length, values }
+    }
+
+    /// The format as plans state it.
+    pub fn weight_format(&self) -> WeightFormat {
+        match &self.coding {
+            Coding::Plain => WeightFormat::Plain(self.format),
+            Coding::Piecewise(tagged) => WeightFormat::Piecewise(tagged.regions.clone()),
+            Coding::Wavelet(wavelet) => WeightFormat::Wavelet(wavelet.clone()),
+        }
+    }
+
+    /// Bits that the weights take as they are stored.
+    pub fn stored_bits(&self) -> StoredBits {
+        match &self.coding {
+            Coding::Plain => StoredBits { payload: self.values.len() as u64 * u64::from(self.format.bits()), tags: 0 },
+            Coding::Piecewise(tagged) => tagged.stored_bits(self.outputs, self.length),
+            Coding::Wavelet(wavelet) => StoredBits { payload: wavelet.stored_bits(self.outputs, self.length), tags: 0 },
+        }
+    }
+
     /// The weights of one output.
     pub fn row(&self, output: usize) -> &[i32] {
         self.values.get(output * self.length..(output + 1) * self.length).unwrap_or(&[])

@@ -9,10 +9,12 @@ mod fields;
 mod node;
 mod read;
 mod read_layer;
+mod read_weight;
 mod write;
 
 pub use write::{WriteOptions, Written, write};
 
+use crate::coding::WeightFormat;
 use crate::diagnostic::{At, Diagnostics, Place};
 use crate::format::Format;
 use crate::graph::{HardwareRequest, HostStep};
@@ -161,14 +163,14 @@ pub enum OpPlan {
         /// Outputs.
         outputs: At<u64>,
         /// Format of the weights.
-        weight: Format,
+        weight: WeightFormat,
     },
     /// Dot products over windows.
     Conv2d {
         /// Output channels.
         outputs: At<u64>,
         /// Format of the weights.
-        weight: Format,
+        weight: WeightFormat,
         /// Kernel, stride, dilation, padding.
         window: Window,
         /// Value of a padded tap.

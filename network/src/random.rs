@@ -4,6 +4,7 @@
 //! Every layer has its own stream, started at seed + FNV-1a(name of the layer), so that a change of one layer leaves
 //! the weights of the others alone. The numbers are the same on every platform.
 
+use crate::coding::{Coding, Piecewise, Tagged, Wavelet, WeightFormat};
 use crate::format::Format;
 use crate::graph::Encoding;
 use crate::op::Weights;
@@ -41,14 +42,65 @@ impl Stream {
     }
 }
 
-/// Weights over the whole range of their format; the first is its least value and the second its greatest.
-pub fn weights(stream: &mut Stream, format: Format, outputs: usize, length: usize) -> Weights {
+/// Weights over the whole range of their format: any code of a plain format, any code of any region, any four sub-band
+/// codes. The first of a plain format is its least value and the second its greatest.
+pub fn weights(stream: &mut Stream, format: &WeightFormat, outputs: usize, length: usize) -> Weights {
+    match format {
+        WeightFormat::Plain(format) => plain_weights(stream, *format, outputs, length),
+        WeightFormat::Piecewise(regions) => piecewise_weights(stream, regions, outputs, length),
+        WeightFormat::Wavelet(wavelet) => wavelet_weights(stream, wavelet, outputs, length),
+    }
+}
+
+/// A random region for each group, a random code for each weight.
+fn piecewise_weights(stream: &mut Stream, regions: &Piecewise, outputs: usize, length: usize) -> Weights {
+    let group = regions.group() as usize;
+    let (mut tags, mut values) = (Vec::new(), Vec::with_capacity(outputs.saturating_mul(length)));
+    for place in (0..outputs).flat_map(|_| 0..length) {
+        if place % group == 0 {
+            tags.push((stream.next_word() >> 32) as usize % regions.regions());
+        }
+        let region = tags.last().copied().unwrap_or(0);
+        let code = next_signed(stream, regions.widths()[region]);
+        values.push(regions.value(region, code).unwrap_or(0) as i32);
+    }
+    let tags = tags.into_iter().map(|tag| tag as u8).collect();
+    let coding = Coding::Piecewise(Tagged { regions: regions.clone(), tags });
+    Weights { format: regions.plain(), coding, outputs, length, values }
+}
+
+/// Random sub-band codes; at an odd edge those of differences with a missing partner are zero.
+fn wavelet_weights(stream: &mut Stream, wavelet: &Wavelet, outputs: usize, length: usize) -> Weights {
+    let mut values = vec![0i32; outputs.saturating_mul(length)];
+    for row in (0..outputs).step_by(2) {
+        for column in (0..length).step_by(2) {
+            let is_kept = [true, column + 1 < length, row + 1 < outputs, column + 1 < length && row + 1 < outputs];
+            let mut codes = wavelet.widths().map(|width| if width == 0 { 0 } else { next_signed(stream, width) });
+            codes.iter_mut().zip(is_kept).filter(|(_, is_kept)| !is_kept).for_each(|(code, _)| *code = 0);
+            let block = wavelet.weights(codes);
+            for (value, (down, right)) in block.into_iter().zip([(0, 0), (0, 1), (1, 0), (1, 1)]) {
+                if row + down < outputs && column + right < length {
+                    values[(row + down) * length + column + right] = value as i32;
+                }
+            }
+        }
+    }
+    Weights { format: wavelet.plain(), coding: Coding::Wavelet(wavelet.clone()), outputs, length, values }
+}
+
+/// A two's complement code of so many bits, each equally likely.
+fn next_signed(stream: &mut Stream, bits: u32) -> i64 {
+    stream.next_word().cast_signed() >> (64 - bits)
+}
+
+/// Codes of a plain format; the first is its least value and the second its greatest.
+fn plain_weights(stream: &mut Stream, format: Format, outputs: usize, length: usize) -> Weights {
     let range = format.value_range();
     let count = outputs.saturating_mul(length);
     let extremes = [range.min(), range.max()].into_iter();
     let values = (0..count).map(|_| format.value(stream.next_code(format)));
     let values = extremes.chain(values).take(count).map(|value| value as i32).collect();
-    Weights { format, outputs, length, values }
+    Weights::plain(format, outputs, length, values)
 }
 
 /// Mean and standard deviation of a tensor's values, for each channel or one for all.
@@ -142,7 +194,7 @@ mod tests {
     #[track_caller]
     fn check_weights(format: &str, least: i32, most: i32, distinct: usize) {
         let format: Format = format.parse().unwrap();
-        let weights = weights(&mut Stream::for_layer(1, "fc"), format, 40, 100);
+        let weights = plain_weights(&mut Stream::for_layer(1, "fc"), format, 40, 100);
         assert_eq!(weights.values[..2], [least, most]);
         assert_eq!((*weights.values.iter().min().unwrap(), *weights.values.iter().max().unwrap()), (least, most));
         assert!(weights.values.iter().all(|&value| format.code(i64::from(value)).is_some()));
@@ -189,7 +241,7 @@ mod tests {
         let (input, weight, output): (Format, Format, Format) =
             (input.parse().unwrap(), weight.parse().unwrap(), output.parse().unwrap());
         let mut stream = Stream::for_layer(3, input.to_string().as_str());
-        let weights = weights(&mut stream, weight, 8, length);
+        let weights = plain_weights(&mut stream, weight, 8, length);
         let spread = Spread::uniform(Encoding::Codes { format: input, range: input.code_range() }).of_sums(&weights);
         let sums = (0..8).map(|row| weights.sum_range(row, input.value_range()).unwrap()).reduce(Range::union).unwrap();
         let codes = output.code_range();

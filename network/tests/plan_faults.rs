@@ -263,3 +263,28 @@ fn text_that_is_no_yaml() {
     check("name: tiny-net", "name: 'tiny", Code::PlanSyntax, "'tiny");
     check("{ seed: 7 }", "*seed", Code::PlanSyntax, "*seed");
 }
+
+#[test]
+fn wrong_codings_of_weights() {
+    let weight =
+        |text: &str, code, mark: &str| check_in(Some("fc1"), "weight: s4", &format!("weight: {text}"), code, mark);
+    let right = RIGHT.replace("weight: s4", "weight: { piecewise: [2, 4], multipliers: [5, 1], group: 3 }");
+    build(&right).unwrap();
+    weight("{ piecewise: [2, 4], pieces: 3 }", Code::PlanUnknownKey, "pieces");
+    weight("{ group: 3 }", Code::PlanConflict, "{ group");
+    weight("{ piecewise: [2, 4], wavelet: [1, 1, 1, 1] }", Code::PlanConflict, "{ piecewise");
+    weight("{ piecewise: [2, 4], transform: haar }", Code::PlanConflict, "{ piecewise");
+    weight("{ wavelet: [2, 2, 2, 2], group: 2 }", Code::PlanConflict, "{ wavelet");
+    weight("{ piecewise: [4] }", Code::PlanValue, "[4]");
+    weight("{ piecewise: [2, 9] }", Code::PlanRange, "9");
+    weight("{ piecewise: [2, 4], multipliers: [1] }", Code::PlanValue, "[1]");
+    weight("{ piecewise: [2, 4], multipliers: [0, 1] }", Code::PlanRange, "0, 1");
+    weight("{ piecewise: [2, 4], multipliers: [1.5, 1] }", Code::PlanValue, "1.5");
+    weight("{ piecewise: [2, 4], offsets: [-1, 1] }", Code::PlanRange, "-1");
+    weight("{ piecewise: [2, 4], group: 0 }", Code::PlanRange, "0 }");
+    weight("{ piecewise: [2, 8], multipliers: [1, 4096] }", Code::PlanRange, "{ piecewise");
+    weight("{ wavelet: [0, 1, 1, 1] }", Code::PlanRange, "{ wavelet");
+    weight("{ wavelet: [4, 11, 1, 1] }", Code::PlanRange, "11");
+    weight("{ wavelet: [4, 1, 1] }", Code::PlanValue, "[4, 1, 1]");
+    weight("{ wavelet: [4, 1, 1, 1], transform: daubechies }", Code::PlanValue, "daubechies");
+}

@@ -72,6 +72,7 @@ fn every_key_and_word_is_described() {
     found.extend(keys(&format!("hwgen: 1\ntarget: {{ budget: {{ {wrong} }} }}\n")));
     found.extend(keys(&format!("hwgen: 1\nlayers: [{{ {wrong} }}]\n")));
     found.extend(keys(&format!("hwgen: 1\nlayers: [{{ op: dense, hw: {{ {wrong} }} }}]\n")));
+    found.extend(keys(&format!("hwgen: 1\nlayers: [{{ op: dense, weight: {{ {wrong} }} }}]\n")));
     let words = [
         ("op", "layers: [{ op: zzzzzzzz }]"),
         ("rounding", "input: { rounding: zzzzzzzz }"),

@@ -249,3 +249,30 @@ fn writer_uses_the_smallest_type_and_a_fixed_order() {
         file(&padded, &[0xff, 0x7f, 0xff, 0xff, 128, 0, 0x7f, 0xff, 0x7f, 0xff, 127, 128, 9])
     );
 }
+
+/// fc1 as piecewise weights: region 0 is -2..1, region 1 is -4..3 times 3.
+fn build_tagged(tags: Option<Entry>) -> Result<Network, Diagnostics> {
+    let mut entries = right();
+    entries[0] = ("fc1.weight", "I8", vec![2, 3], [1i8, -2, 3, -6, 9, 0].map(|v| v as u8).to_vec());
+    entries.extend(tags);
+    let arrays = Arrays::parse(file_of(&entries), "a.safetensors")?;
+    let format = "weight: { piecewise: [2, 3], multipliers: [1, 3], group: 2 }";
+    let text = plan_text(arrays.sha256()).replace("weight: s4", format);
+    Plan::parse(&text, "plan.yaml").unwrap().build(Some(&arrays))
+}
+
+#[test]
+fn region_tags() {
+    let tags = |shape: &[usize], tags: &[u8]| build_tagged(Some(("fc1.tag", "U8", shape.to_vec(), tags.to_vec())));
+    let layer = "plan.yaml:6:5, layer fc1";
+    let network = build_tagged(None).unwrap();
+    let coding = &network.layers()[0].op.weights().unwrap().coding;
+    let network::coding::Coding::Piecewise(tagged) = coding else { panic!("{coding:?}") };
+    assert_eq!(tagged.tags, [0, 1, 1, 0]);
+    assert_eq!(network.layers()[0].op.weights().unwrap().stored_bits().total(), 2 * 2 + 3 + 2 * 3 + 2 + 4);
+    tags(&[2, 2], &[0, 1, 1, 1]).unwrap();
+    check(tags(&[2, 2], &[0, 1, 1, 2]), &[(Code::ArrayValue, layer)]);
+    check(tags(&[2, 2], &[0, 0, 1, 0]), &[(Code::WeightRange, layer)]);
+    check(tags(&[1, 3], &[0, 1, 1]), &[(Code::ArrayShape, layer)]);
+    check(tags(&[4], &[0, 1, 1, 0]), &[(Code::ArrayShape, layer)]);
+}

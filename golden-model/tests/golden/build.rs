@@ -47,7 +47,7 @@ impl Random {
     pub fn weights(&mut self, format: Format, outputs: usize, length: usize) -> Weights {
         let codes = self.codes(format.code_range(), outputs * length);
         let values = codes.iter().map(|&code| format.value(code.into()) as i32).collect();
-        Weights { format, outputs, length, values }
+        Weights::plain(format, outputs, length, values)
     }
 
     /// A requantization of sums in `sums` of kind 0 (floor shift), 1 (half-even shift), 2 (thresholds), 3 (table).
@@ -160,7 +160,7 @@ pub fn network(shape: Shape, format: Format, codes: Range, layers: Vec<(Op, Opti
 
 /// A dense layer with these weights over inputs of a format, all codes allowed.
 pub fn dense(input: &str, weight: &str, rows: &[&[i32]], requantization: Option<Requantization>) -> Network {
-    let weights = Weights { format: format(weight), outputs: rows.len(), length: rows[0].len(), values: rows.concat() };
+    let weights = Weights::plain(format(weight), rows.len(), rows[0].len(), rows.concat());
     let input = format(input);
     let channels = weights.length as u64;
     network(shape(1, 1, channels), input, input.code_range(), vec![(Op::Dense { weights }, requantization)])

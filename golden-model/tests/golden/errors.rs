@@ -26,7 +26,7 @@ fn codes_outside_the_format_or_the_quantizer() {
         assert_eq!(define::evaluate(&network, &frame), fault(element, code));
     }
     // A narrow quantizer leaves out the least code of the format.
-    let weights = Weights { format: format("s2"), outputs: 1, length: 1, values: vec![1] };
+    let weights = Weights::plain(format("s2"), 1, 1, vec![1]);
     let narrow =
         build::network(shape(1, 1, 1), format("s8"), Range::new(-127, 127), vec![(Op::Dense { weights }, None)]);
     assert!(Evaluator::new(&narrow).evaluate(&[-128]).is_err());
@@ -63,7 +63,7 @@ fn tensors_too_large_for_memory() {
         padding_before: [1 << 16, 1 << 16],
         padding_after: [0, 0],
     };
-    let weights = Weights { format: build::format("s2"), outputs: 1, length: 4, values: vec![1; 4] };
+    let weights = Weights::plain(build::format("s2"), 1, 4, vec![1; 4]);
     let op = Op::Conv2d { weights, window, padding_value: 0, groups: 1 };
     let network = build::network(shape(1, 1, 1), format, format.code_range(), vec![(op, None)]);
     assert!(matches!(Evaluator::new(&network).evaluate(&[0]), Err(EvaluateError::TooLarge { .. })));
@@ -82,7 +82,7 @@ fn a_scratch_serves_any_evaluator() {
 #[test]
 fn argmax_takes_the_lowest_index_of_a_tie() {
     let rows: [&[i32]; 4] = [&[1, 0], &[0, 1], &[1, 1], &[1, 1]];
-    let weights = Weights { format: format("s2"), outputs: 4, length: 2, values: rows.concat() };
+    let weights = Weights::plain(format("s2"), 4, 2, rows.concat());
     let argmax = |multipliers: Vec<i64>, offsets: Vec<i64>| {
         let layers = vec![(Op::Dense { weights: weights.clone() }, None), (Op::Argmax { multipliers, offsets }, None)];
         Evaluator::new(&network(shape(1, 1, 2), format("s4"), Range::new(-8, 7), layers))

@@ -15,7 +15,7 @@ fn two_codes(gain: f64) -> Evaluator {
         form: Form::Shift(Shift { multipliers: vec![1], offsets: vec![1], shift: 1, half_even: false }),
         rule: Some(RealRule { gains: vec![gain], offsets: vec![0.0] }),
     };
-    let weights = Weights { format: format("s4"), outputs: 1, length: 2, values: vec![3, 5] };
+    let weights = Weights::plain(format("s4"), 1, 2, vec![3, 5]);
     let layers = vec![(Op::Identity, Some(requantization)), (Op::Dense { weights }, None)];
     Evaluator::new(&network(shape(1, 1, 2), format("u5"), Range::new(0, 31), layers))
 }
@@ -66,7 +66,7 @@ fn what_no_near_boundary_explains() {
 
 #[test]
 fn a_tie_of_an_argmax_is_a_flip() {
-    let weights = Weights { format: format("s2"), outputs: 3, length: 1, values: vec![-1, 1, 1] };
+    let weights = Weights::plain(format("s2"), 3, 1, vec![-1, 1, 1]);
     let argmax = Op::Argmax { multipliers: vec![1], offsets: vec![0] };
     let layers = vec![(Op::Dense { weights }, None), (argmax, None)];
     let evaluator = Evaluator::new(&network(shape(1, 1, 1), format("u4"), Range::new(0, 15), layers));

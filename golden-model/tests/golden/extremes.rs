@@ -8,7 +8,7 @@ use network::op::{Op, Weights};
 /// A dense layer of equal weights over equal codes; the sum is written out by hand.
 #[track_caller]
 fn check(input: &str, code: i32, weight: &str, value: i32, length: usize, sum: i64) {
-    let weights = Weights { format: format(weight), outputs: 2, length, values: vec![value; 2 * length] };
+    let weights = Weights::plain(format(weight), 2, length, vec![value; 2 * length]);
     let input = format(input);
     let network = network(shape(1, 1, length as u64), input, input.code_range(), vec![(Op::Dense { weights }, None)]);
     for instructions in Instructions::available() {
@@ -50,7 +50,7 @@ fn sums_at_the_ends_of_the_byte_and_word_kernels() {
 #[test]
 fn a_span_one_wider_than_a_byte() {
     for (least, most) in [(-1, 254), (-1, 255), (-128, 128), (-129, 126)] {
-        let weights = Weights { format: format("s8"), outputs: 1, length: 2, values: vec![127, -128] };
+        let weights = Weights::plain(format("s8"), 1, 2, vec![127, -128]);
         let layers = vec![(Op::Dense { weights }, None)];
         let network = network(shape(1, 1, 2), format("s16"), network::Range::new(least, most), layers);
         let frame = [most as i32, least as i32];
@@ -66,7 +66,7 @@ fn padding_with_a_code_that_is_not_zero() {
     // A single pixel 5 in a frame of 9s: kernel 3x3 of ones.
     let window =
         network::shape::Window { kernel: [3, 3], padding_before: [1, 1], padding_after: [1, 1], ..build::POINT };
-    let weights = Weights { format: format("s4"), outputs: 1, length: 9, values: vec![1; 9] };
+    let weights = Weights::plain(format("s4"), 1, 9, vec![1; 9]);
     let op = Op::Conv2d { weights, window, padding_value: 9, groups: 1 };
     let input = format("u4");
     let network = network(shape(1, 1, 1), input, input.code_range(), vec![(op, None)]);

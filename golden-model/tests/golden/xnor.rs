@@ -169,7 +169,7 @@ fn words_of_planes() {
 fn padded_taps_contribute_nothing_at_all() {
     // One tap row above the image: of three taps with weights 1, 1, 3 only the lower two count.
     let window = Window { kernel: [3, 1], padding_before: [1, 0], padding_after: [1, 0], ..build::POINT };
-    let weights = network::op::Weights { format: format("bipolar2"), outputs: 1, length: 3, values: vec![1, 1, 3] };
+    let weights = network::op::Weights::plain(format("bipolar2"), 1, 3, vec![1, 1, 3]);
     let op = Op::Conv2d { weights, window, padding_value: 0, groups: 1 };
     let bipolar = format("bipolar1");
     let network = network(shape(2, 1, 1), bipolar, bipolar.code_range(), vec![(op, None)]);

@@ -57,7 +57,7 @@ pub(crate) fn as_convolution(op: &Op, input: Shape) -> Cow<'_, Op> {
     let Some(format) = Format::unsigned(1) else { return Cow::Borrowed(op) };
     let (outputs, length) = (input.channels as usize, window.taps() as usize);
     Cow::Owned(Op::Conv2d {
-        weights: Weights { format, outputs, length, values: vec![1; outputs.saturating_mul(length)] },
+        weights: Weights::plain(format, outputs, length, vec![1; outputs.saturating_mul(length)]),
         window: *window,
         padding_value: *padding_value,
         groups: input.channels,

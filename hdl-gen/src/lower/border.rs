@@ -121,7 +121,7 @@ mod tests {
     fn a_padded_row_of_ones_is_taken_back() {
         // One channel in, 2 planes (values -3..3), 3x3 kernel of ones: a corner misses 5 taps of value -3.
         let format = Format::bipolar(1).unwrap();
-        let weights = Weights { format, outputs: 1, length: 9, values: vec![1; 9] };
+        let weights = Weights::plain(format, 1, 9, vec![1; 9]);
         let op = Op::Conv2d { weights: weights.clone(), window: window(3, 1), padding_value: 0, groups: 1 };
         let shape = Shape::new(4, 4, 1).unwrap();
         let borders = Borders::of(&op, shape, shape, &weights, Format::bipolar(2).unwrap(), 2).unwrap();
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn even_channels_keep_the_gain() {
         let format = Format::bipolar(1).unwrap();
-        let weights = Weights { format, outputs: 1, length: 18, values: vec![-1; 18] };
+        let weights = Weights::plain(format, 1, 18, vec![-1; 18]);
         let op = Op::Conv2d { weights: weights.clone(), window: window(3, 1), padding_value: 0, groups: 1 };
         let shape = Shape::new(4, 4, 2).unwrap();
         let borders = Borders::of(&op, shape, shape, &weights, Format::bipolar(1).unwrap(), 2).unwrap();

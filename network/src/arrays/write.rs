@@ -55,6 +55,11 @@ impl ArraysWriter {
         self.insert(name, Dtype::U8, vec![values.len()], values.to_vec());
     }
 
+    /// Adds bytes of two dimensions as U8.
+    pub fn matrix_of_bytes(&mut self, name: String, shape: [usize; 2], values: &[u8]) {
+        self.insert(name, Dtype::U8, shape.to_vec(), values.to_vec());
+    }
+
     /// Adds integers as I64.
     pub fn integers(&mut self, name: String, shape: &[usize], values: &[i64]) {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();

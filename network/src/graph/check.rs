@@ -1,5 +1,7 @@
 //! The checks behind [`Network::build`].
 
+mod coding;
+
 use super::{Encoding, Layer, Network, NetworkParts, SumRanges, Tensor, TensorId};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::op::{MAX_LOOPS, Op, Weights};
@@ -425,7 +427,7 @@ fn check_weights(layer: &Layer, weights: &Weights) -> Checked<()> {
     }
     let stray = weights.values.iter().enumerate().find(|&(_, &value)| weights.format.code(i64::from(value)).is_none());
     match stray {
-        None => Ok(()),
+        None => coding::check_coding(layer, weights),
         Some((index, value)) => Err(Diagnostic::new(
             Code::WeightRange,
             layer.place.clone(),

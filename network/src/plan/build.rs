@@ -4,8 +4,8 @@ mod random;
 
 use super::{Constants, LayerPlan, OpPlan, Plan};
 use crate::arrays::Arrays;
+use crate::coding::{Coding, Tagged, WeightFormat};
 use crate::diagnostic::{At, Code, Diagnostic, Diagnostics, Place};
-use crate::format::Format;
 use crate::graph::{Input, Layer, Network, NetworkParts, Output, TensorId};
 use crate::op::{Op, Weights};
 use crate::requantization::{Form, RealRule, Requantization, Shift, Table, Thresholds};
@@ -130,9 +130,9 @@ fn check_hash(expected: &At<String>, arrays: &Arrays) -> Result<(), Diagnostics>
 
 fn stored_op(plan: &LayerPlan, arrays: &Arrays) -> Checked<Op> {
     Ok(match &plan.op {
-        OpPlan::Dense { outputs, weight } => Op::Dense { weights: stored_weights(plan, outputs, *weight, arrays)? },
+        OpPlan::Dense { outputs, weight } => Op::Dense { weights: stored_weights(plan, outputs, weight, arrays)? },
         OpPlan::Conv2d { outputs, weight, window, padding_value, groups } => Op::Conv2d {
-            weights: stored_weights(plan, outputs, *weight, arrays)?,
+            weights: stored_weights(plan, outputs, weight, arrays)?,
             window: *window,
             padding_value: *padding_value,
             groups: *groups,
@@ -151,13 +151,14 @@ fn stored_op(plan: &LayerPlan, arrays: &Arrays) -> Checked<Op> {
     })
 }
 
-fn stored_weights(plan: &LayerPlan, outputs: &At<u64>, format: Format, arrays: &Arrays) -> Checked<Weights> {
+fn stored_weights(plan: &LayerPlan, outputs: &At<u64>, format: &WeightFormat, arrays: &Arrays) -> Checked<Weights> {
     let name = format!("{}.weight", plan.name);
     let array = arrays.integers(&name, 2, i64::from(i32::MIN)..=i64::from(i32::MAX), &plan.place)?;
     match array.shape {
         &[rows, length] if rows as u64 == outputs.value => {
-            let values = array.values.iter().map(|&value| value as i32).collect();
-            Ok(Weights { format, outputs: rows, length, values })
+            let values: Vec<i32> = array.values.iter().map(|&value| value as i32).collect();
+            let coding = stored_coding(plan, format, length, &values, arrays)?;
+            Ok(Weights { format: format.plain(), coding, outputs: rows, length, values })
         }
         shape => Err(Diagnostic::new(
             Code::ArrayShape,
@@ -166,6 +167,35 @@ fn stored_weights(plan: &LayerPlan, outputs: &At<u64>, format: Format, arrays: &
             "store one row of weights for each output",
         )),
     }
+}
+
+/// The coding of weights; region tags are those of fewest bits where the file has none.
+fn stored_coding(
+    plan: &LayerPlan,
+    format: &WeightFormat,
+    length: usize,
+    values: &[i32],
+    arrays: &Arrays,
+) -> Checked<Coding> {
+    let regions = match format {
+        WeightFormat::Plain(_) => return Ok(Coding::Plain),
+        WeightFormat::Wavelet(wavelet) => return Ok(Coding::Wavelet(wavelet.clone())),
+        WeightFormat::Piecewise(regions) => regions.clone(),
+    };
+    let name = format!("{}.tag", plan.name);
+    if arrays.has(&name) {
+        let tags = arrays.integers(&name, 2, 0..=255, &plan.place)?.values;
+        return Ok(Coding::Piecewise(Tagged { regions, tags: tags.into_iter().map(|tag| tag as u8).collect() }));
+    }
+    let tagged = Tagged::fewest_bits(regions, length, values).map_err(|(row, place)| {
+        Diagnostic::new(
+            Code::WeightRange,
+            plan.place.clone(),
+            format!("no region of `{}` has all weights of the group at row {row}, place {place}", plan.name),
+            "widen a region or quantize the weights again",
+        )
+    })?;
+    Ok(Coding::Piecewise(tagged))
 }
 
 /// Factors of an `add` layer, one row for each input; all 1 where the file has none.

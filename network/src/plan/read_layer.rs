@@ -2,7 +2,8 @@
 
 use super::fields::{Fields, Reader};
 use super::node::{Content, Node};
-use super::{CodesPlan, LayerPlan, OpPlan, read};
+use super::{CodesPlan, LayerPlan, OpPlan, read, read_weight};
+use crate::coding::WeightFormat;
 use crate::diagnostic::{At, Code};
 use crate::graph::{HardwareRequest, Memory, Multiplier, PeKind, RequantizeUnit, WindowForm};
 use crate::op::{Loop, MAX_LOOPS, Rearrangement};
@@ -340,10 +341,10 @@ fn wrong_loop(reader: &mut Reader<'_>, fields: &Fields<'_>, item: &Node) -> Opti
     None
 }
 
-fn matrix(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Option<At<u64>>, Option<crate::Format>) {
+fn matrix(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Option<At<u64>>, Option<WeightFormat>) {
     reader.required(fields, "outputs", "32");
     reader.required(fields, "weight", "s4");
-    (reader.count(fields, "outputs", 1..=MAX_OUTPUTS), reader.format(fields, "weight").map(|at| at.value))
+    (reader.count(fields, "outputs", 1..=MAX_OUTPUTS), read_weight::weight_format(reader, fields))
 }
 
 fn window(reader: &mut Reader<'_>, fields: &Fields<'_>, default_stride: fn([u64; 2]) -> [u64; 2]) -> Option<Window> {

@@ -9,6 +9,7 @@ use super::fields::check_name;
 use super::read::{AXES, HOST_STEPS, PLAN_NAME_EXTRA, ROUNDINGS, ZERO_POINT_ORDERS};
 use super::{PLAN_VERSION, Provenance, Target};
 use crate::arrays::{ArraysWriter, sha256_hex};
+use crate::coding::Coding;
 use crate::diagnostic::{At, Code, Diagnostic, Diagnostics, Place};
 use crate::graph::{HostStep, Input, Layer, NetworkParts, Output};
 use crate::op::{Op, Weights};
@@ -167,8 +168,11 @@ fn layer_arrays(arrays: &mut ArraysWriter, layer: &Layer) {
     let name = |suffix: &str| format!("{}.{suffix}", layer.name);
     match &layer.op {
         Op::Dense { weights } | Op::Conv2d { weights, .. } => {
-            let Weights { outputs, length, values, .. } = weights;
+            let Weights { coding, outputs, length, values, .. } = weights;
             arrays.weights(name("weight"), [*outputs, *length], values);
+            if let Coding::Piecewise(tagged) = coding {
+                arrays.matrix_of_bytes(name("tag"), [*outputs, tagged.row_groups(*length)], &tagged.tags);
+            }
         }
         Op::Argmax { multipliers, offsets } => {
             arrays.integers(name("multiplier"), &[multipliers.len()], multipliers);

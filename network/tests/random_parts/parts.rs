@@ -1,5 +1,6 @@
 //! Random networks that are right, with every operator, format and form.
 
+use network::coding::{Piecewise, Transform, Wavelet, WeightFormat};
 use network::format::{Format, Kind};
 use network::graph::{
     HardwareRequest, HostStep, Input, InputQuantizer, Layer, Memory, Multiplier, NetworkParts, Output, PeKind,
@@ -9,7 +10,7 @@ use network::op::{Loop, Op, Rearrangement, Weights};
 use network::requantization::{Form, RealRule, Requantization, Shift, Table, Thresholds};
 use network::rounding::Rounding;
 use network::shape::{AxisOrder, Shape, Window};
-use network::{At, Place, Range};
+use network::{At, Place, Range, random};
 
 /// A small generator of its own, so that the tests share nothing with the code under test.
 struct Dice(u64);
@@ -206,6 +207,8 @@ fn operator(dice: &mut Dice, from: Shape, format: Option<Format>) -> (Op, Shape)
                 // As many outputs as groups, and again.
                 weights.values = weights.values.repeat(groups as usize);
                 weights.outputs *= groups as usize;
+                // Repeated rows neither keep their pairs nor bring tags.
+                weights = Weights::plain(weights.format, weights.outputs, weights.length, weights.values);
             }
             let padding_value =
                 if format.kind() == Kind::Bipolar || dice.coin() { 0 } else { format.code_range().max() };
@@ -276,11 +279,30 @@ fn window(dice: &mut Dice, from: Shape) -> Window {
 }
 
 fn weights(dice: &mut Dice, length: usize) -> Weights {
-    let format = dice.format();
     let outputs = dice.roll(1, 5) as usize;
+    if dice.roll(0, 2) == 0 {
+        let format = coding(dice);
+        return random::weights(&mut random::Stream::for_layer(dice.word(), "w"), &format, outputs, length);
+    }
+    let format = dice.format();
     let codes = format.code_range();
     let values = (0..outputs * length).map(|_| format.value(dice.roll(codes.min(), codes.max())) as i32).collect();
-    Weights { format, outputs, length, values }
+    Weights::plain(format, outputs, length, values)
+}
+
+fn coding(dice: &mut Dice) -> WeightFormat {
+    if dice.coin() {
+        let mut four = |least, most| [0; 4].map(|_| dice.roll(least, most));
+        let (widths, multipliers) = (four(1, 6).map(|width| width as u32), four(1, 9));
+        let transform = if dice.coin() { Transform::Haar } else { Transform::Lifting };
+        return WeightFormat::Wavelet(Wavelet::new(widths, multipliers, transform).unwrap());
+    }
+    let regions = dice.roll(2, 4);
+    let mut list = |least, most| -> Vec<i64> { (0..regions).map(|_| dice.roll(least, most)).collect() };
+    let (widths, multipliers, offsets) = (list(1, 8), list(1, 20), list(-9, 9));
+    let widths = widths.into_iter().map(|width| width as u32).collect();
+    let offsets = offsets.into_iter().map(|offset| offset.max(0)).collect();
+    WeightFormat::Piecewise(Piecewise::new(widths, multipliers, offsets, dice.roll(1, 6) as u64).unwrap())
 }
 
 fn constants(dice: &mut Dice, channels: usize) -> Vec<i64> {

@@ -125,7 +125,7 @@ impl Walk<'_> {
             return Err(Fault::shape(format!("a Pad by {pads:?}"), "pad less, or in a convolution"));
         }
         let values = (0..length * channels as usize).map(|place| i32::from(place % length == one)).collect();
-        let weights = Weights { format, outputs: channels as usize, length, values };
+        let weights = Weights::plain(format, channels as usize, length, values);
         let range = encoding.values().union(Range::new(padding_value, padding_value));
         let op = Op::Conv2d { weights, window, padding_value, groups: channels };
         let id = self.add_sums("pad", vec![id], op, shape, vec![range; channels as usize], origin);

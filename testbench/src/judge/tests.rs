@@ -12,7 +12,7 @@ use network::{Format, Network, Place, Shape};
 
 /// Input 2x2x2 of u4; one output channel, kernel 2x2, padded above and to the left, all weights 1.
 fn network() -> Network {
-    let weights = Weights { format: Format::signed(2).unwrap(), outputs: 1, length: 8, values: vec![1; 8] };
+    let weights = Weights::plain(Format::signed(2).unwrap(), 1, 8, vec![1; 8]);
     let window =
         Window { kernel: [2, 2], stride: [1, 1], dilation: [1, 1], padding_before: [1, 1], padding_after: [0, 0] };
     Network::build(NetworkParts {

@@ -1,7 +1,7 @@
 //! Layers whose constants come from a seed.
 
+use crate::coding::WeightFormat;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::format::Format;
 use crate::graph::{Encoding, Layer, Tensor, check};
 use crate::op::Op;
 use crate::plan::{CodesPlan, LayerPlan, MAX_RANDOM_WEIGHTS, OpPlan, Plan};
@@ -53,7 +53,7 @@ fn layer(
 ) -> Result<(Layer, Option<Known>), Diagnostic> {
     let mut stream = Stream::for_layer(seed, &plan.name);
     let from = sources[0].tensor.shape;
-    let mut matrix = |outputs: u64, length: Option<u64>, format: Format| {
+    let mut matrix = |outputs: u64, length: Option<u64>, format: &WeightFormat| {
         let count = length.and_then(|length| length.checked_mul(outputs)).filter(|count| *count <= *weights_left);
         let Some((length, count)) = length.zip(count) else {
             let message = format!("layer {} takes the plan beyond {MAX_RANDOM_WEIGHTS} weights", plan.name);
@@ -69,10 +69,10 @@ fn layer(
     };
     let op = match &plan.op {
         OpPlan::Dense { outputs, weight } => {
-            Op::Dense { weights: matrix(outputs.value, Some(from.elements()), *weight)? }
+            Op::Dense { weights: matrix(outputs.value, Some(from.elements()), weight)? }
         }
         OpPlan::Conv2d { outputs, weight, window, padding_value, groups } => Op::Conv2d {
-            weights: matrix(outputs.value, window.taps().checked_mul(from.channels / groups), *weight)?,
+            weights: matrix(outputs.value, window.taps().checked_mul(from.channels / groups), weight)?,
             window: *window,
             padding_value: *padding_value,
             groups: *groups,

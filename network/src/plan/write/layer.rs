@@ -1,10 +1,12 @@
 //! The lines of the layers, in aligned columns.
 
 use super::{map, text, word};
+use crate::coding::{Transform, WeightFormat};
 use crate::diagnostic::At;
 use crate::graph::{HardwareRequest, Layer, NetworkParts, TensorId, WindowForm};
 use crate::op::{Op, Rearrangement, Weights};
 use crate::plan::read_layer::{KINDS, MEMORIES, MULTIPLIERS, REQUANTIZE_UNITS};
+use crate::plan::read_weight::TRANSFORMS;
 use crate::shape::{Shape, Window};
 
 /// Cells longer than this do not make their column wider.
@@ -86,8 +88,8 @@ fn columns(parts: &NetworkParts, index: usize, layer: &Layer) -> [String; 5] {
         Op::Identity | Op::Add { .. } | Op::Multiply | Op::Concat | Op::Argmax { .. } => {}
     }
     let mut formats = Vec::new();
-    if let Some(Weights { format, .. }) = layer.op.weights() {
-        formats.push(("weight", format.to_string()));
+    if let Some(weights) = layer.op.weights() {
+        formats.push(("weight", weight(weights)));
     }
     if let Some(requantization) = &layer.requantization {
         formats.push(("output", requantization.output.to_string()));
@@ -99,6 +101,41 @@ fn columns(parts: &NetworkParts, index: usize, layer: &Layer) -> [String; 5] {
     let hardware = hardware_fields(&layer.hardware);
     let hardware = if hardware.is_empty() { String::new() } else { format!("hw: {}", map(&hardware)) };
     [format!("name: {}", text(&layer.name)), format!("op: {}", layer.op.name()), bare(&shape), bare(&formats), hardware]
+}
+
+/// The format of weights as a word or a map; what is as by default is left out.
+fn weight(weights: &Weights) -> String {
+    let list = |numbers: &[i64]| {
+        let texts: Vec<String> = numbers.iter().map(i64::to_string).collect();
+        format!("[{}]", texts.join(", "))
+    };
+    let wide = |widths: &[u32]| list(&widths.iter().map(|&width| i64::from(width)).collect::<Vec<_>>());
+    match weights.weight_format() {
+        WeightFormat::Plain(format) => format.to_string(),
+        WeightFormat::Piecewise(regions) => {
+            let mut fields = vec![("piecewise", wide(regions.widths()))];
+            if regions.multipliers().iter().any(|&multiplier| multiplier != 1) {
+                fields.push(("multipliers", list(regions.multipliers())));
+            }
+            if regions.offsets().iter().any(|&offset| offset != 0) {
+                fields.push(("offsets", list(regions.offsets())));
+            }
+            if regions.group() != 1 {
+                fields.push(("group", regions.group().to_string()));
+            }
+            map(&fields)
+        }
+        WeightFormat::Wavelet(wavelet) => {
+            let mut fields = vec![("wavelet", wide(&wavelet.widths()))];
+            if wavelet.multipliers() != [1; 4] {
+                fields.push(("multipliers", list(&wavelet.multipliers())));
+            }
+            if wavelet.transform() != Transform::Haar {
+                fields.push(("transform", word(TRANSFORMS, wavelet.transform())));
+            }
+            map(&fields)
+        }
+    }
 }
 
 fn bare(fields: &[(&str, String)]) -> String {

@@ -70,7 +70,7 @@ pub(super) fn build(
     if values.iter().any(|&value| format.code(i64::from(value)).is_none()) {
         return Err(too_wide());
     }
-    Ok(Rows { weights: Weights { format, outputs, length, values }, functions, note })
+    Ok(Rows { weights: Weights::plain(format, outputs, length, values), functions, note })
 }
 
 fn too_wide() -> Fault {
