@@ -8,6 +8,7 @@ mod modules;
 
 pub use modules::{JoinBuffer, StageRow};
 
+use crate::heap::Cost;
 use crate::library::LibraryModule;
 use crate::timing::{Graph, GraphBuilder, GraphError, ModuleId, Report, Run, RunError, Stalls, Twin};
 use crate::verilog::{Expr, ModuleText};
@@ -25,6 +26,8 @@ pub struct Design {
     pub(crate) library: Vec<LibraryModule>,
     /// Generated modules by name, without the top: datapaths and layers.
     pub(crate) modules: Vec<ModuleText>,
+    /// What generated netlists cost, by module, as their schedules counted it.
+    pub(crate) costs: BTreeMap<String, Cost>,
     /// Memory images by path.
     pub(crate) memories: BTreeMap<String, String>,
     /// The modules of the top, each behind those that feed it.

@@ -21,7 +21,7 @@ mod used_bits;
 pub use carry_adder::carry_adder;
 pub use compress::{make_nets, stage};
 pub use finish::{Accumulator, Finished, finish};
-pub use netlist::{Netlist, SignalId};
+pub use netlist::{Cost, Netlist, SignalId};
 pub use product_counter::ProductTable;
 
 /// What the generated logic is mapped to.

@@ -12,6 +12,7 @@ pub mod heap;
 pub mod verilog;
 
 pub mod bind;
+pub mod cost;
 pub mod design;
 pub mod emit;
 mod image;

@@ -19,6 +19,7 @@ mod wiring;
 use crate::bind::{Bound, BoundLayer};
 use crate::datapath::DatapathError;
 use crate::design::{Design, OutputEnd, PredictError, StreamId, port};
+use crate::heap::Cost;
 use crate::library;
 use crate::threshold::ThresholdError;
 use crate::timing::TimingError;
@@ -86,6 +87,7 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
         },
         waiting: vec![Vec::new(); network.tensors().len()],
         modules: BTreeMap::new(),
+        costs: BTreeMap::new(),
         memories: BTreeMap::new(),
         inner_edges: Vec::new(),
         library: Vec::new(),
@@ -101,13 +103,14 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
         let Flow { stream, word, words_per_frame, content } = lowering.take(output.tensor);
         outputs.push(OutputEnd { stream, name: output.name.clone(), port: port(word, words_per_frame), content });
     }
-    let Lowering { names, chain, modules, memories, inner_edges, mut library, .. } = lowering;
+    let Lowering { names, chain, modules, costs, memories, inner_edges, mut library, .. } = lowering;
     library.extend(chain.stages.iter().map(|stage| stage.module.clone()));
     let mut design = Design {
         name: network.name().to_owned(),
         top: names.top().to_owned(),
         library: library::closure(library.iter().map(String::as_str)),
         modules: modules.into_values().collect(),
+        costs,
         memories,
         stages: chain.stages,
         buffers: chain.buffers,
@@ -165,6 +168,8 @@ struct Lowering<'a> {
     /// For each tensor the streams that carry it and have no reader yet.
     waiting: Vec<Vec<Flow>>,
     modules: BTreeMap<String, ModuleText>,
+    /// Costs of generated netlists by module.
+    costs: BTreeMap<String, Cost>,
     memories: BTreeMap<String, String>,
     inner_edges: Vec<(usize, Edge)>,
     /// Library modules that generated modules instantiate.
@@ -214,6 +219,12 @@ impl<'a> Lowering<'a> {
         for module in modules {
             self.modules.entry(module.name.clone()).or_insert(module);
         }
+    }
+
+    /// Adds a generated netlist, with the modules that it instantiates.
+    fn add_datapath(&mut self, name: &str, cost: Cost, modules: &[ModuleText]) {
+        self.costs.insert(name.to_owned(), cost);
+        self.add_modules(modules.to_vec());
     }
 
     fn uses(&mut self, modules: &[&str]) {

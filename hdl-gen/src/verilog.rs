@@ -7,9 +7,11 @@
 
 mod expr;
 mod item;
+mod part;
 mod print;
 
 pub use expr::{BinaryOp, Expr, UnaryOp};
+pub use part::{Part, Value};
 pub use item::{
     Arm, Connection, Direction, Function, Instance, Item, Module, NetKind, Parameter, Port, Statement, Width,
 };
@@ -21,6 +23,8 @@ pub struct ModuleText {
     pub name: String,
     /// The whole file.
     pub text: String,
+    /// What it instantiates.
+    pub parts: Vec<Part>,
 }
 
 #[cfg(test)]

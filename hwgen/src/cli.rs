@@ -43,6 +43,8 @@ pub enum Command {
     Check(CheckOptions),
     /// Write the Verilog, memory images, testbench, scripts and manifest of a plan.
     Emit(EmitOptions),
+    /// Estimate what a plan takes of a part, and how fast it is, before any synthesis.
+    Estimate(EstimateOptions),
     /// Run the integer golden model on frames.
     Run(RunOptions),
     /// Run the Verilog in Verilator and compare every edge with the golden model and every cycle with the prediction.
@@ -130,6 +132,29 @@ pub struct EmitOptions {
     /// Replace a design that hwgen wrote there before.
     #[arg(long)]
     pub force: bool,
+}
+
+/// Options of `estimate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hwgen estimate plan.yaml
+  hwgen estimate plan.yaml --device xc7a100t --clock-mhz 150 --json
+  hwgen estimate plan.yaml --device my-part.yaml --csv")]
+pub struct EstimateOptions {
+    /// The plan; `random:` instead of arrays is enough.
+    pub plan: PathBuf,
+    /// A part by name, or the path of a part's file; else the plan's `target`, else xc7z020.
+    #[arg(long, value_name = "PART")]
+    pub device: Option<String>,
+    /// Clock in MHz; else the plan's `target`, else 200.
+    #[arg(long, value_name = "MHZ", value_parser = positive)]
+    pub clock_mhz: Option<f64>,
+    /// Comma-separated values instead of a table.
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// What the figures are counted from: one line for each module. For scripts/fit-estimates.
+    #[arg(long, hide = true)]
+    pub terms: bool,
 }
 
 /// Which frames go in.
@@ -231,6 +256,13 @@ fn finite(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
         _ => Err("not a finite number of at least 0".to_owned()),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err("not a finite number above 0".to_owned()),
     }
 }
 

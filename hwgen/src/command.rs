@@ -2,6 +2,7 @@
 
 mod check;
 mod emit;
+mod estimate;
 mod explain;
 mod plan;
 mod run;
@@ -17,6 +18,7 @@ pub fn run(options: &Options) -> Outcome<()> {
         Command::Plan(options) => plan::run(options, json),
         Command::Check(options) => check::run(options, json),
         Command::Emit(options) => emit::run(options, json),
+        Command::Estimate(options) => estimate::run(options, json),
         Command::Run(options) => run::run(options, json),
         Command::Simulate(options) => simulate::run(options, json),
         Command::Explain(options) => explain::run(options, json),

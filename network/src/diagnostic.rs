@@ -2,8 +2,10 @@
 //!
 //! A stage collects all its faults in [`Diagnostics`] and stops at its end; nothing here prints or exits.
 
+mod closest;
 mod code;
 
+pub use closest::closest;
 pub use code::Code;
 
 use serde::Serialize;

@@ -4,7 +4,7 @@ use super::dsp;
 use super::operand::{DatapathError, Multiplier, Operand, within};
 use super::product::{Lanes, Operands, Order};
 use super::recode::{DotProductForm, bits_for};
-use crate::heap::{Accumulator, Bit, Finished, Heap, Netlist, SignalId};
+use crate::heap::{Accumulator, Bit, Cost, Finished, Heap, Netlist, SignalId};
 use crate::verilog::{BinaryOp, Expr, Item, Module, ModuleText, Port, Statement};
 
 /// What a dot product is generated for.
@@ -32,8 +32,7 @@ pub struct DotProduct {
     shift: i64,
     result_bits: u32,
     latency: u32,
-    lut_estimate: u32,
-    ff_estimate: u32,
+    cost: Cost,
     modules: Vec<ModuleText>,
 }
 
@@ -75,8 +74,7 @@ impl DotProduct {
             shift,
             result_bits,
             latency,
-            lut_estimate: cost.lut,
-            ff_estimate: cost.ff,
+            cost,
             modules: Vec::new(),
         };
         product.modules = product.print(built);
@@ -123,14 +121,19 @@ impl DotProduct {
         self.spec.form.offset(weights) - self.gain() * self.shift
     }
 
+    /// What the schedule counts on six-input LUTs.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
     /// LUTs that the schedule counts on six-input LUTs; the mapped figure is close to it.
     pub fn lut_estimate(&self) -> u32 {
-        self.lut_estimate
+        self.cost.lut
     }
 
     /// Registers of the module.
     pub fn ff_estimate(&self) -> u32 {
-        self.ff_estimate
+        self.cost.ff
     }
 
     fn print(&self, built: Built) -> Vec<ModuleText> {

@@ -72,6 +72,7 @@ fn registered_product(netlist: &mut Netlist, label: &str, left: &Number, right: 
     let bits = left.bits + right.bits;
     let register = netlist.register(1, &format!("s2_product{label}_q"), bits, product);
     netlist.cost.ff -= bits;
+    netlist.cost.dsp += 1;
     register
 }
 
@@ -198,6 +199,7 @@ pub(super) fn wide_product(netlist: &mut Netlist, operands: [(SignalId, bool); 2
             let product = signed(left).binary(BinaryOp::Multiply, signed(right));
             let register = netlist.register(1, &format!("s2_product{left_low}_{right_low}_q"), bits, product);
             netlist.cost.ff -= bits;
+            netlist.cost.dsp += 1;
             constant += push_signed(netlist, heap, register, position, 0, bits);
         }
     }

@@ -4,7 +4,7 @@ use super::dsp::{self, push_constant};
 use super::operand::{DatapathError, Multiplier, Operand, within};
 use super::product::{Lanes, Operands, Order};
 use super::recode::{Digit, booth_digits};
-use crate::heap::{Bit, Finished, Heap, Net, Netlist, SignalId, Target, finish};
+use crate::heap::{Bit, Cost, Finished, Heap, Net, Netlist, SignalId, Target, finish};
 use crate::verilog::{BinaryOp, Expr, Item, Module, ModuleText, Port, UnaryOp};
 
 /// How the shift rounds.
@@ -63,8 +63,7 @@ pub struct Rescale {
     spec: RescaleSpec,
     latency: u32,
     code_bits: u32,
-    lut_estimate: u32,
-    ff_estimate: u32,
+    cost: Cost,
     modules: Vec<ModuleText>,
 }
 
@@ -110,7 +109,7 @@ impl Rescale {
         let (code, latency) = round_and_clamp(&mut netlist, &spec, &finished, quotient, code_bits);
         let cost = netlist.cost;
         let mut rescale =
-            Rescale { spec, latency, code_bits, lut_estimate: cost.lut, ff_estimate: cost.ff, modules: Vec::new() };
+            Rescale { spec, latency, code_bits, cost, modules: Vec::new() };
         rescale.modules = rescale.print(netlist, code);
         Ok(rescale)
     }
@@ -135,14 +134,19 @@ impl Rescale {
         self.code_bits
     }
 
+    /// What the schedule counts on six-input LUTs.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
     /// LUTs that the schedule counts on six-input LUTs.
     pub fn lut_estimate(&self) -> u32 {
-        self.lut_estimate
+        self.cost.lut
     }
 
     /// Registers of the module.
     pub fn ff_estimate(&self) -> u32 {
-        self.ff_estimate
+        self.cost.ff
     }
 
     fn print(&self, netlist: Netlist, code: Expr) -> Vec<ModuleText> {

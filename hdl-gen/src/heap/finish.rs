@@ -82,6 +82,7 @@ fn advance_control(netlist: &mut Netlist, time: u32, control: &mut Option<Vec<Bi
     if let Some(bits) = control {
         let value: Vec<Option<Bit>> = bits.iter().rev().map(|bit| Some(*bit)).collect();
         let value = netlist.vector(&value);
+        netlist.cost.control_stages += 1;
         let register = netlist.register(time, &format!("s{}_control_q", time + 1), 2, value);
         for (index, bit) in (0..).zip(bits.iter_mut()) {
             let next = Bit::direct(register, index);

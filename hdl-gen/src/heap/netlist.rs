@@ -29,7 +29,7 @@ struct Stage {
 const SHIFT_REGISTER_BITS: u32 = 3;
 
 /// What a netlist costs on six-input LUTs, as the schedule counts it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cost {
     /// LUTs that hold logic.
     pub lut: u32,
@@ -37,6 +37,13 @@ pub struct Cost {
     pub shift: u32,
     /// Registers.
     pub ff: u32,
+    /// Cells of four bits on carry chains.
+    pub carry: u32,
+    /// DSP blocks.
+    pub dsp: u32,
+    /// Register stages of an accumulator's two control bits, which are among the registers; instances that work in
+    /// step share them.
+    pub control_stages: u32,
 }
 
 impl Cost {
@@ -224,6 +231,7 @@ impl Netlist {
         stage.items.push(Item::open_wire(&name, bits));
         stage.items.push(Item::Instance(instance));
         self.uses_carry_adder = true;
+        self.cost.carry += bits.div_ceil(4);
         self.port(&name, bits)
     }
 

@@ -80,7 +80,7 @@ impl<'a> Lowering<'a> {
             self.chain.buffer(&name, &layer.name, weights.length as u64 / matrix.simd)?;
         }
         let parts = self.parts(index, name, &op, weights, matrix, activation)?;
-        self.add_modules(parts.product.modules().to_vec());
+        self.add_datapath(&parts.product.spec().module_name, parts.product.cost(), parts.product.modules());
         self.matrix_module(&parts)
     }
 

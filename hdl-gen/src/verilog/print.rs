@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    BinaryOp, Connection, Direction, Expr, Function, Instance, Item, Module, ModuleText, NetKind, Parameter, Statement,
-    UnaryOp, Width,
+    BinaryOp, Connection, Direction, Expr, Function, Instance, Item, Module, ModuleText, NetKind, Parameter, Part,
+    Statement, UnaryOp, Width,
 };
 
 /// Longest line a concatenation keeps before it is broken into several.
@@ -35,7 +35,7 @@ impl Module {
         out.push_str(");\n");
         print_items(&mut out, &self.items);
         out.push_str("endmodule\n\n`default_nettype wire\n");
-        ModuleText { name: self.name.clone(), text: out }
+        ModuleText { name: self.name.clone(), text: out, parts: Part::all(&self.items) }
     }
 
     fn print_ports(&self, out: &mut String) {

@@ -91,6 +91,8 @@ catalogue! {
     PeKind = "E0602",
     /// A hardware choice is outside what can be emitted.
     Hardware = "E0603",
+    /// A part is not known, its file is wrong, or no model of its family has been fitted.
+    Device = "E0604",
     /// The output folder exists and was not made by hwgen.
     OutputExists = "E0701",
     /// The output cannot be written.

@@ -1,7 +1,7 @@
 //! Typed access to the maps of a plan: every wrong key or value becomes a fault and reading goes on.
 
 use super::node::{Content, Node};
-use crate::diagnostic::{At, Code, Diagnostic, Diagnostics, Place};
+use crate::diagnostic::{At, Code, Diagnostic, Diagnostics, Place, closest};
 use crate::format::{Format, FormatError};
 use std::ops::RangeInclusive;
 
@@ -305,52 +305,4 @@ fn shown(text: &str) -> String {
 
 fn list(words: &[&str]) -> String {
     words.join(", ")
-}
-
-/// The word that is at most two edits away, the nearest first.
-fn closest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
-    if text.chars().count() > 40 {
-        return None;
-    }
-    let distances = words.iter().map(|word| (edits(text, word), *word));
-    distances.filter(|(distance, word)| *distance <= 2 && *distance < word.len()).min().map(|(_, word)| word)
-}
-
-/// Insertions, deletions and replacements between two texts.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for ((&y, &diagonal), &above) in b.iter().zip(&row).zip(row.iter().skip(1)) {
-            let left = next.last().copied().unwrap_or(0);
-            next.push((diagonal + usize::from(x != y)).min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edit_distances() {
-        for (a, b, expected) in
-            [("", "", 0), ("", "ab", 2), ("kitten", "sitting", 3), ("kernel", "kernal", 1), ("ab", "ba", 2)]
-        {
-            assert_eq!(edits(a, b), expected, "{a} {b}");
-            assert_eq!(edits(b, a), expected, "{b} {a}");
-        }
-    }
-
-    #[test]
-    fn nearest_words() {
-        let words = ["name", "op", "kernel", "pe", "simd"];
-        assert_eq!(closest("kernal", &words), Some("kernel"));
-        assert_eq!(closest("nmae", &words), Some("name"));
-        assert_eq!(closest("xyz", &words), None);
-        assert_eq!(closest("q", &words), None);
-    }
 }

@@ -372,7 +372,7 @@ impl Lowering<'_> {
             ports.push(("code_o", lane(net, lanes, index, bits)));
             items.push(instance(&unit.spec().module_name, &format!("{suffix}_{index}"), Vec::new(), false, ports));
         }
-        self.add_modules(unit.modules().to_vec());
+        self.add_datapath(&unit.spec().module_name, unit.cost(), unit.modules());
         let node = Node { net: net.to_owned(), bits, signed: value.min() < 0, range: value };
         Ok((node, unit.latency_cycles()))
     }

@@ -111,7 +111,7 @@ impl Lowering<'_> {
             }
             items.push(instance(&unit.spec().module_name, &format!("rescale_{index}"), Vec::new(), false, ports));
         }
-        self.add_modules(unit.modules().to_vec());
+        self.add_datapath(&unit.spec().module_name, unit.cost(), unit.modules());
         self.uses(&["hwgen_rom", "hwgen_delay"]);
         Ok(1 + unit.latency_cycles())
     }

@@ -1,0 +1,184 @@
+//! Parts with their capacities, from data files.
+
+use super::Resources;
+use std::collections::BTreeMap;
+
+/// A family of devices: what Yosys maps to, and how memories are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// Xilinx 7-series.
+    Xc7,
+    /// Xilinx UltraScale+.
+    Xcup,
+    /// Lattice ECP5.
+    Ecp5,
+    /// Lattice iCE40.
+    Ice40,
+    /// Gowin GW2A.
+    Gowin,
+    /// Standard cells.
+    Asic,
+}
+
+impl Family {
+    /// All families.
+    pub const ALL: [Family; 6] =
+        [Family::Xc7, Family::Xcup, Family::Ecp5, Family::Ice40, Family::Gowin, Family::Asic];
+
+    /// The word in data files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Xc7 => "xc7",
+            Family::Xcup => "xcup",
+            Family::Ecp5 => "ecp5",
+            Family::Ice40 => "ice40",
+            Family::Gowin => "gowin",
+            Family::Asic => "asic",
+        }
+    }
+
+    /// The Yosys command that maps to the family, without `-top`.
+    pub fn synthesis(self) -> Option<&'static str> {
+        match self {
+            Family::Xc7 => Some("synth_xilinx -family xc7 -flatten -noiopad -abc9"),
+            Family::Xcup => Some("synth_xilinx -family xcup -flatten -noiopad -abc9"),
+            Family::Ecp5 => Some("synth_ecp5"),
+            Family::Ice40 => Some("synth_ice40"),
+            Family::Gowin => Some("synth_gowin"),
+            Family::Asic => None,
+        }
+    }
+
+    /// Whether an open tool places and routes the family, so that clock frequencies can be measured.
+    pub fn has_place_and_route(self) -> bool {
+        match self {
+            Family::Ecp5 | Family::Ice40 | Family::Gowin => true,
+            Family::Xc7 | Family::Xcup | Family::Asic => false,
+        }
+    }
+}
+
+/// A part with its capacities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Device {
+    /// Name of the part.
+    pub name: String,
+    /// Its family.
+    pub family: Family,
+    /// What it has. Look-up tables that can be memory are among `lut`.
+    pub capacity: Resources,
+    /// Where the capacities are from.
+    pub source: String,
+}
+
+/// A part's file.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartFile {
+    name: String,
+    family: Family,
+    source: String,
+    lut: u64,
+    ff: u64,
+    #[serde(default)]
+    dsp: u64,
+    #[serde(default)]
+    bram36: Option<f64>,
+    #[serde(default)]
+    bram18: Option<u64>,
+    #[serde(default)]
+    uram: u64,
+}
+
+/// Why a part's file is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// It is not what a part's file must be.
+    #[error("{0}")]
+    Syntax(String),
+    /// Both or neither of `bram36` and `bram18` are given.
+    #[error("`bram36` or `bram18` must be given, one of them")]
+    BlockRam,
+}
+
+impl Device {
+    /// Reads the text of a part's file.
+    ///
+    /// # Errors
+    /// The text is not such a file.
+    pub fn parse(text: &str) -> Result<Self, DeviceError> {
+        let part: PartFile = serde_saphyr::from_str(text).map_err(|fault| DeviceError::Syntax(fault.to_string()))?;
+        let bram18 = match (part.bram36, part.bram18) {
+            (Some(whole), None) => 2.0 * whole,
+            (None, Some(halves)) => halves as f64,
+            _ => return Err(DeviceError::BlockRam),
+        };
+        let capacity = Resources {
+            lut: part.lut as f64,
+            ff: part.ff as f64,
+            dsp: part.dsp as f64,
+            bram18,
+            uram: part.uram as f64,
+            ..Resources::default()
+        };
+        Ok(Device { name: part.name, family: part.family, capacity, source: part.source })
+    }
+}
+
+macro_rules! parts {
+    ($($name:literal),+ $(,)?) => {
+        const PARTS: &[&str] = &[$(include_str!(concat!("../../../constraints/parts/", $name, ".yaml"))),+];
+    };
+}
+
+parts!(
+    "xc7a35t", "xc7a100t", "xc7z020", "xczu3eg", "xcu250", "lfe5u-25f", "lfe5u-45f", "lfe5u-85f", "ice40hx8k",
+    "ice40up5k", "gw2a-18",
+);
+
+/// The parts that hwgen knows.
+#[derive(Clone, Debug, Default)]
+pub struct Devices {
+    parts: BTreeMap<String, Device>,
+}
+
+impl Devices {
+    /// The parts in `constraints/parts`.
+    ///
+    /// # Errors
+    /// One of their files is wrong.
+    pub fn known() -> Result<Self, DeviceError> {
+        let parts = PARTS.iter().map(|text| Device::parse(text).map(|device| (device.name.clone(), device)));
+        Ok(Devices { parts: parts.collect::<Result<_, _>>()? })
+    }
+
+    /// A part by its name, in any case.
+    pub fn get(&self, name: &str) -> Option<&Device> {
+        self.parts.get(&name.to_lowercase())
+    }
+
+    /// Names in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_read() {
+        let devices = Devices::known().unwrap();
+        assert_eq!(devices.names().count(), PARTS.len());
+        let part = devices.get("XC7Z020").unwrap();
+        assert_eq!((part.family, part.capacity.lut, part.capacity.bram36()), (Family::Xc7, 53_200.0, 140.0));
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused() {
+        assert!(Device::parse("name: x\nfamily: xc7\nsource: none\nlut: 1\nff: 1\n").is_err());
+        assert!(Device::parse("name: x\nfamily: xc9\nsource: none\nlut: 1\nff: 1\nbram36: 1\n").is_err());
+    }
+}

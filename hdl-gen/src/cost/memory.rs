@@ -1,0 +1,94 @@
+//! How families build memories: what Yosys maps a memory of so many words and bits to.
+
+use super::{Family, Resources};
+
+/// One way to use a block RAM: so many words of so many bits, and what it counts in halves of the family's block.
+struct Aspect {
+    words: u64,
+    bits: u64,
+    halves: f64,
+    /// Yosys's own cost of the cell, by which it chooses.
+    cost: u64,
+}
+
+/// A memory that is written, with a read port that needs no clock.
+pub fn lut_ram(family: Family, bits: u64, words: u64) -> Resources {
+    let mut resources = Resources { memory_bits: (bits * words) as f64, ..Resources::default() };
+    match family {
+        // RAM32M holds 32 words of 6 bits, RAM64M 64 words of 3 bits; both take four look-up tables.
+        Family::Xc7 | Family::Xcup => {
+            let cells = if words <= 32 { bits.div_ceil(6) } else { words.div_ceil(64) * bits.div_ceil(3) };
+            resources.lut_memory = 4.0 * cells as f64;
+        }
+        // TRELLIS_DPR16X4 and RAM16SDP4 hold 16 words of 4 bits in four look-up tables.
+        Family::Ecp5 | Family::Gowin => {
+            resources.lut_memory = 4.0 * (bits.div_ceil(4) * words.div_ceil(16)) as f64;
+        }
+        // No look-up table is a memory here: words become registers.
+        Family::Ice40 | Family::Asic => resources.ff = (bits * words) as f64,
+    }
+    resources
+}
+
+/// A memory that lies in block RAM.
+pub fn block_ram(family: Family, bits: u64, words: u64) -> Resources {
+    let mut resources = Resources { memory_bits: (bits * words) as f64, ..Resources::default() };
+    let aspects = aspects(family);
+    if aspects.is_empty() {
+        resources.ff = (bits * words) as f64;
+        return resources;
+    }
+    let cells = |aspect: &Aspect| words.div_ceil(aspect.words) * bits.div_ceil(aspect.bits);
+    let best = aspects.iter().min_by_key(|aspect| cells(aspect) * aspect.cost);
+    resources.bram18 = best.map_or(0.0, |aspect| cells(aspect) as f64 * aspect.halves);
+    resources
+}
+
+fn aspects(family: Family) -> Vec<Aspect> {
+    let powers = |least_bits: u64, most: u32, words: u64, ninth: bool, halves: f64, cost: u64| -> Vec<Aspect> {
+        let aspect = |step: u32| {
+            let plain = least_bits << step;
+            let bits = if ninth && plain >= 8 { plain / 8 * 9 } else { plain };
+            Aspect { words: words >> step, bits, halves, cost }
+        };
+        (0..=most).map(aspect).collect()
+    };
+    match family {
+        Family::Xc7 | Family::Xcup => {
+            let mut all = powers(1, 5, 1 << 14, true, 1.0, 129);
+            all.extend(powers(1, 6, 1 << 15, true, 2.0, 257));
+            all
+        }
+        Family::Ecp5 => powers(1, 5, 1 << 14, true, 1.0, 1),
+        Family::Gowin => powers(1, 5, 1 << 14, true, 1.0, 1),
+        Family::Ice40 => powers(2, 3, 1 << 11, false, 1.0, 1),
+        Family::Asic => Vec::new(),
+    }
+}
+
+/// Whether registers in a row without reset become a shift register in look-up tables.
+pub fn has_shift_registers(family: Family) -> bool {
+    matches!(family, Family::Xc7 | Family::Xcup)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(bits: u64, words: u64, halves: f64) {
+        assert_eq!(block_ram(Family::Xc7, bits, words).bram18, halves, "{words} words of {bits} bits");
+    }
+
+    /// As Yosys 0.23 maps them: RAMB18E1 counts one half, RAMB36E1 two.
+    #[test]
+    fn block_ram_takes_the_cheapest_aspect() {
+        check(36, 512, 1.0);
+        check(37, 512, 2.0);
+        check(72, 512, 2.0);
+        check(18, 1024, 1.0);
+        check(18, 1025, 2.0);
+        check(48, 24, 2.0);
+        check(1, 16384, 1.0);
+    }
+}

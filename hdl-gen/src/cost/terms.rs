@@ -1,0 +1,417 @@
+//! What the blocks are counted in: exact registers and memories, and the terms that look-up tables are fitted over.
+
+use super::block::{PoolBlock, WindowBlock};
+use super::{Block, Family, Inventory, Resources, memory};
+use crate::heap::Cost;
+
+macro_rules! terms {
+    ($($name:ident: $text:literal),+ $(,)?) => {
+        /// A term of the fitted models: what look-up tables, carry cells and left-over registers are proportional to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "each is named as the text beside it")]
+        pub enum Term { $($name),+ }
+
+        /// All terms with their names, in the order of [`Term`].
+        pub const TERMS: &[&str] = &[$($text),+];
+    };
+}
+
+terms! {
+    DatapathLut: "datapath.lut", DatapathCarry: "datapath.carry", DatapathFf: "datapath.ff", Datapath: "datapath",
+    DatapathDsp: "datapath.dsp", DatapathShift: "datapath.shift",
+    Control: "control", ControlReplay: "control.replay", ControlNext: "control.next", ControlStages: "control.stages",
+    Counter: "counter", CounterBits: "counter.bits",
+    Fifo: "fifo", FifoBits: "fifo.bits", FifoCount: "fifo.count", FifoTwo: "fifo.two", FifoTwoBits: "fifo.two.bits",
+    Credit: "credit", CreditCount: "credit.count",
+    RamBanks: "ram.banks",
+    Rom2: "rom.2", Rom4: "rom.4", Rom64: "rom.64", RomWide: "rom.wide", Delay: "delay",
+    Adapter: "adapter", AdapterCount: "adapter.count", AdapterScatter: "adapter.scatter", AdapterBarrel: "adapter.barrel",
+    AdapterSelect: "adapter.select",
+    Fork: "fork", Join: "join", Concat: "concat", ConcatBits: "concat.bits", ConcatCount: "concat.count",
+    Window: "window", WindowFill: "window.fill", WindowAddress: "window.address", WindowWrap: "window.wrap",
+    WindowPad: "window.pad", WindowPadded: "window.padded",
+    Rearrange: "rearrange", RearrangeAddress: "rearrange.address", RearrangeFill: "rearrange.fill",
+    Threshold: "threshold", ThresholdConstant: "threshold.constant", ThresholdTable: "threshold.table",
+    ThresholdWide: "threshold.wide", ThresholdCompare: "threshold.compare", ThresholdChoice: "threshold.choice",
+    Search: "search", SearchCompare: "search.compare",
+    Pool: "pool", PoolAddress: "pool.address", MaxBits: "max.bits", MaxReduce: "max_reduce", MaxReduceBits: "max_reduce.bits",
+    SumPool: "sum_pool", SumPoolBits: "sum_pool.bits", Argmax: "argmax", ArgmaxBits: "argmax.bits",
+    Zone: "zone", ZoneBits: "zone.bits",
+}
+
+/// An inventory in numbers, for one family.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counts {
+    /// What is known exactly: registers, memories, DSP blocks.
+    pub exact: Resources,
+    /// How often each term occurs, in the order of [`TERMS`].
+    pub terms: Vec<f64>,
+    /// Modules that no model counts.
+    pub unknown: Vec<String>,
+}
+
+impl Counts {
+    /// Counts an inventory.
+    pub fn of(inventory: &Inventory, family: Family) -> Self {
+        let mut counts =
+            Counts { exact: Resources::default(), terms: vec![0.0; TERMS.len()], unknown: Vec::new() };
+        for (block, count) in inventory.blocks() {
+            counts.block(block, count as f64, family);
+        }
+        counts
+    }
+
+    /// A term's number.
+    pub fn term(&self, term: Term) -> f64 {
+        self.terms.get(term as usize).copied().unwrap_or(0.0)
+    }
+
+    fn add(&mut self, term: Term, count: f64) {
+        if let Some(own) = self.terms.get_mut(term as usize) {
+            *own += count;
+        }
+    }
+
+    fn block(&mut self, block: &Block, n: f64, family: Family) {
+        let real = |number: u64| number as f64;
+        match block {
+            Block::Datapath(cost) => self.datapath(cost, n, family),
+            Block::ControlStages { stages } => {
+                self.add(Term::ControlStages, n);
+                self.delay(2, *stages, false, n, family);
+            }
+            Block::Delay { bits, cycles, reset } => self.delay(*bits, *cycles, *reset, n, family),
+            Block::Rom { bits, depth, block, cycles } => self.rom(*bits, *depth, *block, *cycles, n, family),
+            Block::Fifo { bits, depth } => self.fifo(*bits, *depth, n, family),
+            Block::CreditFifo { bits, depth } => self.credit_fifo(*bits, *depth, n, family),
+            Block::Adapter { lane_bits, from, to, words } => self.adapter([*lane_bits, *from, *to, *words], n),
+            Block::Fork { bits, outputs } => {
+                self.add(Term::Fork, n);
+                self.fifo(*bits, 2, n * real(*outputs), family);
+            }
+            Block::Join { inputs } => self.add(Term::Join, n * real(*inputs)),
+            Block::Concat { bits, inputs, most_words } => {
+                let count = address_bits(*most_words) + 1;
+                self.add(Term::Concat, n);
+                self.add(Term::ConcatBits, n * real(bits * (inputs - 1)));
+                self.add(Term::ConcatCount, n * real(count));
+                self.exact.ff += n * real(inputs + count + 1);
+                self.fifo(*bits, 2, n, family);
+            }
+            Block::Window(window) => self.window(window, n, family),
+            Block::Rearrange { bits, counts, span, most_jump, words, block } => {
+                let (address, fill) = (log2(*words), log2(words + span + most_jump + 2) + 1);
+                counts.iter().for_each(|&count| self.counter(count.cast_unsigned(), n));
+                self.counter(*words, n);
+                self.add(Term::Rearrange, n);
+                self.add(Term::RearrangeAddress, n * real(address));
+                self.add(Term::RearrangeFill, n * real(fill));
+                self.exact.ff += n * real(3 * address + 1 + 4 * fill + 8);
+                self.ram(*bits, *words, *block, n, family);
+                self.credit_fifo(*bits, 4, n, family);
+            }
+            Block::Control { bits, inputs, outputs, sets, vectors, block, addressed, stepped } => {
+                self.add(Term::Control, n);
+                [*inputs, *outputs, *vectors].into_iter().for_each(|limit| self.counter(limit, n));
+                let results = outputs * sets;
+                if *addressed {
+                    self.counter(inputs * results, n);
+                }
+                if *stepped && *sets > 1 {
+                    self.counter(results, n);
+                }
+                let step_bits = if *stepped && results > 1 { log2(results) } else { 0 };
+                self.exact.ff += n * real(bits + 2 + u64::from(*inputs > 1) + step_bits);
+                if *outputs > 1 {
+                    self.exact.ff += n;
+                    if *inputs > 1 {
+                        self.add(Term::ControlReplay, n * real(*bits));
+                        self.add(Term::ControlNext, if *block { n * real(log2(*inputs)) } else { 0.0 });
+                        let ram = if *block { memory::block_ram } else { memory::lut_ram };
+                        self.exact.add(&ram(family, *bits, *inputs), n);
+                        self.banks(*bits, *inputs, *block, n);
+                    }
+                }
+            }
+            Block::Threshold { sum_bits, bits, code_bits, groups, falling } => {
+                self.threshold([*sum_bits, *bits, *code_bits, *groups], *falling, n);
+            }
+            Block::Search { bits, stage, groups, block } => {
+                let depth = groups << stage;
+                let found = bits + log2(*groups).max(1) + (*stage).max(1);
+                let registered = depth > 64 || *bits > 16;
+                self.add(Term::Search, n);
+                self.add(Term::SearchCompare, n * real(*bits));
+                self.exact.ff += n * real(1 + found + if registered { found } else { 0 });
+                self.rom(*bits, depth, *block && registered, 1, n, family);
+                if !registered && depth > 1 {
+                    self.exact.ff -= n * real(*bits);
+                }
+            }
+            Block::MaxPool(pool) => {
+                let bits = pool.lane_bits * pool.lanes;
+                let row = self.pool(pool, n);
+                self.add(Term::MaxBits, n * real(bits));
+                self.exact.ff += n * real(2 * bits + 5);
+                if row > 1 {
+                    self.ram(bits, row, false, n, family);
+                }
+                self.credit_fifo(bits, 4, n, family);
+            }
+            Block::SumPool { pool, sum_bits, block } => {
+                let slices = if *sum_bits > 16 { sum_bits.div_ceil(14) } else { 1 };
+                let bits = sum_bits * pool.lanes;
+                let row = self.pool(pool, n);
+                self.add(Term::SumPool, n);
+                self.add(Term::SumPoolBits, n * real(bits));
+                self.exact.ff += n * real(bits + pool.lane_bits * pool.lanes + 2 + 4 * slices + log2(row) * slices);
+                if row > 1 {
+                    self.ram(bits, row, *block, n, family);
+                }
+                self.credit_fifo(bits, 3 + slices, n, family);
+            }
+            Block::MaxReduce { lane_bits, lanes, taps } => {
+                let bits = lane_bits * lanes;
+                self.add(Term::MaxReduce, n);
+                self.add(Term::MaxReduceBits, n * real(bits));
+                self.counter(*taps, n);
+                self.exact.ff += n * real(bits + 3);
+                self.credit_fifo(bits, if *taps == 1 { 3 } else { 2 }, n, family);
+            }
+            Block::Argmax { bits, lanes, words, index_bits } => {
+                let nodes = lanes.next_power_of_two();
+                self.add(Term::Argmax, n);
+                self.add(Term::ArgmaxBits, n * real(bits * lanes));
+                self.counter(*words, n);
+                self.exact.ff += n * real((lanes.min(&nodes) - 1) * (bits + 1) + bits + 2 * index_bits + 2);
+                let room = (log2(*lanes) + 3).div_ceil(*words).max(2);
+                self.credit_fifo(*index_bits, room, n, family);
+            }
+            Block::Zone { rows, columns, zone_bits } => {
+                self.add(Term::Zone, n);
+                self.add(Term::ZoneBits, n * real(*zone_bits));
+                self.counter(*rows, n);
+                self.counter(*columns, n);
+                self.exact.ff += n * real(2 * zone_bits + 2);
+            }
+            Block::Unknown { module } => self.unknown.push(module.clone()),
+        }
+    }
+
+    fn datapath(&mut self, cost: &Cost, n: f64, family: Family) {
+        self.add(Term::Datapath, n);
+        self.add(Term::DatapathLut, n * f64::from(cost.lut));
+        self.add(Term::DatapathCarry, n * f64::from(cost.carry));
+        self.add(Term::DatapathFf, n * f64::from(cost.ff));
+        self.add(Term::DatapathDsp, n * f64::from(cost.dsp));
+        self.add(Term::DatapathShift, n * f64::from(cost.shift));
+        self.exact.ff += n * f64::from(cost.ff);
+        self.exact.dsp += n * f64::from(cost.dsp);
+        match memory::has_shift_registers(family) {
+            true => self.exact.lut_memory += n * f64::from(cost.shift),
+            false => self.exact.ff += n * 4.0 * f64::from(cost.shift),
+        }
+    }
+
+    fn counter(&mut self, limit: u64, n: f64) {
+        if limit > 1 {
+            let bits = log2(limit);
+            self.add(Term::Counter, n);
+            self.add(Term::CounterBits, n * bits as f64);
+            self.exact.ff += n * (bits + 1) as f64;
+        }
+    }
+
+    fn delay(&mut self, bits: u64, cycles: u64, reset: bool, n: f64, family: Family) {
+        if !reset && cycles >= 3 && memory::has_shift_registers(family) {
+            self.exact.lut_memory += n * (bits * cycles.div_ceil(32)) as f64;
+            self.add(Term::Delay, n * bits as f64);
+        } else {
+            self.exact.ff += n * (bits * cycles) as f64;
+        }
+    }
+
+    fn rom(&mut self, bits: u64, depth: u64, block: bool, cycles: u64, n: f64, family: Family) {
+        if depth <= 1 {
+            return;
+        }
+        if block {
+            self.exact.add(&memory::block_ram(family, bits, depth), n);
+            self.exact.ff += n * (bits * (cycles - 1)) as f64;
+            return;
+        }
+        // Columns with the same constants are one; of 2^depth there are two that never change.
+        let kinds = 2f64.powi(depth.min(60) as i32);
+        let columns = bits as f64;
+        let live = (kinds - 2.0) * (1.0 - (1.0 - 1.0 / kinds).powf(columns));
+        let live = live.min(columns);
+        self.exact.ff += n * live * cycles as f64;
+        self.exact.memory_bits += n * columns * depth as f64;
+        match depth {
+            2 => self.add(Term::Rom2, n * live),
+            3..=4 => self.add(Term::Rom4, n * live),
+            5..=64 => self.add(Term::Rom64, n * live),
+            _ => self.add(Term::RomWide, n * columns * depth as f64 / 64.0),
+        }
+    }
+
+    fn ram(&mut self, bits: u64, words: u64, block: bool, n: f64, family: Family) {
+        if words <= 1 {
+            self.exact.ff += n * (2 * bits) as f64;
+            return;
+        }
+        let ram = if block { memory::block_ram } else { memory::lut_ram };
+        self.exact.add(&ram(family, bits, words), n);
+        self.exact.ff += if block { 0.0 } else { n * bits as f64 };
+        self.banks(bits, words, block, n);
+    }
+
+    /// Look-up tables that choose among the banks of a deep memory in look-up tables.
+    fn banks(&mut self, bits: u64, words: u64, block: bool, n: f64) {
+        if !block && words > 64 {
+            self.add(Term::RamBanks, n * (bits * (words.div_ceil(64) - 1)) as f64);
+        }
+    }
+
+    fn fifo(&mut self, bits: u64, depth: u64, n: f64, family: Family) {
+        let word = bits + 1;
+        if depth <= 2 {
+            self.add(Term::FifoTwo, n);
+            self.add(Term::FifoTwoBits, n * word as f64);
+            self.exact.ff += n * if depth == 1 { word + 1 } else { 2 * word + 4 } as f64;
+            return;
+        }
+        let rest = depth - 1;
+        let count = log2(rest + 1);
+        self.add(Term::Fifo, n);
+        self.add(Term::FifoBits, n * word as f64);
+        self.add(Term::FifoCount, n * count as f64);
+        self.exact.ff += n * (word + count + 3) as f64;
+        self.counter(rest, 2.0 * n);
+        self.exact.add(&memory::lut_ram(family, word, rest), n);
+        self.banks(word, rest, false, n);
+    }
+
+    fn credit_fifo(&mut self, bits: u64, depth: u64, n: f64, family: Family) {
+        let count = log2(depth + 1);
+        self.fifo(bits, depth, n, family);
+        self.add(Term::Credit, n);
+        self.add(Term::CreditCount, n * count as f64);
+        self.exact.ff += n * (count + 1) as f64;
+    }
+
+    fn adapter(&mut self, [lane_bits, from, to, words]: [u64; 4], n: f64) {
+        let unit_lanes = gcd(from, to).max(1);
+        let (unit, from, to) = (lane_bits * unit_lanes, from / unit_lanes, to / unit_lanes);
+        let count = log2(from + to);
+        self.add(Term::Adapter, n);
+        self.add(Term::AdapterCount, n * count as f64);
+        self.counter(words, n);
+        let data = match (from, to) {
+            (1, to) => unit * to,
+            (from, 1) => {
+                self.add(Term::AdapterScatter, n * (unit * (from - 1)) as f64);
+                unit * from
+            }
+            (from, to) => {
+                let held = unit * (from + to - 1);
+                self.add(Term::AdapterBarrel, n * held as f64);
+                self.add(Term::AdapterSelect, n * (held * log2(to)) as f64);
+                held + log2(to)
+            }
+        };
+        self.exact.ff += n * (count + 2 + data) as f64;
+    }
+
+    fn window(&mut self, window: &WindowBlock, n: f64, family: Family) {
+        let WindowBlock { bits, channel_words, places, padded, kernel, out, words, block, .. } = *window;
+        let row_words = places[1] * channel_words;
+        let tap = [window.dilation[0] * row_words, window.dilation[1] * channel_words];
+        let span = (kernel[0] - 1) * tap[0] + (kernel[1] - 1) * tap[1] + channel_words;
+        let column_jump = window.stride[1] * channel_words;
+        let row_jump = (window.stride[0] * row_words).saturating_sub((out[1] - 1) * column_jump);
+        let frame_jump = (places[0] * row_words)
+            .saturating_sub((out[0] - 1) * window.stride[0] * row_words + (out[1] - 1) * column_jump);
+        let fill = log2(words + span + column_jump + row_jump + frame_jump) + 1;
+        let address = log2(words);
+        let wraps = !words.is_power_of_two();
+        let counters =
+            [channel_words, places[0], places[1], words, channel_words, kernel[0], kernel[1], out[0], out[1]];
+        counters.into_iter().for_each(|limit| self.counter(limit, n));
+        self.add(Term::Window, n);
+        self.add(Term::WindowFill, n * fill as f64);
+        self.add(Term::WindowAddress, n * address as f64);
+        let padded_axes = padded.iter().filter(|padded| **padded).count() as u64;
+        self.add(Term::WindowPadded, n * padded_axes as f64);
+        if padded_axes > 0 {
+            self.add(Term::WindowPad, n * bits as f64);
+        }
+        let mut registers = 2 * fill + 3 + 4 + 2 * address + padded_axes;
+        if wraps {
+            self.add(Term::WindowWrap, n * address as f64);
+            registers += address + 1;
+        }
+        self.exact.ff += n * registers as f64;
+        self.ram(bits, words, block, n, family);
+        self.credit_fifo(bits, 4, n, family);
+    }
+
+    fn threshold(&mut self, [sum_bits, bits, code_bits, groups]: [u64; 4], falling: bool, n: f64) {
+        let group_bits = log2(groups);
+        self.add(Term::Threshold, n);
+        let front = falling || group_bits > 6;
+        self.exact.ff += if front { n * sum_bits as f64 } else { 0.0 };
+        for stage in 0..code_bits {
+            let words = groups << stage;
+            let early = group_bits + stage > 6;
+            let last = stage + 1 == code_bits;
+            self.add(Term::ThresholdCompare, n * bits as f64);
+            if words == 1 {
+                self.add(Term::ThresholdConstant, n * bits as f64);
+            } else if !early {
+                self.add(Term::ThresholdTable, n * bits as f64);
+            } else {
+                let choices = if stage == 0 { 1 } else { 2 };
+                self.add(Term::ThresholdWide, n * (bits * words) as f64 / 64.0);
+                self.add(Term::ThresholdChoice, n * (bits * (choices - 1)) as f64);
+                self.exact.ff += n * (bits * choices) as f64;
+            }
+            self.exact.ff += n * (stage + 1 + if last { 0 } else { sum_bits }) as f64;
+            self.exact.memory_bits += n * (bits * words) as f64;
+        }
+    }
+
+    /// The place of a pool in place; gives the words of a row of results.
+    fn pool(&mut self, pool: &PoolBlock, n: f64) -> u64 {
+        let PoolBlock { channel_words, places, kernel, .. } = *pool;
+        let row = places[1] / kernel[1] * channel_words;
+        [channel_words, places[0], places[1], places[0] / kernel[0] * row].into_iter().for_each(|c| self.counter(c, n));
+        for axis in 0..2 {
+            if kernel[axis] > 1 {
+                self.exact.ff += n * (log2(kernel[axis]) + 2) as f64;
+            }
+            if !places[axis].is_multiple_of(kernel[axis]) {
+                self.exact.ff += n;
+            }
+        }
+        self.add(Term::Pool, n);
+        if row > 1 {
+            self.add(Term::PoolAddress, n * log2(row) as f64);
+            self.exact.ff += n * (2 * log2(row)) as f64;
+        }
+        row
+    }
+}
+
+/// Bits that count so many things: `$clog2`.
+pub(super) fn log2(number: u64) -> u64 {
+    u64::from(64 - number.max(1).wrapping_sub(1).leading_zeros())
+}
+
+fn address_bits(words: u64) -> u64 {
+    log2(words)
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,46 @@
+//! `hwgen estimate`: what a plan takes of a part, and how fast it is, before any synthesis.
+
+mod device;
+mod report;
+
+use crate::cli::EstimateOptions;
+use crate::failure::Outcome;
+use crate::hardware;
+use crate::output::print;
+use crate::plan_file;
+use hdl_gen::cost::{Counts, Estimate, Model, TERMS};
+use report::Report;
+
+/// Reads, binds, lowers and prices a plan.
+pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
+    let loaded = plan_file::load(&options.plan)?;
+    let device = device::choose(options.device.as_deref(), &loaded.plan.target)?;
+    let hardware = hardware::build(&loaded.network)?;
+    if options.terms {
+        return Ok(print(&terms(&hardware.design, device.family))?);
+    }
+    let model = Model::of(device.family).map_err(|fault| device::no_model(&fault))?;
+    let estimate = Estimate::of(&hardware.design, &model);
+    let clock_mhz = options.clock_mhz.or(loaded.plan.target.clock_mhz.as_ref().map(|at| at.value));
+    let report = Report::new(&loaded, &hardware, &device, &model, &estimate, clock_mhz)?;
+    let text = match (as_json, options.csv) {
+        (true, _) => format!("{:#}\n", report.json()),
+        (false, true) => report.csv(),
+        (false, false) => report.table(),
+    };
+    Ok(print(&text)?)
+}
+
+/// What the model's figures are counted from, one line for each module of the top.
+fn terms(design: &hdl_gen::Design, family: hdl_gen::cost::Family) -> String {
+    let mut text = format!("stage,ff,lut_memory,dsp,bram18,{}\n", TERMS.join(","));
+    for stage in design.inventory() {
+        let counts = Counts::of(&stage.inventory, family);
+        let exact = counts.exact;
+        let mut line = format!("{},{},{},{},{}", stage.name, exact.ff, exact.lut_memory, exact.dsp, exact.bram18);
+        counts.terms.iter().for_each(|count| line.push_str(&format!(",{count}")));
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}

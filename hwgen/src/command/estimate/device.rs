@@ -1,0 +1,57 @@
+//! Which part an estimate is for.
+
+use crate::hardware::internal;
+use hdl_gen::cost::{Device, Devices, Fault};
+use network::diagnostic::closest;
+use network::plan::Target;
+use network::{Code, Diagnostic, Place};
+use std::path::Path;
+
+/// The part where neither the command line nor the plan names one.
+const DEFAULT_PART: &str = "xc7z020";
+
+/// The part that is asked for: by name, or by the path of a part's file.
+pub fn choose(asked: Option<&str>, target: &Target) -> Result<Device, Diagnostic> {
+    let (name, place) = match (asked, &target.device) {
+        (Some(name), _) => (name, Place::default()),
+        (None, Some(at)) => (at.value.as_str(), at.place.clone()),
+        (None, None) => (DEFAULT_PART, Place::default()),
+    };
+    let devices = Devices::known().map_err(|fault| internal(&fault))?;
+    if let Some(device) = devices.get(name) {
+        return Ok(device.clone());
+    }
+    if asked.is_some() && (name.ends_with(".yaml") || name.contains('/')) {
+        return from_file(Path::new(name));
+    }
+    let names: Vec<&str> = devices.names().collect();
+    let parts = format!("the parts are {}; or give the path of a part's file", names.join(", "));
+    let help = match closest(&name.to_lowercase(), &names) {
+        Some(word) => format!("did you mean `{word}`? {parts}"),
+        None => parts,
+    };
+    Err(Diagnostic::new(Code::Device, place, format!("there is no part `{name}`"), help))
+}
+
+fn from_file(path: &Path) -> Result<Device, Diagnostic> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let place = Place::file(&name);
+        Diagnostic::new(Code::InputRead, place, format!("the part's file cannot be read: {error}"), "check the path")
+    })?;
+    Device::parse(&text).map_err(|fault| {
+        let help = "a part's file has name, family, source, lut, ff, dsp, uram and bram36 or bram18, as in constraints/parts";
+        Diagnostic::new(Code::Device, Place::file(&name), format!("this is no part's file: {fault}"), help)
+    })
+}
+
+/// A family without a model.
+pub fn no_model(fault: &Fault) -> Diagnostic {
+    match fault {
+        Fault::Unfitted(_) => {
+            let help = "no figure is guessed; choose a part of another family";
+            Diagnostic::new(Code::Device, Place::default(), fault.to_string(), help)
+        }
+        Fault::File { .. } => internal(fault),
+    }
+}
