@@ -11,10 +11,10 @@ mod part;
 mod print;
 
 pub use expr::{BinaryOp, Expr, UnaryOp};
-pub use part::{Part, Value};
 pub use item::{
     Arm, Connection, Direction, Function, Instance, Item, Module, NetKind, Parameter, Port, Statement, Width,
 };
+pub use part::{Part, Value};
 
 /// The text of one Verilog module, to be written as `NAME.v`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -32,7 +32,16 @@ pub enum Block {
     /// `hwgen_rearrange`
     Rearrange { bits: u64, counts: Vec<i64>, span: u64, most_jump: u64, words: u64, block: bool },
     /// `hwgen_matrix_control`
-    Control { bits: u64, inputs: u64, outputs: u64, sets: u64, vectors: u64, block: bool, addressed: bool, stepped: bool },
+    Control {
+        bits: u64,
+        inputs: u64,
+        outputs: u64,
+        sets: u64,
+        vectors: u64,
+        block: bool,
+        addressed: bool,
+        stepped: bool,
+    },
     /// `hwgen_threshold`
     Threshold { sum_bits: u64, bits: u64, code_bits: u64, groups: u64, falling: bool },
     /// `hwgen_search_stage`
@@ -96,7 +105,9 @@ impl Block {
             kernel: [number("KERNEL_ROWS"), number("KERNEL_COLUMNS")],
         };
         match part.module.as_str() {
-            "hwgen_delay" => Block::Delay { bits: number("BITS"), cycles: number("CYCLES"), reset: number("RESET") != 0 },
+            "hwgen_delay" => {
+                Block::Delay { bits: number("BITS"), cycles: number("CYCLES"), reset: number("RESET") != 0 }
+            }
             "hwgen_rom" => Block::Rom {
                 bits: number("DATA_BITS"),
                 depth: number("DEPTH"),

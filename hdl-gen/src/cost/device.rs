@@ -23,8 +23,7 @@ pub enum Family {
 
 impl Family {
     /// All families.
-    pub const ALL: [Family; 6] =
-        [Family::Xc7, Family::Xcup, Family::Ecp5, Family::Ice40, Family::Gowin, Family::Asic];
+    pub const ALL: [Family; 6] = [Family::Xc7, Family::Xcup, Family::Ecp5, Family::Ice40, Family::Gowin, Family::Asic];
 
     /// The word in data files and on the command line.
     pub fn name(self) -> &'static str {
@@ -133,8 +132,17 @@ macro_rules! parts {
 }
 
 parts!(
-    "xc7a35t", "xc7a100t", "xc7z020", "xczu3eg", "xcu250", "lfe5u-25f", "lfe5u-45f", "lfe5u-85f", "ice40hx8k",
-    "ice40up5k", "gw2a-18",
+    "xc7a35t",
+    "xc7a100t",
+    "xc7z020",
+    "xczu3eg",
+    "xcu250",
+    "lfe5u-25f",
+    "lfe5u-45f",
+    "lfe5u-85f",
+    "ice40hx8k",
+    "ice40up5k",
+    "gw2a-18",
 );
 
 /// The parts that hwgen knows.

@@ -53,8 +53,7 @@ pub struct Counts {
 impl Counts {
     /// Counts an inventory.
     pub fn of(inventory: &Inventory, family: Family) -> Self {
-        let mut counts =
-            Counts { exact: Resources::default(), terms: vec![0.0; TERMS.len()], unknown: Vec::new() };
+        let mut counts = Counts { exact: Resources::default(), terms: vec![0.0; TERMS.len()], unknown: Vec::new() };
         for (block, count) in inventory.blocks() {
             counts.block(block, count as f64, family);
         }

@@ -69,14 +69,7 @@ impl DotProduct {
         let (_, built) = best.ok_or(DatapathError::Unreduced)?;
         let latency = built.finished.latency;
         let cost = built.netlist.cost;
-        let mut product = DotProduct {
-            spec,
-            shift,
-            result_bits,
-            latency,
-            cost,
-            modules: Vec::new(),
-        };
+        let mut product = DotProduct { spec, shift, result_bits, latency, cost, modules: Vec::new() };
         product.modules = product.print(built);
         Ok(product)
     }

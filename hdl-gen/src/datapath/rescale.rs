@@ -108,8 +108,7 @@ impl Rescale {
         let code_bits = code_bits(spec.code_range);
         let (code, latency) = round_and_clamp(&mut netlist, &spec, &finished, quotient, code_bits);
         let cost = netlist.cost;
-        let mut rescale =
-            Rescale { spec, latency, code_bits, cost, modules: Vec::new() };
+        let mut rescale = Rescale { spec, latency, code_bits, cost, modules: Vec::new() };
         rescale.modules = rescale.print(netlist, code);
         Ok(rescale)
     }

@@ -35,7 +35,8 @@ impl Part {
     }
 
     fn of(instance: &Instance) -> Part {
-        let parameters = instance.parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.value.as_ref()));
+        let parameters =
+            instance.parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.value.as_ref()));
         let unread = instance.ports.iter().filter(|port| match &port.value {
             None => true,
             Some(Expr::Name(name)) => name.starts_with("unused"),

@@ -40,7 +40,8 @@ fn from_file(path: &Path) -> Result<Device, Diagnostic> {
         Diagnostic::new(Code::InputRead, place, format!("the part's file cannot be read: {error}"), "check the path")
     })?;
     Device::parse(&text).map_err(|fault| {
-        let help = "a part's file has name, family, source, lut, ff, dsp, uram and bram36 or bram18, as in constraints/parts";
+        let help =
+            "a part's file has name, family, source, lut, ff, dsp, uram and bram36 or bram18, as in constraints/parts";
         Diagnostic::new(Code::Device, Place::file(&name), format!("this is no part's file: {fault}"), help)
     })
 }

@@ -6,9 +6,9 @@ use crate::plan_file::LoadedPlan;
 use crate::table::align;
 use hdl_gen::cost::{Device, Estimate, FinnLayer, Model, Resources, StatedError};
 use hdl_gen::{BoundLayer, MatrixLayer};
+use network::Network;
 use network::graph::{Encoding, Memory, Multiplier};
 use network::manifest::{LayerRow, Timing};
-use network::Network;
 use serde_json::{Value, json};
 
 /// Clock where neither the command line nor the plan states one, in MHz.
@@ -191,8 +191,23 @@ impl Report {
     /// The report for a reader.
     pub fn table(&self) -> String {
         let header = [
-            "layer", "op", "in", "weights", "out", "kind", "PE", "SIMD", "cycles", "LUT", "memory LUT", "FF", "DSP",
-            "BRAM36", "weight bits", "BitOPs", "FINN LUT",
+            "layer",
+            "op",
+            "in",
+            "weights",
+            "out",
+            "kind",
+            "PE",
+            "SIMD",
+            "cycles",
+            "LUT",
+            "memory LUT",
+            "FF",
+            "DSP",
+            "BRAM36",
+            "weight bits",
+            "BitOPs",
+            "FINN LUT",
         ];
         let mut lines: Vec<Vec<String>> = vec![header.map(str::to_owned).to_vec()];
         let dash = || "-".to_owned();
