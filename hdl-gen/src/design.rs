@@ -170,7 +170,8 @@ impl Design {
 
     /// Predicted timing of an undisturbed run, from as many frames as it takes to become regular.
     pub fn timing(&self) -> Result<Timing, PredictError> {
-        let report = self.predict(4, None)?;
+        let graph = self.graph().map_err(PredictError::Graph)?;
+        let report = graph.run_cycles(&Run::frames(4)).map_err(|fault| PredictError::Run(self.name_ends(fault)))?;
         let first_end = report.complete_frame_ends().first().copied();
         Ok(Timing {
             first_frame_cycles: first_end.map_or(0, |end| end - report.first_input_cycle + 1),

@@ -12,6 +12,7 @@
 //! on by which words moved.
 
 mod credit;
+mod dates;
 mod frame_ends;
 mod graph;
 mod join;

@@ -21,6 +21,16 @@ impl CreditPipe {
         Self { credits: fifo_words, held: 0, flight: 0, push_bit: latency_cycles.clamp(1, Self::LATENCY_LIMIT) - 1 }
     }
 
+    /// Results that may be on the way or held at once, of a pipe in its state after reset.
+    pub(super) fn credits(&self) -> u32 {
+        self.credits
+    }
+
+    /// Cycles from reservation to push.
+    pub(super) fn latency_cycles(&self) -> u32 {
+        self.push_bit + 1
+    }
+
     /// A result may enter in this cycle.
     #[inline]
     pub(crate) fn available(&self) -> bool {

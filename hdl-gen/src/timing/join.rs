@@ -6,7 +6,7 @@ use super::{Matrix, TimingError};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Join {
     inputs: u32,
-    pipeline: Matrix,
+    pub(super) pipeline: Matrix,
 }
 
 impl Join {
@@ -52,7 +52,7 @@ pub(crate) const MOST_INPUTS: u64 = 32;
 /// Twin of `hwgen_concat`: inputs in turn, so many words of each, through a register slice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Concat {
-    words: Vec<u32>,
+    pub(super) words: Vec<u32>,
     input: usize,
     position: u32,
     held: u32,

@@ -56,6 +56,39 @@ impl LineWindow {
             && ends(self.row.value(), self.first[1], self.stride[1]);
     }
 
+    /// The pipeline behind the steps.
+    pub(super) fn pipe(&self) -> &CreditPipe {
+        &self.pipe
+    }
+
+    /// The current place ends a window.
+    pub(super) fn ends(&self) -> bool {
+        self.ends
+    }
+
+    /// The current place takes a word.
+    pub(super) fn is_inside(&self) -> bool {
+        self.inside
+    }
+
+    /// The current place is a frame's first and waits until a word is offered.
+    pub(super) fn held_at_start(&self) -> bool {
+        self.waits && self.column.value() == 0 && self.row.value() == 0
+    }
+
+    /// Column and row of the current place.
+    pub(super) fn place(&self) -> [u32; 2] {
+        [self.column.value(), self.row.value()]
+    }
+
+    /// Goes on to the next place.
+    pub(super) fn advance_place(&mut self) {
+        if self.column.advance() {
+            self.row.advance();
+        }
+        self.look();
+    }
+
     fn allowed(&self) -> bool {
         !self.ends || self.pipe.available()
     }
@@ -77,15 +110,11 @@ impl LineWindow {
     }
 
     pub(super) fn step(&mut self, offered: bool, took: bool, gave: bool) {
-        let at_start = self.column.value() == 0 && self.row.value() == 0;
-        let held_back = self.waits && !offered && at_start;
+        let held_back = !offered && self.held_at_start();
         let stepped = took || (!self.inside && !held_back && self.allowed());
         self.pipe.step(stepped && self.ends, gave);
         if stepped {
-            if self.column.advance() {
-                self.row.advance();
-            }
-            self.look();
+            self.advance_place();
         }
     }
 }

@@ -7,9 +7,9 @@ use super::credit::{Counter, CreditPipe};
 /// Twin of a matrix layer. One result word leaves for each pass.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Matrix {
-    input_step: Counter,
-    output_step: Counter,
-    pipe: CreditPipe,
+    pub(super) input_step: Counter,
+    pub(super) output_step: Counter,
+    pub(super) pipe: CreditPipe,
     vector_cycles: u64,
 }
 

@@ -7,7 +7,14 @@ use super::credit::{Counter, CreditPipe};
 /// Twin of `hwgen_max_pool` and `hwgen_sum_pool`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MaxPool {
-    channel: Counter,
+    pub(super) channel: Counter,
+    pub(super) place: PoolPlace,
+    pub(super) pipe: CreditPipe,
+}
+
+/// A pixel of the frame, and whether it ends a window.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PoolPlace {
     column: Counter,
     row: Counter,
     kernel_rows: u32,
@@ -15,7 +22,50 @@ pub struct MaxPool {
     kept_rows: u32,
     kept_columns: u32,
     ends_window: bool,
-    pipe: CreditPipe,
+}
+
+impl PoolPlace {
+    fn new([rows, columns, kernel_rows, kernel_columns]: [u32; 4]) -> Self {
+        let mut place = Self {
+            column: Counter::new(columns),
+            row: Counter::new(rows),
+            kernel_rows,
+            kernel_columns,
+            kept_rows: rows / kernel_rows * kernel_rows,
+            kept_columns: columns / kernel_columns * kernel_columns,
+            ends_window: false,
+        };
+        place.look();
+        place
+    }
+
+    fn look(&mut self) {
+        let (row, column) = (self.row.value(), self.column.value());
+        self.ends_window = row < self.kept_rows
+            && column < self.kept_columns
+            && row % self.kernel_rows == self.kernel_rows - 1
+            && column % self.kernel_columns == self.kernel_columns - 1;
+    }
+
+    /// Whether the pixel is the last of a window.
+    #[inline]
+    pub(super) fn ends_window(&self) -> bool {
+        self.ends_window
+    }
+
+    /// Row and column.
+    pub(super) fn counts(&self) -> [u32; 2] {
+        [self.row.value(), self.column.value()]
+    }
+
+    /// Goes on to the next pixel.
+    #[inline]
+    pub(super) fn advance(&mut self) {
+        if self.column.advance() {
+            self.row.advance();
+        }
+        self.look();
+    }
 }
 
 impl MaxPool {
@@ -52,27 +102,11 @@ impl MaxPool {
         super::require("kernel_columns", u64::from(kernel_columns), 1)?;
         super::require("rows", u64::from(rows), u64::from(kernel_rows))?;
         super::require("columns", u64::from(columns), u64::from(kernel_columns))?;
-        let mut pool = Self {
+        Ok(Self {
             channel: Counter::new(channel_words),
-            column: Counter::new(columns),
-            row: Counter::new(rows),
-            kernel_rows,
-            kernel_columns,
-            kept_rows: rows / kernel_rows * kernel_rows,
-            kept_columns: columns / kernel_columns * kernel_columns,
-            ends_window: false,
+            place: PoolPlace::new([rows, columns, kernel_rows, kernel_columns]),
             pipe: CreditPipe::new(latency_cycles, latency_cycles + 2),
-        };
-        pool.ends_window = pool.is_window_end();
-        Ok(pool)
-    }
-
-    fn is_window_end(&self) -> bool {
-        let (row, column) = (self.row.value(), self.column.value());
-        row < self.kept_rows
-            && column < self.kept_columns
-            && row % self.kernel_rows == self.kernel_rows - 1
-            && column % self.kernel_columns == self.kernel_columns - 1
+        })
     }
 
     pub(super) fn valid(&self) -> bool {
@@ -80,7 +114,7 @@ impl MaxPool {
     }
 
     pub(super) fn ready(&self) -> bool {
-        !self.ends_window || self.pipe.available()
+        !self.place.ends_window() || self.pipe.available()
     }
 
     pub(super) fn occupancy(&self) -> u32 {
@@ -88,12 +122,9 @@ impl MaxPool {
     }
 
     pub(super) fn step(&mut self, took: bool, gave: bool) {
-        self.pipe.step(took && self.ends_window, gave);
+        self.pipe.step(took && self.place.ends_window(), gave);
         if took && self.channel.advance() {
-            if self.column.advance() {
-                self.row.advance();
-            }
-            self.ends_window = self.is_window_end();
+            self.place.advance();
         }
     }
 }
@@ -101,8 +132,8 @@ impl MaxPool {
 /// Twin of a unit that gives one word for a fixed number of words taken.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reduction {
-    word: Counter,
-    pipe: CreditPipe,
+    pub(super) word: Counter,
+    pub(super) pipe: CreditPipe,
 }
 
 impl Reduction {

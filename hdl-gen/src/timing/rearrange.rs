@@ -23,20 +23,20 @@ pub struct RearrangeShape {
 /// Twin of `hwgen_rearrange`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rearrange {
-    outer: Vec<Counter>,
-    word: Counter,
-    jumps: Vec<u32>,
-    span: i64,
-    buffer_words: i64,
+    pub(super) outer: Vec<Counter>,
+    pub(super) word: Counter,
+    pub(super) jumps: Vec<u32>,
+    pub(super) span: i64,
+    pub(super) buffer_words: i64,
     /// Words written since the current block's first word, without what the last cycle changed.
-    fill: i64,
+    pub(super) fill: i64,
     /// What the last cycle changed.
     change: i64,
     /// A block ended in the last cycle.
     settles: bool,
     /// The first cycle after reset.
     starts: bool,
-    pipe: CreditPipe,
+    pub(super) pipe: CreditPipe,
 }
 
 impl Rearrange {

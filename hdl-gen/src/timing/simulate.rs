@@ -1,4 +1,6 @@
-//! The token-level simulator: clocks every twin of a graph and reports cycles.
+//! The definition of a run: clocks every twin of a graph, cycle by cycle, and reports cycles.
+//!
+//! [`Graph::run`] gives the same report sooner.
 
 use super::graph::Graph;
 use super::stall::{Stalls, stalled};
@@ -14,12 +16,15 @@ pub struct Run {
     pub keep_words: bool,
     /// Give up after this many cycles.
     pub cycle_limit: u64,
+    /// For each sink and frame the latest cycle in which the frame may end; give up at a later one. Frames that are
+    /// not listed may end at any time.
+    pub latest_ends: Vec<Vec<u64>>,
 }
 
 impl Run {
     /// `frames` without stalls.
     pub fn frames(frames: u64) -> Self {
-        Self { frames, stalls: None, keep_words: false, cycle_limit: u64::MAX }
+        Self { frames, stalls: None, keep_words: false, cycle_limit: u64::MAX, latest_ends: Vec::new() }
     }
 
     /// The same with stalls.
@@ -105,6 +110,13 @@ pub enum RunError {
     },
     /// `cycle_limit` was reached.
     CycleLimit(u64),
+    /// A frame ended later than allowed.
+    Late {
+        /// Number of the sink.
+        sink: usize,
+        /// Number of the frame, from 0.
+        frame: usize,
+    },
     /// A stall probability that is not in 0 to below 1.
     Probability(f64),
     /// No frames, or more words than can be counted.
@@ -125,6 +137,7 @@ impl std::fmt::Display for RunError {
                 Ok(())
             }
             RunError::CycleLimit(limit) => write!(f, "not finished after {limit} cycles"),
+            RunError::Late { sink, frame } => write!(f, "frame {frame} ends too late at sink {sink}"),
             RunError::Probability(p) => write!(f, "stall probability {p} is not in [0, 1)"),
             RunError::Frames(frames) => write!(f, "cannot run {frames} frames"),
         }
@@ -132,6 +145,25 @@ impl std::fmt::Display for RunError {
 }
 
 impl std::error::Error for RunError {}
+
+/// A run that can be made; the words that all its sinks want.
+pub(super) fn check_run(graph: &Graph, run: &Run) -> Result<u64, RunError> {
+    if let Some(stalls) = run.stalls {
+        for probability in [stalls.source_probability, stalls.sink_probability] {
+            if !(0.0..1.0).contains(&probability) {
+                return Err(RunError::Probability(probability));
+            }
+        }
+    }
+    let words = |words_per_frame: u64| words_per_frame.checked_mul(run.frames).filter(|&w| w > 0);
+    let sources = graph.sources.iter().map(|source| words(source.words_per_frame));
+    let sinks = graph.sinks.iter().map(|sink| words(sink.words_per_frame));
+    let wanted = sinks.reduce(|all, words| all.zip(words).and_then(|(all, words)| all.checked_add(words))).flatten();
+    match (sources.reduce(|all, words| all.and(words)).flatten(), wanted) {
+        (Some(_), Some(wanted)) => Ok(wanted),
+        _ => Err(RunError::Frames(run.frames)),
+    }
+}
 
 struct SourceState {
     offered: bool,
@@ -144,8 +176,8 @@ struct SinkState {
 }
 
 impl Graph {
-    /// Runs from reset until every sink has all words of all frames.
-    pub fn run(&self, run: &Run) -> Result<Report, RunError> {
+    /// Runs from reset until every sink has all words of all frames, one cycle after the other.
+    pub fn run_by_cycle(&self, run: &Run) -> Result<Report, RunError> {
         Simulation::new(self, run)?.finish()
     }
 }
@@ -165,25 +197,11 @@ struct Simulation<'a> {
 
 impl<'a> Simulation<'a> {
     fn new(graph: &'a Graph, run: &'a Run) -> Result<Self, RunError> {
-        if let Some(stalls) = run.stalls {
-            for probability in [stalls.source_probability, stalls.sink_probability] {
-                if !(0.0..1.0).contains(&probability) {
-                    return Err(RunError::Probability(probability));
-                }
-            }
-        }
-        let words = |words_per_frame: u64| words_per_frame.checked_mul(run.frames).filter(|&w| w > 0);
-        let mut sources = Vec::new();
-        for source in &graph.sources {
-            let remaining = words(source.words_per_frame).ok_or(RunError::Frames(run.frames))?;
-            sources.push(SourceState { offered: false, remaining });
-        }
-        let mut remaining = 0u64;
-        for sink in &graph.sinks {
-            remaining = words(sink.words_per_frame)
-                .and_then(|words| remaining.checked_add(words))
-                .ok_or(RunError::Frames(run.frames))?;
-        }
+        let remaining = check_run(graph, run)?;
+        let sources = graph.sources.iter();
+        let sources = sources
+            .map(|source| SourceState { offered: false, remaining: source.words_per_frame * run.frames })
+            .collect();
         Ok(Self {
             graph,
             run,
@@ -215,7 +233,7 @@ impl<'a> Simulation<'a> {
             }
             let paused = self.offer(cycle);
             self.accept();
-            if self.clock(cycle) {
+            if self.clock(cycle)? {
                 quiet = 0;
                 last_move = Some(cycle);
             } else if !paused {
@@ -272,7 +290,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// The rising edge; whether any word moved.
-    fn clock(&mut self, cycle: u64) -> bool {
+    fn clock(&mut self, cycle: u64) -> Result<bool, RunError> {
         let mut any = false;
         for ((module, twin), most) in self.graph.modules.iter().zip(&mut self.twins).zip(&mut self.report.occupancy_max)
         {
@@ -302,11 +320,16 @@ impl<'a> Simulation<'a> {
                 }
                 if state.position == end.words_per_frame {
                     state.position = 0;
-                    self.report.frame_end_cycles[index].push(cycle);
+                    let ends = &mut self.report.frame_end_cycles[index];
+                    let latest = self.run.latest_ends.get(index).and_then(|latest| latest.get(ends.len()));
+                    if latest.is_some_and(|&latest| cycle > latest) {
+                        return Err(RunError::Late { sink: index, frame: ends.len() });
+                    }
+                    ends.push(cycle);
                 }
             }
         }
-        any
+        Ok(any)
     }
 
     fn waits(&self) -> Vec<Wait> {
@@ -348,10 +371,10 @@ mod tests {
 
     #[test]
     fn each_fifo_adds_one_cycle_and_a_single_word_one_halves_the_rate() {
-        let report = chain(vec![fifo(2), fifo(2)], 10, 10).run(&Run::frames(2)).unwrap();
+        let report = chain(vec![fifo(2), fifo(2)], 10, 10).run_by_cycle(&Run::frames(2)).unwrap();
         assert_eq!((report.first_input_cycle, report.last_output_cycle), (0, 21));
         assert_eq!((report.cycles(), report.initiation_interval(0)), (22, Some(10)));
-        let report = chain(vec![fifo(1)], 10, 10).run(&Run::frames(2)).unwrap();
+        let report = chain(vec![fifo(1)], 10, 10).run_by_cycle(&Run::frames(2)).unwrap();
         assert_eq!((report.cycles(), report.initiation_interval(0)), (40, Some(20)));
     }
 
@@ -362,7 +385,7 @@ mod tests {
         let twin = Twin::Matrix(Matrix::new(4, 2, 3, 2).unwrap());
         let mut run = Run::frames(2);
         run.keep_words = true;
-        let report = chain(vec![twin], 4, 2).run(&run).unwrap();
+        let report = chain(vec![twin], 4, 2).run_by_cycle(&run).unwrap();
         assert_eq!(report.word_cycles, [[7, 11, 15, 19]]);
     }
 
@@ -372,7 +395,7 @@ mod tests {
         let twin = Twin::Matrix(Matrix::new(1, 1, 2, 1).unwrap());
         let mut run = Run::frames(3);
         run.keep_words = true;
-        let report = chain(vec![twin], 1, 1).run(&run).unwrap();
+        let report = chain(vec![twin], 1, 1).run_by_cycle(&run).unwrap();
         assert_eq!(report.word_cycles, [[3, 7, 11]]);
     }
 
@@ -400,17 +423,18 @@ mod tests {
         let twin = Twin::SlidingWindow(SlidingWindow::new(&shape, 7).unwrap());
         let mut run = Run::frames(1);
         run.keep_words = true;
-        let report = chain(vec![twin], 6, 8).run(&run).unwrap();
+        let report = chain(vec![twin], 6, 8).run_by_cycle(&run).unwrap();
         assert_eq!(report.word_cycles, [(7..15).collect::<Vec<u64>>()]);
     }
 
     #[test]
     fn stalls_change_cycles_and_repeat_from_their_seed() {
         let graph = chain(vec![Twin::WidthAdapter(WidthAdapter::new(3, 8).unwrap()), fifo(4)], 8, 3);
-        let cycles = |seed| graph.run(&Run::frames(50).with_stalls(Stalls::uniform(seed, 0.4))).unwrap().cycles();
+        let cycles =
+            |seed| graph.run_by_cycle(&Run::frames(50).with_stalls(Stalls::uniform(seed, 0.4))).unwrap().cycles();
         assert_eq!(cycles(1), cycles(1));
         assert_ne!(cycles(1), cycles(2));
-        assert!(cycles(1) > graph.run(&Run::frames(50)).unwrap().cycles());
+        assert!(cycles(1) > graph.run_by_cycle(&Run::frames(50)).unwrap().cycles());
     }
 
     #[test]
@@ -422,14 +446,14 @@ mod tests {
         builder.join(fork, 0, slow, 0);
         builder.sink(1, 4, slow, 0);
         builder.sink(2, 4, fork, 1);
-        let report = builder.build().unwrap().run(&Run::frames(1)).unwrap();
+        let report = builder.build().unwrap().run_by_cycle(&Run::frames(1)).unwrap();
         assert_eq!(report.frame_end_cycles[0], [8]);
         assert_eq!(report.occupancy_max, [2, 1]);
     }
 
     #[test]
     fn a_starved_sink_is_diagnosed() {
-        let error = chain(vec![fifo(2), fifo(3)], 4, 5).run(&Run::frames(1)).unwrap_err();
+        let error = chain(vec![fifo(2), fifo(3)], 4, 5).run_by_cycle(&Run::frames(1)).unwrap_err();
         let RunError::Deadlock { last_move, waits } = error else { panic!("{error}") };
         assert_eq!(last_move, Some(5));
         let text: Vec<String> = waits.iter().map(Wait::to_string).collect();
@@ -439,12 +463,12 @@ mod tests {
     #[test]
     fn wrong_runs_are_refused() {
         let graph = chain(vec![fifo(2)], 4, 4);
-        assert_eq!(graph.run(&Run::frames(0)), Err(RunError::Frames(0)));
-        assert_eq!(graph.run(&Run::frames(u64::MAX)), Err(RunError::Frames(u64::MAX)));
+        assert_eq!(graph.run_by_cycle(&Run::frames(0)), Err(RunError::Frames(0)));
+        assert_eq!(graph.run_by_cycle(&Run::frames(u64::MAX)), Err(RunError::Frames(u64::MAX)));
         let certain = Run::frames(1).with_stalls(Stalls::uniform(1, 1.0));
-        assert_eq!(graph.run(&certain), Err(RunError::Probability(1.0)));
+        assert_eq!(graph.run_by_cycle(&certain), Err(RunError::Probability(1.0)));
         let mut short = Run::frames(1);
         short.cycle_limit = 3;
-        assert_eq!(graph.run(&short), Err(RunError::CycleLimit(3)));
+        assert_eq!(graph.run_by_cycle(&short), Err(RunError::CycleLimit(3)));
     }
 }

@@ -6,7 +6,7 @@ use super::TimingError;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fifo {
     held: u32,
-    capacity_words: u32,
+    pub(super) capacity_words: u32,
 }
 
 impl Fifo {
@@ -42,8 +42,8 @@ impl Fifo {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WidthAdapter {
     units: u32,
-    in_units: u32,
-    out_units: u32,
+    pub(super) in_units: u32,
+    pub(super) out_units: u32,
 }
 
 impl WidthAdapter {

@@ -37,11 +37,11 @@ pub struct WindowShape {
 
 /// Distances of a shape in words of the padded frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Distances {
-    span: i64,
-    column_jump: i64,
-    row_jump: i64,
-    frame_jump: i64,
+pub(super) struct Distances {
+    pub(super) span: i64,
+    pub(super) column_jump: i64,
+    pub(super) row_jump: i64,
+    pub(super) frame_jump: i64,
     out_rows: u32,
     out_columns: u32,
 }
@@ -194,21 +194,21 @@ impl PaddedAxis {
 /// Twin of `hwgen_sliding_window`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SlidingWindow {
-    distances: Distances,
-    buffer_words: i64,
+    pub(super) distances: Distances,
+    pub(super) buffer_words: i64,
     /// Words written since the current window's first word.
     fill: i64,
-    channel: Counter,
-    column: PaddedAxis,
-    row: PaddedAxis,
-    inside: bool,
-    tap: Counter,
-    out_column: Counter,
-    out_row: Counter,
-    pipe: CreditPipe,
+    pub(super) channel: Counter,
+    pub(super) column: PaddedAxis,
+    pub(super) row: PaddedAxis,
+    pub(super) inside: bool,
+    pub(super) tap: Counter,
+    pub(super) out_column: Counter,
+    pub(super) out_row: Counter,
+    pub(super) pipe: CreditPipe,
     padded_words: u64,
     /// The first window holds padding alone: a frame's padding waits for its first word.
-    waits: bool,
+    pub(super) waits: bool,
 }
 
 impl SlidingWindow {

@@ -126,8 +126,12 @@ pub fn check(bench: &str, devices: &[Device], extra: &[PathBuf]) {
                     let mut run = Run::frames(device.frames as u64).with_stalls(stalls);
                     run.keep_words = true;
                     run.cycle_limit = 2_000_000;
-                    match device.graph.run(&run) {
-                        Ok(report) => report.word_cycles,
+                    let fast = device.graph.run(&run);
+                    match device.graph.run_by_cycle(&run) {
+                        Ok(report) => {
+                            assert_eq!(fast.as_ref(), Ok(&report), "{}: the fast simulator", device.name);
+                            report.word_cycles
+                        }
                         Err(error) => panic!("{}: twin: {error}", device.name),
                     }
                 })

@@ -1,0 +1,334 @@
+//! The fast simulator: every word's cycle, without visiting cycles.
+//!
+//! Input: a [`Graph`] and a [`Run`]; output: the same [`Report`] as [`Graph::run_by_cycle`], which is the definition.
+//!
+//! No twin chooses between words, so the cycle of a move depends on earlier moves of the module's own streams alone:
+//! t(word) = max(cycle from which it is offered, cycle from which it has room, one after the word before). These are the
+//! equations of a timed event graph (a max-plus linear system: Baccelli, Cohen, Olsder, Quadrat, Synchronization and
+//! Linearity, 1992). Each module computes the dates of its moves as far as its streams are known, and wakes its
+//! neighbours; no clock is common to all, and a cycle in which nothing moves costs nothing.
+//!
+//! Frames are let in one by one. When all dates on which later ones depend are those of some frames before, all moved by
+//! the same number of cycles, then so is everything that follows: the frames between are counted, not run. With stalls
+//! every frame is run.
+
+mod channel;
+mod level;
+mod pipe;
+mod rearrange;
+mod stream;
+mod unit;
+mod visit;
+mod window;
+
+use super::graph::{Endpoint, From, Graph, To};
+use super::simulate::{Report, Run, RunError, Wait, WaitReason, check_run};
+use super::stall::stalled;
+use channel::Channel;
+use std::collections::VecDeque;
+use unit::Unit;
+use visit::Visitor;
+
+/// Words that a source offers ahead where it does not pause.
+const SOURCE_WORDS: u64 = 63;
+/// States of earlier frames that are kept to compare with.
+const STATES: usize = 8;
+
+impl Graph {
+    /// Runs from reset until every sink has all words of all frames; equals [`Graph::run_by_cycle`].
+    ///
+    /// A standstill is reported whatever the limit of cycles is.
+    pub fn run(&self, run: &Run) -> Result<Report, RunError> {
+        Dates::new(self, run, true)?.finish()
+    }
+
+    /// The same without [`Report::occupancy_max`], which stays empty: faster.
+    pub fn run_cycles(&self, run: &Run) -> Result<Report, RunError> {
+        Dates::new(self, run, false)?.finish()
+    }
+}
+
+struct Source<'a> {
+    end: &'a Endpoint,
+    left: u64,
+    first: Option<u64>,
+}
+
+struct Sink<'a> {
+    end: &'a Endpoint,
+    wanted: u64,
+    words: u64,
+    position: u64,
+}
+
+/// What a run was like after a frame.
+struct State {
+    frame: u64,
+    base: u64,
+    values: Vec<i64>,
+    /// For each sink its words and frames.
+    sinks: Vec<(u64, usize)>,
+}
+
+struct Dates<'a> {
+    graph: &'a Graph,
+    run: &'a Run,
+    levels: bool,
+    units: Vec<Unit>,
+    channels: Vec<Channel>,
+    /// Words offered and moved that the other side of each stream has been woken for.
+    told: Vec<(u64, u64)>,
+    sources: Vec<Source<'a>>,
+    sinks: Vec<Sink<'a>>,
+    queue: VecDeque<usize>,
+    queued: Vec<bool>,
+    report: Report,
+}
+
+impl<'a> Dates<'a> {
+    fn new(graph: &'a Graph, run: &'a Run, levels: bool) -> Result<Self, RunError> {
+        check_run(graph, run)?;
+        let units: Vec<Unit> = graph
+            .modules
+            .iter()
+            .map(|module| Unit::new(&module.twin, &module.inputs, &module.outputs, levels))
+            .collect();
+        let channels = graph.streams.iter().map(|stream| match stream.from {
+            From::Source(_) => Channel::new(SOURCE_WORDS + 1),
+            From::Module(module) => Channel::new(units[module].outstanding()),
+        });
+        Ok(Self {
+            graph,
+            run,
+            levels,
+            channels: channels.collect(),
+            told: vec![(0, 0); graph.streams.len()],
+            sources: graph.sources.iter().map(|end| Source { end, left: 0, first: None }).collect(),
+            sinks: graph
+                .sinks
+                .iter()
+                .map(|end| Sink { end, wanted: end.words_per_frame * run.frames, words: 0, position: 0 })
+                .collect(),
+            queue: (0..units.len()).collect(),
+            queued: vec![true; units.len()],
+            units,
+            report: Report {
+                first_input_cycle: 0,
+                last_output_cycle: 0,
+                frame_end_cycles: vec![Vec::new(); graph.sinks.len()],
+                word_cycles: vec![Vec::new(); graph.sinks.len()],
+                occupancy_max: Vec::new(),
+            },
+        })
+    }
+
+    fn finish(mut self) -> Result<Report, RunError> {
+        let mut states: VecDeque<State> = VecDeque::new();
+        let compares = self.run.stalls.is_none() && !self.run.keep_words;
+        let mut frame = 0;
+        while frame < self.run.frames {
+            for index in 0..self.sources.len() {
+                self.sources[index].left += self.sources[index].end.words_per_frame;
+                self.feed(index);
+            }
+            self.settle()?;
+            frame += 1;
+            if compares && frame + 1 < self.run.frames {
+                let state = self.state(frame);
+                let same = states.iter().rev().find(|before| before.values == state.values);
+                let skipped = same.map_or(0, |before| self.skip(before, &state));
+                if skipped > 0 {
+                    frame += skipped;
+                    states.clear();
+                } else {
+                    states.push_back(state);
+                    if states.len() > STATES {
+                        states.pop_front();
+                    }
+                }
+            }
+        }
+        if self.sinks.iter().any(|sink| sink.words < sink.wanted) {
+            return Err(RunError::Deadlock { last_move: self.last_move(), waits: self.waits() });
+        }
+        self.report.first_input_cycle = self.sources.iter().filter_map(|source| source.first).min().unwrap_or(0);
+        if self.levels {
+            let (end, channels) = (self.report.last_output_cycle, &self.channels);
+            self.report.occupancy_max = self.units.iter_mut().map(|unit| unit.most(end, channels)).collect();
+        }
+        Ok(self.report)
+    }
+
+    /// Lets every module go on until none can.
+    fn settle(&mut self) -> Result<(), RunError> {
+        while let Some(index) = self.queue.pop_front() {
+            self.queued[index] = false;
+            self.units[index].advance(&mut self.channels);
+            let module = &self.graph.modules[index];
+            for &stream in &module.outputs {
+                if self.channels[stream].offered != self.told[stream].0 {
+                    self.told[stream].0 = self.channels[stream].offered;
+                    match self.graph.streams[stream].to {
+                        To::Module(taker) => self.wake(taker),
+                        To::Sink(sink) => {
+                            self.drain(sink)?;
+                            self.wake(index);
+                        }
+                    }
+                }
+            }
+            for &stream in &module.inputs {
+                if self.channels[stream].moved != self.told[stream].1 {
+                    self.told[stream].1 = self.channels[stream].moved;
+                    match self.graph.streams[stream].from {
+                        From::Module(giver) => self.wake(giver),
+                        From::Source(source) => self.feed(source),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, module: usize) {
+        if !self.queued[module] {
+            self.queued[module] = true;
+            self.queue.push_back(module);
+        }
+    }
+
+    /// Offers what a source may.
+    fn feed(&mut self, index: usize) {
+        let Source { end, left, first } = &mut self.sources[index];
+        let channel = &mut self.channels[end.stream];
+        if first.is_none() && channel.moved > 0 {
+            *first = Some(channel.date(0));
+        }
+        let before = channel.offered;
+        match self.run.stalls {
+            None => {
+                let words = (SOURCE_WORDS - (channel.offered - channel.moved)).min(*left);
+                (0..words).for_each(|_| channel.offer(0));
+            }
+            // Whether it pauses is asked anew in each cycle after the last word's move.
+            Some(stalls) if *left > 0 && !channel.waits() => {
+                let pauses = |&cycle: &u64| stalled(stalls.seed, end.number, cycle, stalls.source_probability);
+                let from = (channel.next..).find(|cycle| !pauses(cycle)).unwrap_or(channel.next);
+                channel.offer(from);
+            }
+            Some(_) => {}
+        }
+        *left -= channel.offered - before;
+        if channel.offered != before
+            && let To::Module(taker) = self.graph.streams[end.stream].to
+        {
+            self.wake(taker);
+        }
+    }
+
+    /// Takes what a sink is offered.
+    fn drain(&mut self, index: usize) -> Result<(), RunError> {
+        let Sink { end, wanted, words, position } = &mut self.sinks[index];
+        let channel = &mut self.channels[end.stream];
+        while channel.waits() {
+            let mut from = channel.seen();
+            if let Some(stalls) = self.run.stalls {
+                let pauses = |&cycle: &u64| stalled(stalls.seed, end.number, cycle, stalls.sink_probability);
+                from = (from..).find(|cycle| !pauses(cycle)).unwrap_or(from);
+            }
+            let cycle = channel.take(from);
+            if *words == *wanted {
+                continue;
+            }
+            if cycle >= self.run.cycle_limit {
+                return Err(RunError::CycleLimit(self.run.cycle_limit));
+            }
+            *words += 1;
+            *position += 1;
+            self.report.last_output_cycle = self.report.last_output_cycle.max(cycle);
+            if self.run.keep_words {
+                self.report.word_cycles[index].push(cycle);
+            }
+            if *position == end.words_per_frame {
+                *position = 0;
+                let ends = &mut self.report.frame_end_cycles[index];
+                let latest = self.run.latest_ends.get(index).and_then(|latest| latest.get(ends.len()));
+                if latest.is_some_and(|&latest| cycle > latest) {
+                    return Err(RunError::Late { sink: index, frame: ends.len() });
+                }
+                ends.push(cycle);
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that later dates depend on, relative to the last word at the first sink.
+    fn state(&mut self, frame: u64) -> State {
+        let base = self.sinks.first().map_or(0, |sink| self.channels[sink.end.stream].next);
+        let mut values = Vec::new();
+        self.visit(&mut Visitor::Record { base, state: &mut values });
+        values.extend(self.sinks.iter().map(|sink| sink.position as i64));
+        let ends = self.sinks.iter().zip(&self.report.frame_end_cycles);
+        State { frame, base, values, sinks: ends.map(|(sink, ends)| (sink.words, ends.len())).collect() }
+    }
+
+    fn visit(&mut self, visitor: &mut Visitor<'_>) {
+        for source in &self.sources {
+            self.channels[source.end.stream].visit(u64::MAX, visitor);
+        }
+        for unit in &mut self.units {
+            unit.visit(&mut self.channels, visitor);
+        }
+    }
+
+    /// Counts frames that are as those from `before` to `now` were; how many.
+    fn skip(&mut self, before: &State, now: &State) -> u64 {
+        let (period_frames, period_cycles) = (now.frame - before.frame, now.base - before.base);
+        let mut periods = (self.run.frames - now.frame) / period_frames;
+        for (sink, &(words, _)) in self.sinks.iter().zip(&before.sinks) {
+            if let Some(fit) = (sink.wanted - sink.words).checked_div(sink.words - words) {
+                periods = periods.min(fit);
+            }
+        }
+        // The last frame is run, so that what comes after it is seen.
+        if periods * period_frames == self.run.frames - now.frame {
+            periods = periods.saturating_sub(1);
+        }
+        if periods == 0 {
+            return 0;
+        }
+        let ends = self.report.frame_end_cycles.iter_mut();
+        for ((sink, ends), &(words, first)) in self.sinks.iter_mut().zip(ends).zip(&before.sinks) {
+            sink.words += periods * (sink.words - words);
+            let pattern: Vec<u64> = ends[first..].to_vec();
+            for period in 1..=periods {
+                ends.extend(pattern.iter().map(|end| end + period * period_cycles));
+            }
+        }
+        self.visit(&mut Visitor::Shift(periods * period_cycles));
+        periods * period_frames
+    }
+
+    fn last_move(&self) -> Option<u64> {
+        self.channels.iter().filter(|channel| channel.moved > 0).map(|channel| channel.next - 1).max()
+    }
+
+    fn waits(&self) -> Vec<Wait> {
+        let wait = |(stream, ends): (usize, &super::graph::Stream)| {
+            let ready = match ends.to {
+                To::Sink(_) => true,
+                To::Module(taker) => {
+                    let port = self.graph.modules[taker].inputs.iter().position(|&input| input == stream);
+                    port.is_some_and(|port| self.units[taker].is_ready(port, &self.channels))
+                }
+            };
+            let reason = match (self.channels[stream].waits(), ready) {
+                (true, _) => WaitReason::Room,
+                (false, true) => WaitReason::Word,
+                (false, false) => WaitReason::Both,
+            };
+            Wait { from: self.graph.giver_name(ends.from), to: self.graph.taker_name(ends.to), reason }
+        };
+        self.graph.streams.iter().enumerate().map(wait).collect()
+    }
+}

@@ -1,0 +1,189 @@
+//! Dates of the stream parts: FIFO, width adapter, fork, concatenation.
+
+use super::channel::Channel;
+use super::level::Level;
+use super::visit::Visitor;
+use crate::timing::{Concat, Fifo, Fork, WidthAdapter};
+
+/// [`Fifo`]: word k is taken when word k - depth has left, and offered one cycle after it came.
+#[derive(Clone, Debug)]
+pub(super) struct FifoDates {
+    depth: u64,
+}
+
+impl FifoDates {
+    pub(super) fn new(twin: &Fifo) -> Self {
+        Self { depth: u64::from(twin.capacity_words) }
+    }
+
+    pub(super) fn outstanding(&self) -> u64 {
+        self.depth
+    }
+
+    pub(super) fn advance(&self, input: &mut Channel, output: &mut Channel, level: &mut Level) {
+        while input.waits() {
+            let Some(from) = output.freed(output.offered, self.depth) else { break };
+            let cycle = input.take(from);
+            output.offer(cycle + 1);
+            level.up(cycle);
+        }
+    }
+
+    pub(super) fn is_ready(&self, output: &Channel) -> bool {
+        output.freed(output.offered, self.depth).is_some()
+    }
+}
+
+/// [`WidthAdapter`]: a word is taken in the cycle in which what it leaves too little room for leaves.
+#[derive(Clone, Debug)]
+pub(super) struct AdapterDates {
+    in_units: u64,
+    out_units: u64,
+    /// Units taken that belong to no offered word.
+    rest: u64,
+}
+
+impl AdapterDates {
+    pub(super) fn new(twin: &WidthAdapter) -> Self {
+        Self { in_units: u64::from(twin.in_units), out_units: u64::from(twin.out_units), rest: 0 }
+    }
+
+    pub(super) fn outstanding(&self) -> u64 {
+        (self.in_units + self.out_units) / self.out_units + 1
+    }
+
+    pub(super) fn amounts(&self) -> (i64, i64) {
+        (self.in_units as i64, self.out_units as i64)
+    }
+
+    pub(super) fn advance(&mut self, input: &mut Channel, output: &mut Channel, level: &mut Level) {
+        while input.waits() {
+            if output.waits() {
+                break;
+            }
+            // All offered words have left, the last one perhaps in the very cycle in which this one comes.
+            let from = output.next.saturating_sub(1);
+            let cycle = input.take(from);
+            level.up(cycle);
+            self.rest += self.in_units;
+            while self.rest >= self.out_units {
+                self.rest -= self.out_units;
+                output.offer(cycle + 1);
+            }
+        }
+    }
+
+    /// At rest nothing leaves, so that what has not left counts.
+    pub(super) fn is_ready(&self, output: &Channel) -> bool {
+        !output.waits()
+    }
+
+    pub(super) fn visit(&self, visitor: &mut Visitor<'_>) {
+        visitor.count(self.rest);
+    }
+}
+
+/// [`Fork`]: two words at each output; a word is taken when all have room.
+#[derive(Clone, Debug)]
+pub(super) struct ForkDates {
+    levels: Vec<Level>,
+}
+
+impl ForkDates {
+    /// Words of each output's register slice.
+    const WORDS: u64 = 2;
+
+    pub(super) fn new(twin: &Fork, on: bool) -> Self {
+        Self { levels: vec![Level::new(on, 0, 1, 1); twin.outputs()] }
+    }
+
+    pub(super) fn outstanding(&self) -> u64 {
+        Self::WORDS
+    }
+
+    pub(super) fn advance(&mut self, input: usize, outputs: &[usize], channels: &mut [Channel]) {
+        for (level, &output) in self.levels.iter_mut().zip(outputs) {
+            level.see(&channels[output]);
+        }
+        while channels[input].waits() {
+            let mut from = Some(0);
+            for &output in outputs {
+                let output = &channels[output];
+                from = from.zip(output.freed(output.offered, Self::WORDS)).map(|(a, b)| a.max(b));
+            }
+            let Some(from) = from else { break };
+            let cycle = channels[input].take(from);
+            for (level, &output) in self.levels.iter_mut().zip(outputs) {
+                channels[output].offer(cycle + 1);
+                level.up(cycle);
+            }
+        }
+    }
+
+    pub(super) fn is_ready(&self, outputs: &[usize], channels: &[Channel]) -> bool {
+        outputs.iter().all(|&output| channels[output].freed(channels[output].offered, Self::WORDS).is_some())
+    }
+
+    pub(super) fn most(&mut self, cycle: u64) -> u32 {
+        self.levels.iter_mut().map(|level| level.most(cycle)).max().unwrap_or(0)
+    }
+
+    pub(super) fn visit(&mut self, visitor: &mut Visitor<'_>) {
+        self.levels.iter_mut().for_each(|level| level.visit(visitor));
+    }
+}
+
+/// [`Concat`]: its inputs in turn, through a register slice.
+#[derive(Clone, Debug)]
+pub(super) struct ConcatDates {
+    words: Vec<u64>,
+    input: usize,
+    position: u64,
+    next: u64,
+}
+
+impl ConcatDates {
+    /// Words of the register slice.
+    const WORDS: u64 = 2;
+
+    pub(super) fn new(twin: &Concat) -> Self {
+        Self { words: twin.words.iter().map(|&words| u64::from(words)).collect(), input: 0, position: 0, next: 0 }
+    }
+
+    pub(super) fn outstanding(&self) -> u64 {
+        Self::WORDS
+    }
+
+    pub(super) fn advance(&mut self, inputs: &[usize], output: usize, channels: &mut [Channel], level: &mut Level) {
+        let Some(&input) = inputs.get(self.input) else { return };
+        let mut input = input;
+        while channels[input].waits() {
+            let out = &channels[output];
+            let Some(from) = out.freed(out.offered, Self::WORDS) else { break };
+            let cycle = channels[input].take(from.max(self.next));
+            self.next = cycle + 1;
+            channels[output].offer(cycle + 1);
+            level.up(cycle);
+            self.position += 1;
+            if self.words.get(self.input) == Some(&self.position) {
+                self.position = 0;
+                self.input = (self.input + 1) % self.words.len();
+                input = inputs.get(self.input).copied().unwrap_or(input);
+            }
+        }
+    }
+
+    pub(super) fn is_ready(&self, port: usize, output: &Channel) -> bool {
+        port == self.input && output.freed(output.offered, Self::WORDS).is_some()
+    }
+
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    pub(super) fn visit(&mut self, visitor: &mut Visitor<'_>) {
+        visitor.count(self.input as u64);
+        visitor.count(self.position);
+        visitor.date(&mut self.next, 0);
+    }
+}

@@ -1,0 +1,183 @@
+//! A module of a graph as the dates of its moves.
+
+use super::channel::Channel;
+use super::level::Level;
+use super::pipe::{MatrixDates, PoolDates, ReductionDates};
+use super::rearrange::RearrangeDates;
+use super::stream::{AdapterDates, ConcatDates, FifoDates, ForkDates};
+use super::visit::Visitor;
+use super::window::{LineDates, SlidingDates};
+use crate::timing::Twin;
+
+/// What of a twin decides dates.
+#[derive(Clone, Debug)]
+enum Rule {
+    Fifo(FifoDates),
+    Adapter(AdapterDates),
+    Fork(ForkDates),
+    Matrix(MatrixDates),
+    Sliding(Box<SlidingDates>),
+    Line(Box<LineDates>),
+    Pool(PoolDates),
+    Reduction(ReductionDates),
+    Join(MatrixDates),
+    Concat(ConcatDates),
+    Rearrange(Box<RearrangeDates>),
+}
+
+/// A module with its streams.
+#[derive(Clone, Debug)]
+pub(super) struct Unit {
+    rule: Rule,
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
+    level: Level,
+}
+
+impl Unit {
+    /// The module after reset. `levels`: what it holds is kept.
+    pub(super) fn new(twin: &Twin, inputs: &[usize], outputs: &[usize], levels: bool) -> Self {
+        let (mut start, mut rise, mut fall) = (0, 1, 1);
+        let mut on = levels;
+        let rule = match twin {
+            Twin::Fifo(twin) => Rule::Fifo(FifoDates::new(twin)),
+            Twin::WidthAdapter(twin) => {
+                let dates = AdapterDates::new(twin);
+                (rise, fall) = dates.amounts();
+                Rule::Adapter(dates)
+            }
+            Twin::Fork(twin) => {
+                on = false;
+                Rule::Fork(ForkDates::new(twin, levels))
+            }
+            Twin::Matrix(twin) => Rule::Matrix(MatrixDates::new(twin)),
+            Twin::SlidingWindow(twin) => Rule::Sliding(Box::new(SlidingDates::new(twin))),
+            Twin::LineWindow(twin) => Rule::Line(Box::new(LineDates::new(twin))),
+            Twin::MaxPool(twin) => Rule::Pool(PoolDates::new(twin)),
+            Twin::Reduction(twin) => Rule::Reduction(ReductionDates::new(twin)),
+            Twin::Join(twin) => Rule::Join(MatrixDates::new(&twin.pipeline)),
+            Twin::Concat(twin) => Rule::Concat(ConcatDates::new(twin)),
+            Twin::Rearrange(twin) => {
+                start = twin.fill;
+                Rule::Rearrange(Box::new(RearrangeDates::new(twin)))
+            }
+        };
+        Self { rule, inputs: inputs.to_vec(), outputs: outputs.to_vec(), level: Level::new(on, start, rise, fall) }
+    }
+
+    /// The most words on one of its outputs that it has offered, or asks after.
+    pub(super) fn outstanding(&self) -> u64 {
+        match &self.rule {
+            Rule::Fifo(dates) => dates.outstanding(),
+            Rule::Adapter(dates) => dates.outstanding(),
+            Rule::Fork(dates) => dates.outstanding(),
+            Rule::Matrix(dates) | Rule::Join(dates) => dates.outstanding(),
+            Rule::Sliding(dates) => dates.outstanding(),
+            Rule::Line(dates) => dates.outstanding(),
+            Rule::Pool(dates) => dates.outstanding(),
+            Rule::Reduction(dates) => dates.outstanding(),
+            Rule::Concat(dates) => dates.outstanding(),
+            Rule::Rearrange(dates) => dates.outstanding(),
+        }
+    }
+
+    /// Goes on as far as its streams are known.
+    pub(super) fn advance(&mut self, channels: &mut [Channel]) {
+        let (Some(&first), Some(&last)) = (self.inputs.first(), self.outputs.first()) else { return };
+        let level = &mut self.level;
+        match &mut self.rule {
+            Rule::Fork(dates) => return dates.advance(first, &self.outputs, channels),
+            Rule::Join(dates) => {
+                level.see(&channels[last]);
+                return dates.advance_join(&self.inputs, last, channels, level);
+            }
+            Rule::Concat(dates) => {
+                level.see(&channels[last]);
+                return dates.advance(&self.inputs, last, channels, level);
+            }
+            _ => {}
+        }
+        let Ok([input, output]) = channels.get_disjoint_mut([first, last]) else { return };
+        match &mut self.rule {
+            // What these hold is words written and not yet passed, not results.
+            Rule::Sliding(dates) => {
+                dates.advance(input, output, level);
+                return level.merge();
+            }
+            Rule::Rearrange(dates) => {
+                dates.advance(input, output, level);
+                return level.merge();
+            }
+            _ => level.see(output),
+        }
+        match &mut self.rule {
+            Rule::Fifo(dates) => dates.advance(input, output, level),
+            Rule::Adapter(dates) => dates.advance(input, output, level),
+            Rule::Matrix(dates) => dates.advance(input, output, level),
+            Rule::Line(dates) => dates.advance(input, output, level),
+            Rule::Pool(dates) => dates.advance(input, output, level),
+            Rule::Reduction(dates) => dates.advance(input, output, level),
+            Rule::Fork(_) | Rule::Join(_) | Rule::Concat(_) | Rule::Sliding(_) | Rule::Rearrange(_) => {}
+        }
+    }
+
+    /// Whether it would take a word at a port, when nothing moves any more.
+    pub(super) fn is_ready(&self, port: usize, channels: &[Channel]) -> bool {
+        let Some(output) = self.outputs.first().map(|&output| &channels[output]) else { return false };
+        match &self.rule {
+            Rule::Fifo(dates) => dates.is_ready(output),
+            Rule::Adapter(dates) => dates.is_ready(output),
+            Rule::Fork(dates) => dates.is_ready(&self.outputs, channels),
+            Rule::Matrix(dates) => dates.is_ready(output),
+            Rule::Sliding(dates) => dates.is_ready(),
+            Rule::Line(dates) => dates.is_ready(output),
+            Rule::Pool(dates) => dates.is_ready(output),
+            Rule::Reduction(dates) => dates.is_ready(output),
+            Rule::Join(dates) => dates.is_ready(output) && self.inputs.iter().all(|&input| channels[input].waits()),
+            Rule::Concat(dates) => dates.is_ready(port, output),
+            Rule::Rearrange(dates) => dates.is_ready(),
+        }
+    }
+
+    /// The most it held up to the edge that ends `cycle`; only when nothing comes any more.
+    pub(super) fn most(&mut self, cycle: u64, channels: &[Channel]) -> u32 {
+        if let Rule::Fork(dates) = &mut self.rule {
+            return dates.most(cycle);
+        }
+        if !matches!(self.rule, Rule::Sliding(_) | Rule::Rearrange(_)) {
+            for &output in &self.outputs {
+                self.level.see(&channels[output]);
+            }
+        }
+        self.level.most(cycle)
+    }
+
+    /// All that later dates depend on, its outputs included.
+    pub(super) fn visit(&mut self, channels: &mut [Channel], visitor: &mut Visitor<'_>) {
+        let arrived = self.inputs.iter().map(|&input| channels[input].next).min().unwrap_or(0);
+        let since = match &self.rule {
+            Rule::Fifo(_) | Rule::Adapter(_) | Rule::Fork(_) | Rule::Pool(_) | Rule::Reduction(_) => arrived,
+            Rule::Matrix(dates) | Rule::Join(dates) => dates.next(),
+            Rule::Sliding(dates) => dates.next(),
+            Rule::Line(dates) => dates.next(),
+            Rule::Concat(dates) => dates.next(),
+            Rule::Rearrange(dates) => dates.next(),
+        };
+        for &output in &self.outputs {
+            channels[output].visit(since, visitor);
+        }
+        match &mut self.rule {
+            Rule::Fifo(_) => {}
+            Rule::Adapter(dates) => dates.visit(visitor),
+            Rule::Fork(dates) => dates.visit(visitor),
+            Rule::Matrix(dates) | Rule::Join(dates) => dates.visit(visitor),
+            Rule::Sliding(dates) => dates.visit(visitor),
+            Rule::Line(dates) => dates.visit(visitor),
+            Rule::Pool(dates) => dates.visit(visitor),
+            Rule::Reduction(dates) => dates.visit(visitor),
+            Rule::Concat(dates) => dates.visit(visitor),
+            Rule::Rearrange(dates) => dates.visit(visitor),
+        }
+        self.level.visit(visitor);
+    }
+}

@@ -1,0 +1,296 @@
+//! The fast simulator against its definition: random graphs of all twins, with and without stalls, whole or standing
+//! still, must give the same report word for word.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a graph that cannot be built has failed")]
+
+use hdl_gen::timing::{
+    Concat, Fifo, Fork, Graph, GraphBuilder, Join, LineWindow, Matrix, MaxPool, ModuleId, Rearrange, RearrangeShape,
+    Reduction, Run, RunError, SlidingWindow, Stalls, Twin, WidthAdapter, WindowShape,
+};
+
+/// A generator for graphs (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
+    }
+
+    /// A number from `least` to `most`.
+    fn pick(&mut self, least: u32, most: u32) -> u32 {
+        least + (self.next() % u64::from(most - least + 1)) as u32
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.pick(1, 100) <= percent
+    }
+
+    fn divisor(&mut self, number: u32) -> u32 {
+        let divisors: Vec<u32> = (1..=number).filter(|d| number.is_multiple_of(*d)).collect();
+        divisors[self.pick(0, divisors.len() as u32 - 1) as usize]
+    }
+}
+
+/// A stream while a graph grows: where it comes from and its frame of rows x columns pixels of some words.
+#[derive(Clone, Copy)]
+struct Open {
+    from: Option<(ModuleId, usize)>,
+    rows: u32,
+    columns: u32,
+    words: u32,
+}
+
+impl Open {
+    fn all(&self) -> u64 {
+        u64::from(self.rows) * u64::from(self.columns) * u64::from(self.words)
+    }
+}
+
+struct Growth {
+    random: Random,
+    builder: GraphBuilder,
+    modules: usize,
+    input: Option<u64>,
+}
+
+impl Growth {
+    fn place(&mut self, twin: Twin, inputs: &[Open]) -> ModuleId {
+        let id = self.builder.module(format!("m{}", self.modules), twin);
+        self.modules += 1;
+        for (port, input) in inputs.iter().enumerate() {
+            match input.from {
+                Some((from, from_port)) => self.builder.join(from, from_port, id, port),
+                None => {
+                    let number = if self.input.is_none() { 0 } else { 90 + self.modules as u64 };
+                    self.input = Some(input.all());
+                    self.builder.source(number, input.all(), id, port);
+                }
+            }
+        }
+        id
+    }
+
+    fn one(&mut self, twin: Twin, input: Open, rows: u32, columns: u32, words: u32) -> Open {
+        let id = self.place(twin, &[input]);
+        Open { from: Some((id, 0)), rows, columns, words }
+    }
+
+    fn fifo(&mut self, input: Open, least: u32, most: u32) -> Open {
+        let twin = Twin::Fifo(Fifo::new(self.random.pick(least, most)).unwrap());
+        self.one(twin, input, input.rows, input.columns, input.words)
+    }
+
+    fn matrix(&mut self, steps: u32, passes: u32) -> Matrix {
+        Matrix::new(steps, passes, self.random.pick(1, 9), self.random.pick(1, 8)).unwrap()
+    }
+
+    fn shape(&mut self, input: Open, words: u32) -> Option<WindowShape> {
+        let random = &mut self.random;
+        let (kernel_rows, kernel_columns) = (random.pick(1, 3), random.pick(1, 3));
+        let (dilation_rows, dilation_columns) = (random.pick(1, 2), random.pick(1, 2));
+        let reach = [(kernel_rows - 1) * dilation_rows, (kernel_columns - 1) * dilation_columns];
+        let mut pad = |reach: u32| if random.chance(60) { random.pick(0, reach) } else { 0 };
+        let shape = WindowShape {
+            channel_words: words,
+            rows: input.rows,
+            columns: input.columns,
+            pad_top: pad(reach[0]),
+            pad_left: pad(reach[1]),
+            pad_bottom: pad(reach[0]),
+            pad_right: pad(reach[1]),
+            kernel_rows,
+            kernel_columns,
+            stride_rows: self.random.pick(1, 2),
+            stride_columns: self.random.pick(1, 2),
+            dilation_rows,
+            dilation_columns,
+        };
+        (shape.out_rows() > 0 && shape.out_columns() > 0).then_some(shape)
+    }
+
+    /// A module or a few behind a stream.
+    fn grow(&mut self, input: Open) -> Open {
+        let Open { rows, columns, words, .. } = input;
+        match self.random.pick(0, 9) {
+            0 => self.fifo(input, 1, 6),
+            1 => {
+                // Words of other widths: `in_lanes` to `out_lanes`, where whole words come out.
+                let (from, to) = (self.random.pick(1, 6), self.random.pick(1, 6));
+                if !(words * from).is_multiple_of(to) {
+                    return self.fifo(input, 1, 3);
+                }
+                let twin = Twin::WidthAdapter(WidthAdapter::new(from, to).unwrap());
+                self.one(twin, input, rows, columns, words * from / to)
+            }
+            2 | 3 => {
+                let Some(shape) = self.shape(input, words) else { return self.fifo(input, 1, 3) };
+                let least = shape.minimum_buffer_words().unwrap();
+                let buffer = if self.random.chance(50) {
+                    shape.recommended_buffer_words().unwrap()
+                } else {
+                    self.random.pick(least, least + 9)
+                };
+                let twin = Twin::SlidingWindow(SlidingWindow::new(&shape, buffer).unwrap());
+                let taps = shape.kernel_rows * shape.kernel_columns * words;
+                let windows = self.one(twin, input, shape.out_rows(), shape.out_columns(), taps);
+                if self.random.chance(30) {
+                    return windows;
+                }
+                let passes = self.random.pick(1, 4);
+                let matrix = Twin::Matrix(self.matrix(taps, passes));
+                let buffered = if self.random.chance(40) { self.fifo(windows, 2, 12) } else { windows };
+                self.one(matrix, buffered, windows.rows, windows.columns, passes)
+            }
+            4 => {
+                let Some(shape) = self.shape(input, 1).filter(|_| words == 1) else { return self.fifo(input, 1, 3) };
+                let twin = Twin::LineWindow(LineWindow::new(&shape).unwrap());
+                self.one(twin, input, shape.out_rows(), shape.out_columns(), 1)
+            }
+            5 => {
+                let steps = self.random.divisor(words);
+                let passes = self.random.pick(1, 4);
+                let twin = Twin::Matrix(self.matrix(steps, passes));
+                self.one(twin, input, rows, columns, words / steps * passes)
+            }
+            6 => {
+                let (down, across) = (self.random.pick(1, rows.min(3)), self.random.pick(1, columns.min(3)));
+                let twin = if self.random.chance(50) {
+                    MaxPool::new(words, rows, columns, down, across).unwrap()
+                } else {
+                    MaxPool::of_sums([words, rows, columns], [down, across], self.random.pick(8, 40)).unwrap()
+                };
+                self.one(Twin::MaxPool(twin), input, rows / down, columns / across, words)
+            }
+            7 => {
+                let taps = self.random.divisor(words);
+                let lanes = self.random.pick(1, 9);
+                let twin =
+                    if self.random.chance(50) { Reduction::max_reduce(taps) } else { Reduction::argmax(taps, lanes) };
+                self.one(Twin::Reduction(twin.unwrap()), input, rows, columns, words / taps)
+            }
+            8 => {
+                // Each row twice (or a part of it): blocks that repeat or leave words out.
+                let (times, row) = (self.random.pick(1, 2), columns * words);
+                let start = self.random.pick(0, row - 1).min(row / 2);
+                let shape = RearrangeShape {
+                    outer_counts: vec![rows, times],
+                    block_words: row - start,
+                    jumps: vec![row, 0, row],
+                    first: start,
+                    span: row - start,
+                    buffer_words: row + self.random.pick(1, 2 * row),
+                };
+                let twin = Twin::Rearrange(Rearrange::new(&shape).unwrap());
+                self.one(twin, input, rows * times, 1, row - start)
+            }
+            _ => self.branches(input),
+        }
+    }
+
+    /// Two or three ways that meet again.
+    fn branches(&mut self, input: Open) -> Open {
+        let ways = self.random.pick(2, 3);
+        let fork = self.place(Twin::Fork(Fork::new(ways).unwrap()), &[input]);
+        let together = self.random.chance(50);
+        let mut ends = Vec::new();
+        for port in 0..ways {
+            let mut way = Open { from: Some((fork, port as usize)), ..input };
+            for _ in 0..self.random.pick(0, 2) {
+                way = self.fifo(way, 1, 4);
+                if self.random.chance(50) {
+                    let matrix = Twin::Matrix(self.matrix(way.words, way.words));
+                    way = self.one(matrix, way, way.rows, way.columns, way.words);
+                }
+            }
+            // Sometimes too shallow, so that the graph stands still.
+            let least = if self.random.chance(85) { 3 * input.words + 12 } else { 1 };
+            ends.push(self.fifo(way, least, least + 8));
+        }
+        let twin = if together {
+            Twin::Join(Join::new(ways, self.matrix(1, 1)).unwrap())
+        } else {
+            Twin::Concat(Concat::new(vec![input.words; ways as usize]).unwrap())
+        };
+        let id = self.place(twin, &ends);
+        let words = if together { input.words } else { input.words * ways };
+        Open { from: Some((id, 0)), words, ..input }
+    }
+}
+
+fn graph(seed: u64) -> Graph {
+    let random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut growth = Growth { random, builder: GraphBuilder::default(), modules: 0, input: None };
+    let random = &mut growth.random;
+    let mut stream = Open { from: None, rows: random.pick(1, 7), columns: random.pick(1, 7), words: random.pick(1, 4) };
+    stream = growth.fifo(stream, 1, 3);
+    let mut sinks = 0;
+    for _ in 0..growth.random.pick(1, 7) {
+        if growth.random.chance(15) {
+            let fork = growth.place(Twin::Fork(Fork::new(2).unwrap()), &[stream]);
+            sinks += 1;
+            growth.builder.sink(sinks, stream.all(), fork, 1);
+            stream = Open { from: Some((fork, 0)), ..stream };
+        }
+        stream = growth.grow(stream);
+        if stream.all() > 3000 {
+            break;
+        }
+    }
+    // Now and then more words are wanted than come.
+    let wanted = if growth.random.chance(5) { stream.all() + 1 } else { stream.all() };
+    let (from, port) = stream.from.unwrap();
+    growth.builder.sink(sinks + 1, wanted, from, port);
+    growth.builder.build().unwrap()
+}
+
+fn check(seed: u64) -> Result<(), String> {
+    let graph = graph(seed);
+    let mut random = Random(seed ^ 0x5555_5555_5555);
+    for stall in [None, Some((0.3, 0.3)), Some((0.0, 0.8)), Some((0.7, 0.1))] {
+        let mut run = Run::frames(u64::from(random.pick(1, if stall.is_none() { 14 } else { 3 })));
+        run.stalls =
+            stall.map(|(source_probability, sink_probability)| Stalls { seed, source_probability, sink_probability });
+        run.keep_words = random.chance(50);
+        let (by_cycle, fast) = (graph.run_by_cycle(&run), graph.run(&run));
+        if by_cycle != fast {
+            return Err(format!("seed {seed}, {run:?}:\n{by_cycle:?}\n{fast:?}\n{graph:?}"));
+        }
+        if let Ok(report) = &by_cycle {
+            // Limits cut both runs off alike.
+            run.cycle_limit = report.last_output_cycle + 1;
+            assert!(graph.run(&run).is_ok(), "seed {seed}");
+            run.cycle_limit -= 1;
+            assert_eq!(graph.run(&run), Err(RunError::CycleLimit(run.cycle_limit)), "seed {seed}");
+            run.cycle_limit = u64::MAX;
+            run.latest_ends = report.frame_end_cycles.clone();
+            assert_eq!(graph.run(&run), Ok(report.clone()), "seed {seed}");
+            let last = run.latest_ends[0].last_mut().unwrap();
+            *last -= 1;
+            let late = graph.run(&run);
+            // Frames that are counted and not run are not compared with their limits.
+            if run.keep_words || stall.is_some() {
+                assert_eq!(late, graph.run_by_cycle(&run), "seed {seed}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first seed is `HWGEN_SEED`, or 1.
+#[test]
+fn random_graphs_give_the_same_report_as_cycle_by_cycle() {
+    let first: u64 = std::env::var("HWGEN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let count: u64 = std::env::var("HWGEN_GRAPHS").ok().and_then(|count| count.parse().ok()).unwrap_or(400);
+    let mut standstills = 0;
+    for seed in first..first + count {
+        if let Err(text) = check(seed) {
+            panic!("{text}");
+        }
+        standstills += u64::from(matches!(graph(seed).run(&Run::frames(1)), Err(RunError::Deadlock { .. })));
+    }
+    assert!(standstills > 0 || count < 100, "no graph stands still");
+    assert!(standstills < count / 2, "{standstills} of {count} graphs stand still");
+}
