@@ -13,6 +13,7 @@ mod device;
 mod estimate;
 mod finn;
 mod inventory;
+mod layer;
 mod memory;
 mod model;
 mod terms;
@@ -21,7 +22,9 @@ pub use block::Block;
 pub use device::{Device, DeviceError, Devices, Family};
 pub use estimate::{Estimate, LayerEstimate};
 pub use finn::FinnLayer;
+pub(crate) use inventory::stage_inventories;
 pub use inventory::{Inventory, StageInventory};
+pub use layer::LayerCosts;
 pub use model::{Fault, Model, StatedError};
 pub use terms::{Counts, TERMS, Term};
 

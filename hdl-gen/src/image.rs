@@ -64,9 +64,37 @@ impl Image {
     }
 }
 
+/// Bits of the words of an image that differ from each other and change from word to word: what a memory of constants in
+/// look-up tables is made for.
+pub(crate) fn live_columns(text: &str) -> u64 {
+    let words: Vec<&[u8]> = text.lines().filter(|line| !line.starts_with("//")).map(str::as_bytes).collect();
+    let digits = words.first().map_or(0, |word| word.len());
+    let mut columns = std::collections::BTreeSet::new();
+    for digit in 0..digits {
+        for bit in 0..4 {
+            let value = |word: &&[u8]| {
+                let digit = word.get(digit).copied().and_then(|byte| char::from(byte).to_digit(16)).unwrap_or(0);
+                digit >> bit & 1 == 1
+            };
+            let column: Vec<bool> = words.iter().map(value).collect();
+            if column.contains(&true) && column.contains(&false) {
+                columns.insert(column);
+            }
+        }
+    }
+    columns.len() as u64
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Image;
+    use super::{Image, live_columns};
+
+    #[test]
+    fn columns_that_change_are_counted_once() {
+        // From the lowest bit: 0 1 0, twice; 1 1 1; 1 0 0; 0 0 0.
+        assert_eq!(live_columns("// t\n0c\n07\n04\n"), 2);
+        assert_eq!(live_columns("// t\n"), 0);
+    }
 
     #[test]
     fn lanes_stand_from_the_lowest_bits() {

@@ -3,6 +3,7 @@
 //! Every layer becomes one to four modules in a row: a width adapter where lanes change, a sliding window, another
 //! adapter, and the layer's own module. Border types: in [`Bound`], out [`Design`].
 
+mod alone;
 mod argmax;
 mod border;
 mod chain;
@@ -15,6 +16,8 @@ mod requantize;
 mod sum_pool;
 mod top;
 mod wiring;
+
+pub use alone::lower_alone;
 
 use crate::bind::{Bound, BoundLayer};
 use crate::datapath::DatapathError;
@@ -91,6 +94,7 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
         memories: BTreeMap::new(),
         inner_edges: Vec::new(),
         library: Vec::new(),
+        images: true,
     };
     lowering.made(TensorId(0), "input").map_err(|fault| fault.in_layer("input"))?;
     for (index, layer) in bound.layers().iter().enumerate() {
@@ -174,6 +178,8 @@ struct Lowering<'a> {
     inner_edges: Vec<(usize, Edge)>,
     /// Library modules that generated modules instantiate.
     library: Vec<String>,
+    /// Whether memory images are made; without them a design can be counted, but not emitted.
+    images: bool,
 }
 
 impl<'a> Lowering<'a> {
@@ -246,18 +252,21 @@ impl<'a> Lowering<'a> {
 /// Lanes of the first stream: what the first layer that reads it takes.
 fn first_lanes(bound: &Bound) -> u64 {
     let reader = bound.network().readers(TensorId(0)).next();
-    match reader.and_then(|index| bound.layers().get(index)) {
-        Some(BoundLayer::Matrix(matrix)) => matrix.first_lanes(bound.network().input().shape.channels),
-        Some(
-            BoundLayer::Pool { lanes }
-            | BoundLayer::SumPool { lanes, .. }
-            | BoundLayer::Rearrange { lanes, .. }
-            | BoundLayer::Requantize { lanes, .. }
-            | BoundLayer::Argmax { lanes }
-            | BoundLayer::Join { lanes, .. }
-            | BoundLayer::Concat { lanes },
-        ) => *lanes,
-        None => 1,
+    let hardware = reader.and_then(|index| bound.layers().get(index));
+    hardware.map_or(1, |hardware| taken_lanes(hardware, bound.network().input().shape.channels))
+}
+
+/// Lanes of the words that a layer takes, of a tensor of so many channels.
+pub(crate) fn taken_lanes(hardware: &BoundLayer, channels: u64) -> u64 {
+    match hardware {
+        BoundLayer::Matrix(matrix) => matrix.first_lanes(channels),
+        BoundLayer::Pool { lanes }
+        | BoundLayer::SumPool { lanes, .. }
+        | BoundLayer::Rearrange { lanes, .. }
+        | BoundLayer::Requantize { lanes, .. }
+        | BoundLayer::Argmax { lanes }
+        | BoundLayer::Join { lanes, .. }
+        | BoundLayer::Concat { lanes } => *lanes,
     }
 }
 

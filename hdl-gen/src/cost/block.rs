@@ -14,7 +14,8 @@ pub enum Block {
     /// `hwgen_delay`
     Delay { bits: u64, cycles: u64, reset: bool },
     /// `hwgen_rom`
-    Rom { bits: u64, depth: u64, block: bool, cycles: u64 },
+    /// with, where the words are known, the number of different columns that change.
+    Rom { bits: u64, depth: u64, block: bool, cycles: u64, live: Option<u64> },
     /// `hwgen_fifo`
     Fifo { bits: u64, depth: u64 },
     /// `hwgen_credit_fifo`
@@ -29,6 +30,8 @@ pub enum Block {
     Concat { bits: u64, inputs: u64, most_words: u64 },
     /// `hwgen_sliding_window`
     Window(Box<WindowBlock>),
+    /// `hwgen_line_window`
+    LineWindow(Box<WindowBlock>),
     /// `hwgen_rearrange`
     Rearrange { bits: u64, counts: Vec<i64>, span: u64, most_jump: u64, words: u64, block: bool },
     /// `hwgen_matrix_control`
@@ -44,6 +47,8 @@ pub enum Block {
     },
     /// `hwgen_threshold`
     Threshold { sum_bits: u64, bits: u64, code_bits: u64, groups: u64, falling: bool },
+    /// Registers of the channel group beside the stages of threshold units.
+    Groups { groups: u64, stages: u64 },
     /// `hwgen_search_stage`
     Search { bits: u64, stage: u64, groups: u64, block: bool },
     /// `hwgen_max_pool`
@@ -92,6 +97,9 @@ pub struct PoolBlock {
     pub kernel: [u64; 2],
 }
 
+/// Stands among the parameters of a memory whose words are known: the number of different columns that change.
+pub(super) const LIVE: &str = "live columns";
+
 impl Block {
     /// The block that an instance of a library module is.
     pub fn of(part: &Part) -> Block {
@@ -113,6 +121,7 @@ impl Block {
                 depth: number("DEPTH"),
                 block: block("STYLE"),
                 cycles: number("CYCLES"),
+                live: part.parameter(LIVE).map(|_| part.number(LIVE, 0)),
             },
             "hwgen_fifo" => Block::Fifo { bits: number("DATA_BITS"), depth: number("DEPTH") },
             "hwgen_credit_fifo" => Block::CreditFifo { bits: number("DATA_BITS"), depth: number("DEPTH") },
@@ -130,6 +139,7 @@ impl Block {
                 most_words: list(part, "WORDS").into_iter().max().unwrap_or(1).cast_unsigned(),
             },
             "hwgen_sliding_window" => Block::Window(Box::new(window(part))),
+            "hwgen_line_window" => Block::LineWindow(Box::new(window(part))),
             "hwgen_rearrange" => Block::Rearrange {
                 bits: number("DATA_BITS"),
                 counts: list(part, "COUNTS"),

@@ -1,9 +1,11 @@
 //! The blocks of a design, counted from what its modules instantiate.
 
 use super::Block;
-use crate::design::Design;
+use super::block::LIVE;
+use crate::design::{Design, Stage};
 use crate::heap::Cost;
-use crate::verilog::{ModuleText, Part};
+use crate::image::live_columns;
+use crate::verilog::{ModuleText, Part, Value};
 use std::collections::BTreeMap;
 
 /// Blocks with how many there are of each. Nothing in it depends on a device.
@@ -62,32 +64,68 @@ impl Inventory {
 impl Design {
     /// The blocks of every module of the top, in the order of [`Design::stage_rows`].
     pub fn inventory(&self) -> Vec<StageInventory> {
-        let modules: BTreeMap<&str, &ModuleText> =
-            self.modules.iter().map(|module| (module.name.as_str(), module)).collect();
-        let stage = |stage: &crate::design::Stage| {
-            let parameters = stage.parameters.iter().map(|(name, value)| (*name, value));
-            let part = Part::new(&stage.module, parameters);
-            let mut inventory = Inventory::default();
-            self.count(&modules, &part, 1, &mut inventory);
-            StageInventory { name: stage.name.clone(), layer: stage.layer.clone(), inventory }
-        };
-        self.stages.iter().map(stage).collect()
+        let modules: Vec<&ModuleText> = self.modules.iter().collect();
+        stage_inventories(self.stages.iter(), &modules, &self.costs, &self.memories)
     }
+}
 
+/// The blocks of modules of a top, from the generated modules and the counted netlists among them.
+pub(crate) fn stage_inventories<'a>(
+    stages: impl Iterator<Item = &'a Stage>,
+    modules: &[&ModuleText],
+    costs: &BTreeMap<String, Cost>,
+    memories: &BTreeMap<String, String>,
+) -> Vec<StageInventory> {
+    let modules = modules.iter().map(|module| (module.name.as_str(), *module)).collect();
+    let generated = Generated { modules, costs, memories };
+    let stage = |stage: &Stage| {
+        let part = Part::new(&stage.module, stage.parameters.iter().map(|(name, value)| (*name, value)));
+        let mut inventory = Inventory::default();
+        generated.count(&part, 1, &mut inventory);
+        StageInventory { name: stage.name.clone(), layer: stage.layer.clone(), inventory }
+    };
+    stages.map(stage).collect()
+}
+
+/// Generated modules by name.
+struct Generated<'a> {
+    modules: BTreeMap<&'a str, &'a ModuleText>,
+    costs: &'a BTreeMap<String, Cost>,
+    memories: &'a BTreeMap<String, String>,
+}
+
+/// Most characters of an image whose columns are compared.
+const COMPARED_CHARACTERS: usize = 1 << 16;
+
+impl Generated<'_> {
     /// Adds `count` instances of a part, and all that stands inside.
-    fn count(&self, modules: &BTreeMap<&str, &ModuleText>, part: &Part, count: u64, inventory: &mut Inventory) {
+    fn count(&self, part: &Part, count: u64, inventory: &mut Inventory) {
         if let Some(&cost) = self.costs.get(&part.module) {
             return inventory.add_datapaths(cost, count);
         }
-        let Some(module) = modules.get(part.module.as_str()) else {
-            return inventory.add(Block::of(part), count);
+        let Some(module) = self.modules.get(part.module.as_str()) else {
+            let block = Block::of(part);
+            if let Block::Threshold { code_bits, groups, .. } = block
+                && groups > 1
+            {
+                // Units side by side see the same groups, whose registers they share.
+                inventory.add(Block::Groups { groups, stages: code_bits - 1 }, 1);
+            }
+            return inventory.add(block, count);
         };
         let mut parts: BTreeMap<Part, u64> = BTreeMap::new();
         for part in &module.parts {
-            // Images differ from lane to lane; what they hold is not counted here.
-            let parameters = part.parameters.iter().filter(|(name, _)| name != "IMAGE").cloned().collect();
+            // Images differ from lane to lane; of what they hold only the columns of plain memories count.
+            let mut parameters: Vec<(String, Value)> =
+                part.parameters.iter().filter(|(name, _)| name != "IMAGE").cloned().collect();
+            if part.module == "hwgen_rom"
+                && let Some(Value::Text(path)) = part.parameter("IMAGE")
+                && let Some(text) = self.memories.get(path).filter(|text| text.len() <= COMPARED_CHARACTERS)
+            {
+                parameters.push((LIVE.to_owned(), Value::Number(live_columns(text).cast_signed())));
+            }
             *parts.entry(Part { parameters, ..part.clone() }).or_default() += count;
         }
-        parts.iter().for_each(|(part, &count)| self.count(modules, part, count, inventory));
+        parts.iter().for_each(|(part, &count)| self.count(part, count, inventory));
     }
 }

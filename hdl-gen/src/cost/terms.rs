@@ -19,6 +19,7 @@ macro_rules! terms {
 terms! {
     DatapathLut: "datapath.lut", DatapathCarry: "datapath.carry", DatapathFf: "datapath.ff", Datapath: "datapath",
     DatapathDsp: "datapath.dsp", DatapathShift: "datapath.shift",
+    Constant: "constant", ConstantLut: "constant.lut", ConstantFf: "constant.ff", ConstantCarry: "constant.carry",
     Control: "control", ControlReplay: "control.replay", ControlNext: "control.next", ControlStages: "control.stages",
     Counter: "counter", CounterBits: "counter.bits",
     Fifo: "fifo", FifoBits: "fifo.bits", FifoCount: "fifo.count", FifoTwo: "fifo.two", FifoTwoBits: "fifo.two.bits",
@@ -29,7 +30,7 @@ terms! {
     AdapterSelect: "adapter.select",
     Fork: "fork", Join: "join", Concat: "concat", ConcatBits: "concat.bits", ConcatCount: "concat.count",
     Window: "window", WindowFill: "window.fill", WindowAddress: "window.address", WindowWrap: "window.wrap",
-    WindowPad: "window.pad", WindowPadded: "window.padded",
+    LineWindow: "line_window", WindowPad: "window.pad", WindowPadded: "window.padded",
     Rearrange: "rearrange", RearrangeAddress: "rearrange.address", RearrangeFill: "rearrange.fill",
     Threshold: "threshold", ThresholdConstant: "threshold.constant", ThresholdTable: "threshold.table",
     ThresholdWide: "threshold.wide", ThresholdCompare: "threshold.compare", ThresholdChoice: "threshold.choice",
@@ -80,7 +81,9 @@ impl Counts {
                 self.delay(2, *stages, false, n, family);
             }
             Block::Delay { bits, cycles, reset } => self.delay(*bits, *cycles, *reset, n, family),
-            Block::Rom { bits, depth, block, cycles } => self.rom(*bits, *depth, *block, *cycles, n, family),
+            Block::Rom { bits, depth, block, cycles, live } => {
+                self.rom([*bits, *depth, *cycles], *block, *live, n, family);
+            }
             Block::Fifo { bits, depth } => self.fifo(*bits, *depth, n, family),
             Block::CreditFifo { bits, depth } => self.credit_fifo(*bits, *depth, n, family),
             Block::Adapter { lane_bits, from, to, words } => self.adapter([*lane_bits, *from, *to, *words], n),
@@ -98,6 +101,8 @@ impl Counts {
                 self.fifo(*bits, 2, n, family);
             }
             Block::Window(window) => self.window(window, n, family),
+            Block::LineWindow(window) => self.line_window(window, n, family),
+            Block::Groups { groups, stages } => self.exact.ff += n * real(log2(*groups) * stages),
             Block::Rearrange { bits, counts, span, most_jump, words, block } => {
                 let (address, fill) = (log2(*words), log2(words + span + most_jump + 2) + 1);
                 counts.iter().for_each(|&count| self.counter(count.cast_unsigned(), n));
@@ -128,6 +133,8 @@ impl Counts {
                         self.add(Term::ControlNext, if *block { n * real(log2(*inputs)) } else { 0.0 });
                         let ram = if *block { memory::block_ram } else { memory::lut_ram };
                         self.exact.add(&ram(family, *bits, *inputs), n);
+                        // Yosys takes the address register into the read port and makes it anew.
+                        self.exact.ff += if *block { 0.0 } else { n * real(log2(*inputs)) };
                         self.banks(*bits, *inputs, *block, n);
                     }
                 }
@@ -142,7 +149,7 @@ impl Counts {
                 self.add(Term::Search, n);
                 self.add(Term::SearchCompare, n * real(*bits));
                 self.exact.ff += n * real(1 + found + if registered { found } else { 0 });
-                self.rom(*bits, depth, *block && registered, 1, n, family);
+                self.rom([*bits, depth, 1], *block && registered, None, n, family);
                 if !registered && depth > 1 {
                     self.exact.ff -= n * real(*bits);
                 }
@@ -198,6 +205,15 @@ impl Counts {
     }
 
     fn datapath(&mut self, cost: &Cost, n: f64, family: Family) {
+        self.exact.dsp += n * f64::from(cost.dsp);
+        if cost.constant_operand {
+            self.add(Term::Constant, n);
+            self.add(Term::ConstantLut, n * f64::from(cost.lut));
+            self.add(Term::ConstantFf, n * f64::from(cost.ff));
+            self.add(Term::ConstantCarry, n * f64::from(cost.carry));
+            self.exact.ff += n * f64::from(cost.ff);
+            return;
+        }
         self.add(Term::Datapath, n);
         self.add(Term::DatapathLut, n * f64::from(cost.lut));
         self.add(Term::DatapathCarry, n * f64::from(cost.carry));
@@ -205,7 +221,6 @@ impl Counts {
         self.add(Term::DatapathDsp, n * f64::from(cost.dsp));
         self.add(Term::DatapathShift, n * f64::from(cost.shift));
         self.exact.ff += n * f64::from(cost.ff);
-        self.exact.dsp += n * f64::from(cost.dsp);
         match memory::has_shift_registers(family) {
             true => self.exact.lut_memory += n * f64::from(cost.shift),
             false => self.exact.ff += n * 4.0 * f64::from(cost.shift),
@@ -230,7 +245,7 @@ impl Counts {
         }
     }
 
-    fn rom(&mut self, bits: u64, depth: u64, block: bool, cycles: u64, n: f64, family: Family) {
+    fn rom(&mut self, [bits, depth, cycles]: [u64; 3], block: bool, live: Option<u64>, n: f64, family: Family) {
         if depth <= 1 {
             return;
         }
@@ -242,15 +257,16 @@ impl Counts {
         // Columns with the same constants are one; of 2^depth there are two that never change.
         let kinds = 2f64.powi(depth.min(60) as i32);
         let columns = bits as f64;
+        let known = live;
         let live = (kinds - 2.0) * (1.0 - (1.0 - 1.0 / kinds).powf(columns));
-        let live = live.min(columns);
+        let live = known.map_or(live.min(columns), |known| known as f64);
         self.exact.ff += n * live * cycles as f64;
         self.exact.memory_bits += n * columns * depth as f64;
         match depth {
             2 => self.add(Term::Rom2, n * live),
             3..=4 => self.add(Term::Rom4, n * live),
             5..=64 => self.add(Term::Rom64, n * live),
-            _ => self.add(Term::RomWide, n * columns * depth as f64 / 64.0),
+            _ => self.add(Term::RomWide, n * live * depth as f64 / 64.0),
         }
     }
 
@@ -285,7 +301,8 @@ impl Counts {
         self.add(Term::Fifo, n);
         self.add(Term::FifoBits, n * word as f64);
         self.add(Term::FifoCount, n * count as f64);
-        self.exact.ff += n * (word + count + 3) as f64;
+        // Yosys takes the register of the read address into the read port and makes it anew.
+        self.exact.ff += n * (word + count + 3 + log2(rest)) as f64;
         self.counter(rest, 2.0 * n);
         self.exact.add(&memory::lut_ram(family, word, rest), n);
         self.banks(word, rest, false, n);
@@ -319,7 +336,7 @@ impl Counts {
                 held + log2(to)
             }
         };
-        self.exact.ff += n * (count + 2 + data) as f64;
+        self.exact.ff += n * (count + 1 + data) as f64;
     }
 
     fn window(&mut self, window: &WindowBlock, n: f64, family: Family) {
@@ -334,9 +351,17 @@ impl Counts {
         let fill = log2(words + span + column_jump + row_jump + frame_jump) + 1;
         let address = log2(words);
         let wraps = !words.is_power_of_two();
-        let counters =
-            [channel_words, places[0], places[1], words, channel_words, kernel[0], kernel[1], out[0], out[1]];
-        counters.into_iter().for_each(|limit| self.counter(limit, n));
+        [words, channel_words, kernel[0], kernel[1], out[0], out[1]]
+            .into_iter()
+            .for_each(|limit| self.counter(limit, n));
+        let waits = span <= window.before[0] * row_words + window.before[1] * channel_words;
+        if waits || padded[0] || padded[1] {
+            self.counter(channel_words, n);
+            self.counter(places[1], n);
+        }
+        if waits || padded[0] {
+            self.counter(places[0], n);
+        }
         self.add(Term::Window, n);
         self.add(Term::WindowFill, n * fill as f64);
         self.add(Term::WindowAddress, n * address as f64);
@@ -353,6 +378,30 @@ impl Counts {
         self.exact.ff += n * registers as f64;
         self.ram(bits, words, block, n, family);
         self.credit_fifo(bits, 4, n, family);
+    }
+
+    fn line_window(&mut self, window: &WindowBlock, n: f64, family: Family) {
+        let WindowBlock { bits, places, padded, kernel, dilation, stride, out, block, .. } = *window;
+        let lines = (kernel[0] - 1) * dilation[0];
+        let depth = (kernel[1] - 1) * dilation[1];
+        let padded_axes = padded.iter().filter(|padded| **padded).count() as u64;
+        [places[0], places[1], out[0] * out[1]].into_iter().for_each(|limit| self.counter(limit, n));
+        self.add(Term::LineWindow, n);
+        self.add(Term::WindowPadded, n * padded_axes as f64);
+        self.add(Term::WindowPad, if padded_axes > 0 { n * bits as f64 } else { 0.0 });
+        let axis = |first: u64, step: u64| log2(first.max(step)).max(1) + 1;
+        let columns = kernel[0] * bits;
+        // Columns between the taps of a dilated kernel are registers too; of each, those that no tap reads are not there.
+        self.exact.ff += n * (axis(depth, stride[1]) + axis(lines, stride[0]) + padded_axes + 3 + bits) as f64;
+        self.exact.ff += n * (columns * (depth + 1)) as f64;
+        if lines > 0 && places[1] > 1 {
+            self.counter(places[1], n);
+            self.exact.ff += n * log2(places[1]) as f64;
+            self.ram(lines * bits, places[1], block, n, family);
+        } else {
+            self.exact.ff += n * (lines * bits) as f64;
+        }
+        self.credit_fifo(columns * kernel[1], 4, n, family);
     }
 
     fn threshold(&mut self, [sum_bits, bits, code_bits, groups]: [u64; 4], falling: bool, n: f64) {

@@ -46,7 +46,8 @@ pub(super) fn products(
             Some((x, w)) => (x, w, paired, paired, 2),
             None => (x1, w1, 0, single, 1),
         };
-        let product = registered_product(netlist, &format!("{lane}"), &left, &right);
+        let used_bits = skipped + bits.min(heap.width());
+        let product = registered_product(netlist, &format!("{lane}"), &left, &right, used_bits);
         if skipped > 0 {
             heap.push(0, Bit::direct(product, skipped - 1));
         }
@@ -61,18 +62,29 @@ fn fits(x_bits: u32, w_bits: u32) -> bool {
     (x_bits <= wide && w_bits <= narrow) || (x_bits <= narrow && w_bits <= wide)
 }
 
-/// Registers two operands and their product; both are DSP registers.
-fn registered_product(netlist: &mut Netlist, label: &str, left: &Number, right: &Number) -> SignalId {
+/// Fewest bits of a product that Yosys makes in a DSP block.
+const LEAST_DSP_BITS: u32 = 9;
+
+/// Counts a product of which so many bits are used: a DSP block that holds the registers, or look-up tables.
+fn count_product(netlist: &mut Netlist, registers: u32, used_bits: u32, operands: [u32; 2]) {
+    if used_bits >= LEAST_DSP_BITS {
+        netlist.cost.ff -= registers;
+        netlist.cost.dsp += 1;
+    } else {
+        netlist.cost.lut += operands.iter().product::<u32>().min(used_bits * 3);
+    }
+}
+
+/// Registers two operands and their product; both are DSP registers where a block multiplies.
+fn registered_product(netlist: &mut Netlist, label: &str, left: &Number, right: &Number, used_bits: u32) -> SignalId {
     let mut operand = |name: &str, number: &Number| {
         let register = netlist.register(0, &format!("s1_{name}{label}_q"), number.bits, number.expr.clone());
-        netlist.cost.ff -= number.bits;
         Expr::Call("$signed".to_owned(), vec![netlist.whole(register)])
     };
     let product = operand("left", left).binary(BinaryOp::Multiply, operand("right", right));
     let bits = left.bits + right.bits;
     let register = netlist.register(1, &format!("s2_product{label}_q"), bits, product);
-    netlist.cost.ff -= bits;
-    netlist.cost.dsp += 1;
+    count_product(netlist, 2 * bits, used_bits, [left.bits, right.bits]);
     register
 }
 
@@ -198,8 +210,8 @@ pub(super) fn wide_product(netlist: &mut Netlist, operands: [(SignalId, bool); 2
             let signed = |expr: &Expr| Expr::Call("$signed".to_owned(), vec![expr.clone()]);
             let product = signed(left).binary(BinaryOp::Multiply, signed(right));
             let register = netlist.register(1, &format!("s2_product{left_low}_{right_low}_q"), bits, product);
-            netlist.cost.ff -= bits;
-            netlist.cost.dsp += 1;
+            let used_bits = bits.min(heap.width() - position);
+            count_product(netlist, bits, used_bits, [*left_bits, *right_bits]);
             constant += push_signed(netlist, heap, register, position, 0, bits);
         }
     }

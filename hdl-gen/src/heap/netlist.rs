@@ -41,6 +41,8 @@ pub struct Cost {
     pub carry: u32,
     /// DSP blocks.
     pub dsp: u32,
+    /// An operand never changes, so that synthesis finds less to do than the schedule counts.
+    pub constant_operand: bool,
     /// Register stages of an accumulator's two control bits, which are among the registers; instances that work in
     /// step share them.
     pub control_stages: u32,

@@ -16,7 +16,7 @@ use super::wiring::{address_bits, credit_fifo, delay, instance, lane, stream_por
 use super::{Fault, Lowering, padding_code};
 use crate::bind::{MatrixLayer, as_convolution};
 use crate::datapath::{self, DotProduct, DotProductForm, DotProductSpec, Operand};
-use crate::heap::Target;
+use crate::heap::{Cost, Target};
 use crate::image::Image;
 use crate::requantize::RawMap;
 use crate::timing::{Matrix, Twin};
@@ -80,7 +80,9 @@ impl<'a> Lowering<'a> {
             self.chain.buffer(&name, &layer.name, weights.length as u64 / matrix.simd)?;
         }
         let parts = self.parts(index, name, &op, weights, matrix, activation)?;
-        self.add_datapath(&parts.product.spec().module_name, parts.product.cost(), parts.product.modules());
+        let constant_operand = parts.input_steps * parts.result_steps == 1;
+        let cost = Cost { constant_operand, ..parts.product.cost() };
+        self.add_datapath(&parts.product.spec().module_name, cost, parts.product.modules());
         self.matrix_module(&parts)
     }
 
@@ -220,7 +222,9 @@ impl<'a> Lowering<'a> {
                 false,
                 vec![("address_i", Expr::name("weight_address")), ("data_o", Expr::name("step_weight"))],
             ));
-            self.memories.insert(image, weight_image(&layer.name, parts));
+            if self.images {
+                self.memories.insert(image, weight_image(&layer.name, parts));
+            }
             self.uses(&["hwgen_rom"]);
         }
         if late > 0 {

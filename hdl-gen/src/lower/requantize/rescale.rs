@@ -2,7 +2,7 @@
 
 use super::{Results, lane_sum};
 use crate::datapath::{Multiplier, Rescale, RescaleFactor, RescaleSpec, ShiftRounding};
-use crate::heap::Target;
+use crate::heap::{Cost, Target};
 use crate::image::Image;
 use crate::lower::chain::{memory_style, number, string};
 use crate::lower::wiring::{delay, instance, lane, wire};
@@ -111,7 +111,10 @@ impl Lowering<'_> {
             }
             items.push(instance(&unit.spec().module_name, &format!("rescale_{index}"), Vec::new(), false, ports));
         }
-        self.add_datapath(&unit.spec().module_name, unit.cost(), unit.modules());
+        let multiplier = rescaling.constants.first().map(|constant| constant.multiplier);
+        let alike = rescaling.constants.iter().all(|constant| Some(constant.multiplier) == multiplier);
+        let cost = Cost { constant_operand: results.steps == 1 || (alike && !all_one), ..unit.cost() };
+        self.add_datapath(&unit.spec().module_name, cost, unit.modules());
         self.uses(&["hwgen_rom", "hwgen_delay"]);
         Ok(1 + unit.latency_cycles())
     }

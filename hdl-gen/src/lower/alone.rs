@@ -1,0 +1,81 @@
+//! One layer lowered alone, for what it costs with a hardware of choice: no images, no neighbours.
+
+use super::chain::{Chain, NewStage};
+use super::{LowerError, Lowering, Names, taken_lanes};
+use crate::bind::{Bound, BoundLayer};
+use crate::cost::{Inventory, stage_inventories};
+use crate::design::StreamId;
+use crate::timing::{Fifo, Twin};
+use network::graph::{Encoding, TensorId};
+use network::manifest::{EdgeContent, EdgeOrder, EdgeTensor, Word};
+use std::collections::BTreeMap;
+
+/// Where words of a layer come from when it stands alone.
+const SOURCE: &str = "source";
+
+/// The blocks of one layer with a given hardware: its windows, adapters between its own modules, buffers, and the layer
+/// itself. The streams that enter have the lanes that the layer takes, so that the adapter in front is not among them;
+/// nor are forks behind the layer, and FIFOs in front of joins hold two words.
+///
+/// # Errors
+/// The layer cannot be lowered with this hardware.
+pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer) -> Result<Inventory, LowerError> {
+    let network = bound.network();
+    let Some(layer) = network.layers().get(index) else { return Ok(Inventory::default()) };
+    let content =
+        EdgeContent { tensor: EdgeTensor::Input, order: EdgeOrder::Raster, gain: 1, scale: vec![1], offset: vec![0] };
+    let mut lowering = Lowering {
+        bound,
+        names: Names::new(network.name(), network.outputs().len()),
+        chain: Chain {
+            stages: Vec::new(),
+            buffers: Vec::new(),
+            stream: StreamId::Input,
+            word: Word { lanes: 1, lane_bits: 1, signed: false },
+            words_per_frame: 1,
+            content: content.clone(),
+        },
+        waiting: vec![Vec::new(); network.tensors().len()],
+        modules: BTreeMap::new(),
+        costs: BTreeMap::new(),
+        memories: BTreeMap::new(),
+        inner_edges: Vec::new(),
+        library: Vec::new(),
+        images: false,
+    };
+    for (number, &TensorId(id)) in layer.inputs.iter().enumerate() {
+        let tensor = &network.tensors()[id];
+        let lanes = taken_lanes(hardware, tensor.shape.channels);
+        let (lane_bits, signed) = match tensor.encoding {
+            Encoding::Codes { format, .. } => (format.bits(), format.code_is_signed()),
+            Encoding::Sums { .. } => (tensor.encoding.bits(), tensor.encoding.values().min() < 0),
+        };
+        let twin = Twin::Fifo(Fifo::new(2).map_err(|source| super::Fault::Timing(source).in_layer(&layer.name))?);
+        lowering.chain.push_join(
+            vec![StreamId::Input],
+            NewStage {
+                name: format!("{SOURCE}_{number}"),
+                module: SOURCE.to_owned(),
+                parameters: Vec::new(),
+                layer: String::new(),
+                word: Word { lanes: lanes as u32, lane_bits, signed },
+                words_per_frame: tensor.shape.elements() / lanes.max(1),
+                content: content.clone(),
+                twin,
+            },
+        );
+        let mut flow = lowering.chain.flow();
+        if id == 0 {
+            flow.stream = StreamId::Input;
+        }
+        lowering.waiting[id].insert(0, flow);
+    }
+    lowering.layer(index, hardware).map_err(|fault| fault.in_layer(&layer.name))?;
+    let stages = lowering.chain.stages.iter().filter(|stage| stage.module != SOURCE);
+    let mut all = Inventory::default();
+    let modules: Vec<_> = lowering.modules.values().collect();
+    stage_inventories(stages, &modules, &lowering.costs, &lowering.memories)
+        .iter()
+        .for_each(|stage| all.extend(&stage.inventory));
+    Ok(all)
+}
