@@ -24,7 +24,7 @@ mod window;
 use super::graph::{Endpoint, From, Graph, To};
 use super::simulate::{Report, Run, RunError, Wait, WaitReason, check_run};
 use super::stall::stalled;
-use channel::Channel;
+use channel::{Channel, OPEN_WORDS};
 use std::collections::VecDeque;
 use unit::Unit;
 use visit::Visitor;
@@ -168,11 +168,16 @@ impl<'a> Dates<'a> {
             for &stream in &module.outputs {
                 if self.channels[stream].offered != self.told[stream].0 {
                     self.told[stream].0 = self.channels[stream].offered;
+                    // Words that the giver has moved itself need not be told to it.
+                    self.told[stream].1 = self.channels[stream].moved;
                     match self.graph.streams[stream].to {
                         To::Module(taker) => self.wake(taker),
                         To::Sink(sink) => {
                             self.drain(sink)?;
-                            self.wake(index);
+                            if self.channels[stream].moved != self.told[stream].1 {
+                                self.told[stream].1 = self.channels[stream].moved;
+                                self.wake(index);
+                            }
                         }
                     }
                 }
@@ -207,11 +212,11 @@ impl<'a> Dates<'a> {
         let before = channel.offered;
         match self.run.stalls {
             None => {
-                let words = (SOURCE_WORDS - (channel.offered - channel.moved)).min(*left);
+                let words = SOURCE_WORDS.saturating_sub(channel.untaken()).min(*left);
                 (0..words).for_each(|_| channel.offer(0));
             }
             // Whether it pauses is asked anew in each cycle after the last word's move.
-            Some(stalls) if *left > 0 && !channel.waits() => {
+            Some(stalls) if *left > 0 && !channel.is_full() => {
                 let pauses = |&cycle: &u64| stalled(stalls.seed, end.number, cycle, stalls.source_probability);
                 let from = (channel.next..).find(|cycle| !pauses(cycle)).unwrap_or(channel.next);
                 channel.offer(from);
@@ -258,6 +263,9 @@ impl<'a> Dates<'a> {
                 }
                 ends.push(cycle);
             }
+        }
+        if self.run.stalls.is_none() {
+            channel.open(OPEN_WORDS, 0);
         }
         Ok(())
     }
@@ -322,7 +330,7 @@ impl<'a> Dates<'a> {
                     port.is_some_and(|port| self.units[taker].is_ready(port, &self.channels))
                 }
             };
-            let reason = match (self.channels[stream].waits(), ready) {
+            let reason = match (self.channels[stream].is_full(), ready) {
                 (true, _) => WaitReason::Room,
                 (false, true) => WaitReason::Word,
                 (false, false) => WaitReason::Both,

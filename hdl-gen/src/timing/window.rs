@@ -179,6 +179,11 @@ impl PaddedAxis {
         self.place.value()
     }
 
+    /// Places from this one on to the end of those without padding, where it is one of them.
+    pub(super) fn places_inside_left(&self) -> u32 {
+        self.end - self.place.value()
+    }
+
     /// Moves on; true when it wrapped to the first place.
     #[inline]
     pub(super) fn advance(&mut self) -> bool {

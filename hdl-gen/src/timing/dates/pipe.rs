@@ -1,6 +1,6 @@
 //! Dates of the units that end in a credit-guarded FIFO: matrix layers, joins, pools, reductions.
 
-use super::channel::Channel;
+use super::channel::{Channel, OPEN_WORDS};
 use super::level::Level;
 use super::visit::Visitor;
 use crate::timing::credit::{Counter, CreditPipe};
@@ -27,6 +27,12 @@ impl Pipe {
     #[inline]
     pub(super) fn available(&self, output: &Channel) -> Option<u64> {
         output.freed(output.offered, self.credits)
+    }
+
+    /// How many results find their credits back, the first of them not before `next`; at most `most`.
+    #[inline]
+    pub(super) fn ahead(&self, output: &Channel, next: u64, most: u64) -> u64 {
+        output.places_ahead(self.credits, next, most)
     }
 
     /// A result enters in `cycle`, where it is no part of what the module holds.
@@ -85,6 +91,9 @@ impl MatrixDates {
                 }
                 self.next = next;
                 if self.step + 1 < self.input_steps || !input.waits() {
+                    if !input.waits() {
+                        input.open(self.words_ahead(output), next);
+                    }
                     return;
                 }
                 let Some(available) = self.pipe.available(output) else { return };
@@ -94,6 +103,14 @@ impl MatrixDates {
                 return;
             }
         }
+    }
+
+    /// Words of the first pass that have room whenever they come.
+    fn words_ahead(&self, output: &Channel) -> u64 {
+        let rest = self.input_steps - 1 - self.step;
+        let vectors = if self.output_steps == 1 { OPEN_WORDS } else { 1 };
+        let results = self.pipe.ahead(output, self.next + rest, vectors);
+        if results == 0 { rest } else { rest + 1 + (results - 1) * self.input_steps }
     }
 
     /// A whole pass over the kept vector; false: its credit is not back yet.
@@ -191,6 +208,11 @@ impl PoolDates {
                 self.place.advance();
             }
         }
+        if !input.waits() {
+            let pixel = u64::from(self.channel.limit() - self.channel.value());
+            let words = if self.place.ends_window() { self.pipe.ahead(output, input.next, pixel) } else { pixel };
+            input.open(words, 0);
+        }
     }
 
     pub(super) fn is_ready(&self, output: &Channel) -> bool {
@@ -231,6 +253,12 @@ impl ReductionDates {
                 input.take(0);
             }
             self.word.advance();
+        }
+        if !input.waits() {
+            let rest = u64::from(self.word.limit() - 1 - self.word.value());
+            let results = self.pipe.ahead(output, input.next + rest, OPEN_WORDS);
+            let words = if results == 0 { rest } else { rest + 1 + (results - 1) * u64::from(self.word.limit()) };
+            input.open(words, 0);
         }
     }
 

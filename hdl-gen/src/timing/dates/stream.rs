@@ -1,6 +1,6 @@
 //! Dates of the stream parts: FIFO, width adapter, fork, concatenation.
 
-use super::channel::Channel;
+use super::channel::{Channel, OPEN_WORDS};
 use super::level::Level;
 use super::visit::Visitor;
 use crate::timing::{Concat, Fifo, Fork, WidthAdapter};
@@ -26,6 +26,9 @@ impl FifoDates {
             let cycle = input.take(from);
             output.offer(cycle + 1);
             level.up(cycle);
+        }
+        if !input.waits() {
+            input.open(output.places_ahead(self.depth, input.next, OPEN_WORDS), 0);
         }
     }
 
@@ -58,8 +61,8 @@ impl AdapterDates {
 
     pub(super) fn advance(&mut self, input: &mut Channel, output: &mut Channel, level: &mut Level) {
         while input.waits() {
-            if output.waits() {
-                break;
+            if output.is_full() {
+                return;
             }
             // All offered words have left, the last one perhaps in the very cycle in which this one comes.
             let from = output.next.saturating_sub(1);
@@ -71,11 +74,15 @@ impl AdapterDates {
                 output.offer(cycle + 1);
             }
         }
+        if !output.is_full() {
+            let words = (self.out_units - self.rest).div_ceil(self.in_units);
+            input.open(words, output.next.saturating_sub(1));
+        }
     }
 
     /// At rest nothing leaves, so that what has not left counts.
     pub(super) fn is_ready(&self, output: &Channel) -> bool {
-        !output.waits()
+        !output.is_full()
     }
 
     pub(super) fn visit(&self, visitor: &mut Visitor<'_>) {
@@ -118,13 +125,22 @@ impl ForkDates {
                 level.up(cycle);
             }
         }
+        if !channels[input].waits() {
+            let next = channels[input].next;
+            let ahead = outputs.iter().map(|&output| channels[output].places_ahead(Self::WORDS, next, Self::WORDS));
+            let words = ahead.min().unwrap_or(0);
+            channels[input].open(words, 0);
+        }
     }
 
     pub(super) fn is_ready(&self, outputs: &[usize], channels: &[Channel]) -> bool {
         outputs.iter().all(|&output| channels[output].freed(channels[output].offered, Self::WORDS).is_some())
     }
 
-    pub(super) fn most(&mut self, cycle: u64) -> u32 {
+    pub(super) fn most(&mut self, cycle: u64, outputs: &[usize], channels: &[Channel]) -> u32 {
+        for (level, &output) in self.levels.iter_mut().zip(outputs) {
+            level.see(&channels[output]);
+        }
         self.levels.iter_mut().map(|level| level.most(cycle)).max().unwrap_or(0)
     }
 
@@ -170,6 +186,11 @@ impl ConcatDates {
                 self.input = (self.input + 1) % self.words.len();
                 input = inputs.get(self.input).copied().unwrap_or(input);
             }
+        }
+        if !channels[input].waits() {
+            let turn = self.words.get(self.input).map_or(0, |&words| words - self.position);
+            let words = channels[output].places_ahead(Self::WORDS, self.next, turn);
+            channels[input].open(words, self.next);
         }
     }
 

@@ -133,7 +133,7 @@ impl Unit {
             Rule::Line(dates) => dates.is_ready(output),
             Rule::Pool(dates) => dates.is_ready(output),
             Rule::Reduction(dates) => dates.is_ready(output),
-            Rule::Join(dates) => dates.is_ready(output) && self.inputs.iter().all(|&input| channels[input].waits()),
+            Rule::Join(dates) => dates.is_ready(output) && self.inputs.iter().all(|&input| channels[input].is_full()),
             Rule::Concat(dates) => dates.is_ready(port, output),
             Rule::Rearrange(dates) => dates.is_ready(),
         }
@@ -142,7 +142,7 @@ impl Unit {
     /// The most it held up to the edge that ends `cycle`; only when nothing comes any more.
     pub(super) fn most(&mut self, cycle: u64, channels: &[Channel]) -> u32 {
         if let Rule::Fork(dates) = &mut self.rule {
-            return dates.most(cycle);
+            return dates.most(cycle, &self.outputs, channels);
         }
         if !matches!(self.rule, Rule::Sliding(_) | Rule::Rearrange(_)) {
             for &output in &self.outputs {

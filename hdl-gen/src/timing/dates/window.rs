@@ -76,8 +76,14 @@ impl SlidingDates {
             let written = self.write(input, level);
             let read = self.read(output, level);
             if !(written || read) {
-                return;
+                break;
             }
+        }
+        if self.inside && !input.waits() && self.written < self.room.0 {
+            let row = u64::from(self.column.places_inside_left()) * u64::from(self.channel.limit());
+            let row = row - u64::from(self.channel.value());
+            let room = (self.room.0 - self.written).unsigned_abs();
+            input.open(row.min(room), self.next_write.max(self.room.1));
         }
     }
 
