@@ -1,7 +1,9 @@
 //! What can be typed: commands, options, help with examples.
 
+mod allocate;
 mod quantize;
 
+pub use allocate::AllocateOptions;
 pub use quantize::QuantizeOptions;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -49,6 +51,8 @@ pub enum Command {
     Run(RunOptions),
     /// Run the Verilog in Verilator and compare every edge with the golden model and every cycle with the prediction.
     Simulate(SimulateOptions),
+    /// Choose the widths of least loss that a table of sensitivities and costs leaves within a budget.
+    Allocate(AllocateOptions),
     /// Say what a diagnostic code means.
     Explain(ExplainOptions),
 }

@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+mod allocate;
 mod check;
 mod emit;
 mod estimate;
@@ -21,6 +22,7 @@ pub fn run(options: &Options) -> Outcome<()> {
         Command::Estimate(options) => estimate::run(options, json),
         Command::Run(options) => run::run(options, json),
         Command::Simulate(options) => simulate::run(options, json),
+        Command::Allocate(options) => allocate::run(options, json),
         Command::Explain(options) => explain::run(options, json),
     }
 }

@@ -62,6 +62,14 @@ pub fn read_model(path: &Path) -> Result<Vec<u8>, Diagnostic> {
     read(path, MAX_BINARY_BYTES, Code::ModelSyntax)
 }
 
+/// Reads a text; one that is too long has the code `code`.
+pub fn read_text(path: &Path, code: Code) -> Result<String, Diagnostic> {
+    let bytes = read(path, MAX_PLAN_BYTES, code)?;
+    String::from_utf8(bytes).map_err(|_| {
+        Diagnostic::new(code, Place::file(path.display().to_string()), "is not UTF-8 text", "save it as UTF-8")
+    })
+}
+
 /// All bytes of a file; `too_large` is the code of one that is longer than `most`.
 fn read(path: &Path, most: u64, too_large: Code) -> Result<Vec<u8>, Diagnostic> {
     let name = path.display().to_string();

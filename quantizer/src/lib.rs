@@ -7,6 +7,7 @@
 //!
 //! Not here: reading or writing files, plan.yaml, evaluating a network, choosing hardware.
 
+pub mod allocate;
 mod constant;
 mod curve;
 mod exact;

@@ -105,6 +105,14 @@ catalogue! {
     ToolFailed = "E0802",
     /// The simulation stopped moving.
     SimulationHang = "E0803",
+    /// A table of sensitivities and costs is malformed or incomplete.
+    AllocationTable = "E0901",
+    /// A budget is malformed, or limits a cost that nothing states.
+    AllocationBudget = "E0902",
+    /// No widths keep the budget.
+    AllocationInfeasible = "E0903",
+    /// A method of allocation does not apply to this network or these data.
+    AllocationMethod = "E0904",
 }
 
 impl fmt::Display for Code {

@@ -1,0 +1,16 @@
+//! Which layer gets which bits: published and own methods of mixed-precision allocation, without hardware knowledge.
+//!
+//! [`tables`] hold what was measured: how much each width of a layer's weights, and of the activations that it reads,
+//! costs in loss and in resources. [`problem`] makes decisions and limits of them and solves them exactly. Costs of
+//! hardware come in as tables of numbers under a name; nothing here knows what a LUT is.
+
+pub mod budget;
+pub mod curvature;
+pub mod descent;
+pub mod monotone;
+pub mod problem;
+pub mod tables;
+
+pub use budget::{Budget, Limit};
+pub use problem::{Infeasible, Problem, Solution};
+pub use tables::Tables;
