@@ -7,7 +7,7 @@
 mod probe;
 pub mod quasi_newton;
 
-pub use probe::{Eigenvalue, Trace, largest_eigenvalue, trace};
+pub use probe::{Eigenvalue, Product, Trace, largest_eigenvalue, trace};
 
 /// The inner product.
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -22,18 +22,15 @@ pub struct Eigenvalue {
     pub steps: usize,
 }
 
+/// The product of a matrix with a vector.
+pub type Product<'a, E> = dyn FnMut(&[f64]) -> Result<Vec<f64>, E> + 'a;
+
 /// Hutchinson's estimate: the mean of v' H v over random signs v, until the mean moves by less than `tolerance` of
 /// itself, or `most` probes are taken. One probe is exact for a diagonal matrix.
 ///
 /// # Errors
 /// What `product` refuses.
-pub fn trace<E>(
-    size: usize,
-    seed: u64,
-    most: usize,
-    tolerance: f64,
-    product: &mut dyn FnMut(&[f64]) -> Result<Vec<f64>, E>,
-) -> Result<Trace, E> {
+pub fn trace<E>(size: usize, seed: u64, most: usize, tolerance: f64, product: &mut Product<'_, E>) -> Result<Trace, E> {
     let mut random = Signs(seed);
     let (mut sum, mut mean) = (0.0, 0.0);
     for probe in 1..=most {
@@ -58,7 +55,7 @@ pub fn largest_eigenvalue<E>(
     seed: u64,
     most: usize,
     tolerance: f64,
-    product: &mut dyn FnMut(&[f64]) -> Result<Vec<f64>, E>,
+    product: &mut Product<'_, E>,
 ) -> Result<Eigenvalue, E> {
     let mut random = Signs(seed);
     let scale = 1.0 / (size.max(1) as f64).sqrt();
