@@ -248,12 +248,6 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
             Ok(BoundLayer::Argmax { lanes })
         }
         Op::Add { .. } | Op::Multiply => {
-            if let Some(other) = network.layer_inputs(layer).find(|tensor| tensor.shape != input.shape) {
-                let message = format!("inputs of {} and {}", input.shape, other.shape);
-                return Err(
-                    wrong(layer, Code::Hardware, &message, "there is hardware for inputs of one shape alone").into()
-                );
-            }
             let lanes = element_lanes(layer, output.shape.channels, |lanes| output.shape.elements() / lanes <= target)?;
             let sum_bits = network.sums(index).map_or(16, |sums| sums.all.bits());
             let unit = match &layer.requantization {

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The FIFOs hold what arrives earlier on one branch than on the other; their depths are found afterwards
-//! ([`crate::design::buffers`]). A grid stage multiplies where factors differ; with equal factors there is none.
+//! ([`crate::design::buffers`]). In front of a FIFO for an input of a single position stands a stage that repeats it. A grid stage multiplies where factors differ; with equal factors there is none.
 
 use super::chain::{Flow, NewStage, number};
 use super::requantize::UnitChoice;
@@ -14,12 +14,13 @@ use super::requantize::layer::{Combine, Element, ElementUnit};
 use super::requantize::rescale::Rescaling;
 use super::{Fault, Lowering};
 use crate::datapath::{Multiplier, ShiftRounding};
+use crate::rearrange::Reorder;
 use crate::requantize::{ChannelRescale, RawMap};
 use crate::timing::{Concat, Twin};
 use crate::verilog::Expr;
 use network::graph::RequantizeUnit;
-use network::manifest::EdgeContent;
-use network::op::Op;
+use network::manifest::{EdgeContent, EdgeOrder};
+use network::op::{Loop, Op, Rearrangement};
 use network::requantization::per_channel;
 use network::{Format, Range};
 
@@ -56,6 +57,9 @@ impl Lowering<'_> {
                 self.chain.resume(flow);
             }
             self.chain.adapt(&name, &layer.name, choice.lanes)?;
+            if network.tensors()[id.0].shape != network.layer_output(index).shape {
+                self.repeat(index, &name, choice.lanes)?;
+            }
             let maps = self.arriving_maps(index, number);
             let values = network.tensors()[id.0].encoding.values();
             let ranges = maps.iter().map(|map| map.raw_range(values));
@@ -104,6 +108,31 @@ impl Lowering<'_> {
             maps,
             unit,
         })
+    }
+
+    /// Sends the words of a single position once for each position of the layer's output.
+    fn repeat(&mut self, index: usize, name: &str, lanes: u64) -> Result<(), Fault> {
+        let network = self.bound.network();
+        let layer = &network.layers()[index];
+        let shape = network.layer_output(index).shape;
+        let loops = vec![Loop { count: shape.positions(), stride: 0 }, Loop { count: shape.channels, stride: 1 }];
+        let repeated = Rearrangement { shape, start: 0, loops };
+        let reorder = Reorder::new(&repeated, shape.channels, lanes, shape.elements() / lanes);
+        // A window of one tap that never moves on.
+        let content = EdgeContent {
+            order: EdgeOrder::Windows {
+                positions: [shape.rows, shape.columns],
+                kernel: [1, 1],
+                stride: [0, 0],
+                dilation: [1, 1],
+                padding_before: [0, 0],
+                padding_code: 0,
+                channel_groups: 1,
+            },
+            ..self.chain.content.clone()
+        };
+        let stage_name = self.chain.free_name(&format!("{name}_repeat"));
+        self.reorder_stage(stage_name, &layer.name, &reorder, content)
     }
 
     /// Brings all terms of a sum to one gain, a power of two that is returned: factors that are left over are multiplied by stages

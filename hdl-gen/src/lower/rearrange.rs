@@ -5,6 +5,7 @@ use super::{Fault, Lowering};
 use crate::rearrange::Reorder;
 use crate::timing::Twin;
 use crate::verilog::Expr;
+use network::manifest::EdgeContent;
 
 impl Lowering<'_> {
     pub(super) fn rearrange(&mut self, index: usize, lanes: u64, reorder: Option<&Reorder>) -> Result<(), Fault> {
@@ -25,6 +26,17 @@ impl Lowering<'_> {
             return Ok(());
         };
         self.chain.adapt(&name, &layer.name, lanes)?;
+        self.reorder_stage(name, &layer.name, reorder, content)
+    }
+
+    /// A cyclic buffer that is read in another order; the stream already has its lanes.
+    pub(super) fn reorder_stage(
+        &mut self,
+        name: String,
+        layer: &str,
+        reorder: &Reorder,
+        content: EdgeContent,
+    ) -> Result<(), Fault> {
         let word = self.chain.word;
         let vector = |values: Vec<u64>| {
             Expr::concat(values.into_iter().rev().map(|value| Expr::constant(32, u128::from(value))).collect())
@@ -49,7 +61,7 @@ impl Lowering<'_> {
             name,
             module: "hwgen_rearrange".to_owned(),
             parameters,
-            layer: layer.name.clone(),
+            layer: layer.to_owned(),
             word,
             words_per_frame: reorder.output_words(),
             content,

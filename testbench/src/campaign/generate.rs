@@ -121,7 +121,7 @@ fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchL
             layer.hardware = pe(dice, shape.channels);
         }
         2 => {
-            let all = dice.one_in(3);
+            let all = dice.one_in(2);
             let kernel = if all {
                 [shape.rows, shape.columns]
             } else {
@@ -131,7 +131,11 @@ fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchL
             layer.hardware = pe(dice, shape.channels);
         }
         3 | 4 => {
-            let others: Vec<usize> = (0..tensors.len()).filter(|&other| tensors[other].shape == shape).collect();
+            // One shape, or a single position that stands for all.
+            let fits = |other: &Tensor| {
+                other.shape == shape || other.shape.positions() == 1 && other.shape.channels == shape.channels
+            };
+            let others: Vec<usize> = (0..tensors.len()).filter(|&other| fits(&tensors[other])).collect();
             let other = others[dice.below(others.len() as u64) as usize];
             layer.inputs.push(other);
             layer.joins = true;
