@@ -90,7 +90,13 @@ fn mnist_cnn(input: Format, first: Format, second: Format, third: Format) -> Opt
     let axes = AxisOrder::ChannelsFirst;
     Some(Network::build(NetworkParts {
         name: "mnist-cnn".to_owned(),
-        input: Input { name: "x".to_owned(), shape: Shape::new(28, 28, 1)?, format: input, axes, quantizer: None },
+        inputs: vec![Input {
+            name: "x".to_owned(),
+            shape: Shape::new(28, 28, 1)?,
+            format: input,
+            axes,
+            quantizer: None,
+        }],
         layers: layers.collect(),
         outputs: vec![Output {
             tensor: last,

@@ -10,19 +10,24 @@ use network::op::{Loop, Op, Rearrangement, Weights};
 use network::requantization::{Form, Requantization, per_channel};
 use network::shape::{Shape, Window};
 
-/// Evaluates one frame of codes in hardware order.
+/// Evaluates one frame of codes in hardware order, one input after the other.
 pub fn evaluate(network: &Network, input: &[i32]) -> Result<Trace, EvaluateError> {
-    let first = &network.tensors()[0];
-    if input.len() as u64 != first.shape.elements() {
-        return Err(EvaluateError::InputLength { expected: first.shape.elements(), found: input.len() as u64 });
+    if input.len() as u64 != network.frame_elements() {
+        return Err(EvaluateError::InputLength { expected: network.frame_elements(), found: input.len() as u64 });
     }
-    let range = first.encoding.integers();
-    for (element, &code) in input.iter().enumerate() {
-        if !range.contains(i64::from(code)) {
-            return Err(EvaluateError::InputCode { element, code: i64::from(code), range });
+    let mut trace = Trace::default();
+    let mut first = 0;
+    for tensor in network.input_tensors() {
+        let range = tensor.encoding.integers();
+        let end = first + tensor.shape.elements() as usize;
+        for (element, &code) in input.iter().enumerate().take(end).skip(first) {
+            if !range.contains(i64::from(code)) {
+                return Err(EvaluateError::InputCode { element, code: i64::from(code), range });
+            }
         }
+        trace.inputs.push(input[first..end].iter().map(|&code| i64::from(code)).collect());
+        first = end;
     }
-    let mut trace = Trace { input: input.iter().map(|&code| i64::from(code)).collect(), layers: Vec::new() };
     for (index, layer) in network.layers().iter().enumerate() {
         let shape = network.layer_output(index).shape;
         if shape.elements() > MAX_ELEMENTS {

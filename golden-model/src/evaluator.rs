@@ -65,7 +65,7 @@ impl Evaluator {
         &self.network
     }
 
-    /// Evaluates one frame of codes and keeps every layer's sums and integers.
+    /// Evaluates one frame of codes, one input after the other, and keeps every layer's sums and integers.
     pub fn evaluate(&self, input: &[i32]) -> Result<Trace, EvaluateError> {
         self.evaluate_with_flips(input, &[])
     }
@@ -74,8 +74,14 @@ impl Evaluator {
     /// The kept sums stay the layer's own.
     pub fn evaluate_with_flips(&self, input: &[i32], flips: &[Flip]) -> Result<Trace, EvaluateError> {
         let mut scratch = Scratch::default();
-        let mut trace = Trace { input: input.iter().copied().map(i64::from).collect(), layers: Vec::new() };
+        let mut trace = Trace::default();
         self.run(input, &mut scratch, flips, true, Some(&mut trace.layers))?;
+        let mut rest = input;
+        for tensor in self.network.input_tensors() {
+            let (own, others) = rest.split_at((tensor.shape.elements() as usize).min(rest.len()));
+            trace.inputs.push(own.iter().copied().map(i64::from).collect());
+            rest = others;
+        }
         Ok(trace)
     }
 
@@ -145,14 +151,19 @@ impl Evaluator {
         scratch.prepare(self, layers);
         let Scratch { buffers, planes, spaces, .. } = scratch;
         let tasks = Tasks { instructions: self.instructions, spaces, is_parallel: is_alone };
-        let mut buffer = self.places.take(buffers, 0);
-        if let Target::Narrow(tensor) = self.places.target(&mut buffer, 0) {
-            tensor.copy_from_slice(input);
+        let (mut rest, inputs) = (input, self.network.inputs().len());
+        for number in 0..inputs {
+            let mut buffer = self.places.take(buffers, number);
+            if let Target::Narrow(tensor) = self.places.target(&mut buffer, number) {
+                let (own, others) = rest.split_at(tensor.len().min(rest.len()));
+                tensor.copy_from_slice(own);
+                rest = others;
+            }
+            self.places.put(buffers, number, buffer);
         }
-        self.places.put(buffers, 0, buffer);
         for (index, (layer, planes)) in layers.iter().zip(planes).enumerate() {
-            let mut buffer = self.places.take(buffers, index + 1);
-            let mut target = self.places.target(&mut buffer, index + 1);
+            let mut buffer = self.places.take(buffers, inputs + index);
+            let mut target = self.places.target(&mut buffer, inputs + index);
             let sources: Vec<_> = layer.sources.iter().map(|&source| self.places.source(buffers, source)).collect();
             let makes_sums = keep.is_some() && self.network.sums(index).is_some();
             let mut sums = makes_sums.then(|| vec![0; target.len()]);
@@ -163,31 +174,36 @@ impl Evaluator {
             if let Some(keep) = &mut keep {
                 keep.push(LayerTrace { sums, output: target.to_vec() });
             }
-            self.places.put(buffers, index + 1, buffer);
+            self.places.put(buffers, inputs + index, buffer);
         }
         Ok(())
     }
 
     fn check_input(&self, input: &[i32]) -> Result<(), EvaluateError> {
-        let Some(tensor) = self.network.tensors().first() else { return Ok(()) };
-        let (expected, found) = (tensor.shape.elements(), input.len() as u64);
+        let (expected, found) = (self.network.frame_elements(), input.len() as u64);
         if expected != found {
             return Err(EvaluateError::InputLength { expected, found });
         }
-        let range = tensor.encoding.integers();
-        // Codes have at most 16 bits, so the ends fit.
-        let (min, max) = (range.min() as i32, range.max() as i32);
-        let (least, most) = input.iter().fold((max, min), |(least, most), &code| (least.min(code), most.max(code)));
-        if min <= least && most <= max {
-            return Ok(());
+        let mut first = 0;
+        for tensor in self.network.input_tensors() {
+            let codes = input.get(first..first + tensor.shape.elements() as usize).unwrap_or(&[]);
+            let range = tensor.encoding.integers();
+            // Codes have at most 16 bits, so the ends fit.
+            let (min, max) = (range.min() as i32, range.max() as i32);
+            let (least, most) = codes.iter().fold((max, min), |(least, most), &code| (least.min(code), most.max(code)));
+            if least < min || max < most {
+                let stray = codes.iter().position(|&code| code < min || code > max).unwrap_or(0);
+                let code = codes.get(stray).copied().unwrap_or(0).into();
+                return Err(EvaluateError::InputCode { element: first + stray, code, range });
+            }
+            first += codes.len();
         }
-        let stray = input.iter().position(|&code| code < min || code > max).unwrap_or(0);
-        Err(EvaluateError::InputCode { element: stray, code: input.get(stray).copied().unwrap_or(0).into(), range })
+        Ok(())
     }
 
     fn check_flips(&self, flips: &[Flip]) -> Result<(), EvaluateError> {
         for &Flip { layer, element, to, .. } in flips {
-            let tensor = self.network.tensors().get(layer.saturating_add(1));
+            let tensor = self.network.tensors().get(layer.saturating_add(self.network.inputs().len()));
             let fits = tensor.is_some_and(|tensor| {
                 (element as u64) < tensor.shape.elements() && tensor.encoding.integers().contains(to)
             });
@@ -204,7 +220,7 @@ fn check_memory(network: &Network) -> Result<(), EvaluateError> {
     for (index, tensor) in network.tensors().iter().enumerate() {
         elements = elements.saturating_add(tensor.shape.elements());
         if elements > MAX_ELEMENTS {
-            let layer = index.checked_sub(1).and_then(|index| network.layers().get(index));
+            let layer = index.checked_sub(network.inputs().len()).and_then(|index| network.layers().get(index));
             let layer = layer.map_or("input".to_owned(), |layer| layer.name.clone());
             return Err(EvaluateError::TooLarge { layer, elements });
         }

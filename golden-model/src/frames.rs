@@ -4,7 +4,7 @@
 //! columns, channels.
 
 use crate::trace::EvaluateError;
-use network::graph::{HostStep, Output};
+use network::graph::{HostStep, Input, Output};
 use network::requantization::per_channel;
 use network::shape::AxisOrder;
 use network::{Network, Shape};
@@ -28,10 +28,10 @@ pub enum FrameFault {
     },
 }
 
-/// The codes in hardware order of a frame of codes in the model's axis order.
-pub fn codes_from_integers(network: &Network, frame: &[i64]) -> Result<Vec<i32>, FrameFault> {
-    let range = network.tensors()[0].encoding.integers();
-    to_hardware_order(network, frame.len(), |element, index| {
+/// The codes in hardware order of one input's tensor of codes in the model's axis order.
+pub fn codes_from_integers(input: &Input, frame: &[i64]) -> Result<Vec<i32>, FrameFault> {
+    let range = input.tensor().encoding.integers();
+    to_hardware_order(input, frame.len(), |element, index| {
         let code = frame[index];
         if !range.contains(code) {
             return Err(EvaluateError::InputCode { element, code, range }.into());
@@ -40,11 +40,11 @@ pub fn codes_from_integers(network: &Network, frame: &[i64]) -> Result<Vec<i32>,
     })
 }
 
-/// The codes in hardware order of a frame of real numbers in the model's axis order, through the input quantizer.
-pub fn codes_from_reals(network: &Network, frame: &[f32]) -> Result<Vec<i32>, FrameFault> {
-    let quantizer = network.input().quantizer.ok_or(FrameFault::NoQuantizer)?;
-    let range = network.tensors()[0].encoding.integers();
-    to_hardware_order(network, frame.len(), |_, index| {
+/// The codes in hardware order of one input's tensor of real numbers in the model's axis order, through its quantizer.
+pub fn codes_from_reals(input: &Input, frame: &[f32]) -> Result<Vec<i32>, FrameFault> {
+    let quantizer = input.quantizer.ok_or(FrameFault::NoQuantizer)?;
+    let range = input.tensor().encoding.integers();
+    to_hardware_order(input, frame.len(), |_, index| {
         let value = frame[index];
         // A quantizer with crossed ends or an infinite step has no codes either.
         let is_sound = quantizer.code_min <= quantizer.code_max;
@@ -57,11 +57,10 @@ pub fn codes_from_reals(network: &Network, frame: &[f32]) -> Result<Vec<i32>, Fr
 }
 
 fn to_hardware_order(
-    network: &Network,
+    input: &Input,
     found: usize,
     mut code: impl FnMut(usize, usize) -> Result<i32, FrameFault>,
 ) -> Result<Vec<i32>, FrameFault> {
-    let input = network.input();
     let expected = input.shape.elements();
     if found as u64 != expected {
         return Err(EvaluateError::InputLength { expected, found: found as u64 }.into());

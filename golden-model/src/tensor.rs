@@ -57,9 +57,9 @@ pub(crate) fn fits_32_bits(range: Range) -> bool {
 impl Places {
     /// Gives each tensor a buffer that no tensor holds which is still read or leaves the network.
     pub(crate) fn new(network: &Network) -> Self {
-        let tensors = network.tensors();
+        let (tensors, inputs) = (network.tensors(), network.inputs().len());
         // The last layer that reads each tensor; one that nobody reads is free behind the layer that makes it.
-        let mut last: Vec<usize> = (0..tensors.len()).map(|tensor| tensor.saturating_sub(1)).collect();
+        let mut last: Vec<usize> = (0..tensors.len()).map(|tensor| tensor.saturating_sub(inputs)).collect();
         for (index, layer) in network.layers().iter().enumerate() {
             layer.inputs.iter().for_each(|input| last[input.0] = index);
         }
@@ -76,7 +76,7 @@ impl Places {
             let elements = tensor.shape.elements() as usize;
             let is_narrow = fits_32_bits(tensor.encoding.integers());
             places.place(is_narrow, elements, &mut free);
-            let made_by = index.checked_sub(1).and_then(|layer| ends.get(layer));
+            let made_by = index.checked_sub(inputs).and_then(|layer| ends.get(layer));
             free.extend(made_by.into_iter().flatten().map(|&tensor| places.tensors[tensor].buffer));
         }
         places

@@ -6,8 +6,8 @@ use network::range::Range;
 /// All integers of one frame, every tensor in hardware order (rows, columns, channels).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// The input codes.
-    pub input: Vec<i64>,
+    /// The codes of each input.
+    pub inputs: Vec<Vec<i64>>,
     /// One entry for each layer of the network.
     pub layers: Vec<LayerTrace>,
 }
@@ -22,17 +22,22 @@ pub struct LayerTrace {
 }
 
 impl Trace {
-    /// The tensor at `index`: 0 is the input, layer `i` makes tensor `i + 1`.
+    /// The tensor at `index`: first the inputs, then one for each layer.
     pub fn tensor(&self, index: usize) -> Option<&[i64]> {
-        match index.checked_sub(1) {
-            None => Some(&self.input),
+        match index.checked_sub(self.inputs.len()) {
+            None => self.inputs.get(index).map(Vec::as_slice),
             Some(layer) => self.layers.get(layer).map(|layer| layer.output.as_slice()),
         }
     }
 
     /// The tensor of the last layer.
     pub fn last(&self) -> &[i64] {
-        self.layers.last().map_or(&self.input, |layer| &layer.output)
+        self.layers.last().map_or(&[], |layer| layer.output.as_slice())
+    }
+
+    /// The codes of all inputs, one input after the other.
+    pub fn frame(&self) -> Vec<i64> {
+        self.inputs.concat()
     }
 
     /// The output tensors of the network, one after the other.

@@ -12,7 +12,9 @@ use crate::heap::Cost;
 use crate::library::LibraryModule;
 use crate::timing::{Graph, GraphBuilder, GraphError, ModuleId, Report, Run, RunError, Stalls, Twin};
 use crate::verilog::{Expr, ModuleText};
-use network::manifest::{Edge, EdgeContent, LayerRow, OutputPort, StreamPort, Timing, Word, output_prefix};
+use network::manifest::{
+    Edge, EdgeContent, InputPort, LayerRow, OutputPort, StreamPort, Timing, Word, input_prefix, output_prefix,
+};
 use std::collections::BTreeMap;
 
 /// A lowered network.
@@ -38,19 +40,17 @@ pub struct Design {
     pub(crate) outputs: Vec<OutputEnd>,
     /// Streams inside layer modules, each with the index of the stage that it belongs to.
     pub(crate) inner_edges: Vec<(usize, Edge)>,
-    /// The top's input.
-    pub(crate) input: StreamPort,
-    /// What enters.
-    pub(crate) input_content: EdgeContent,
+    /// The streams that enter the top.
+    pub(crate) inputs: Vec<InputEnd>,
     /// The layer table.
     pub(crate) rows: Vec<LayerRow>,
 }
 
-/// A stream between two modules of the top, or the top's input.
+/// A stream between two modules of the top, or one that enters it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum StreamId {
-    /// What enters the top.
-    Input,
+    /// What enters the top at the input with this number.
+    Input(usize),
     /// What leaves a stage at one of its ports.
     Stage {
         /// Index of the stage.
@@ -58,6 +58,17 @@ pub(crate) enum StreamId {
         /// Port, below [`Stage::ports`].
         port: usize,
     },
+}
+
+/// A stream that enters the top.
+#[derive(Clone, Debug)]
+pub(crate) struct InputEnd {
+    /// The model's name for the input.
+    pub name: String,
+    /// Packing on the port.
+    pub port: StreamPort,
+    /// What the words carry.
+    pub content: EdgeContent,
 }
 
 /// A stream that leaves the top.
@@ -133,12 +144,12 @@ impl Design {
     /// Prefix of the nets of a stream.
     pub(crate) fn stream_name(&self, stream: StreamId) -> String {
         match stream {
-            StreamId::Input => "input".to_owned(),
+            StreamId::Input(input) => input_net(input, self.inputs.len()),
             StreamId::Stage { stage, port } => self.stages.get(stage).map_or(String::new(), |stage| stage.stream(port)),
         }
     }
 
-    /// The graph of timing twins: source 0 and, for output k, sink 1 + k.
+    /// The graph of timing twins: of n inputs the sources 0 to n - 1 and, for output k, sink n + k.
     pub(crate) fn graph(&self) -> Result<Graph, GraphError> {
         let mut builder = GraphBuilder::default();
         let ids: Vec<ModuleId> =
@@ -146,14 +157,17 @@ impl Design {
         for (index, stage) in self.stages.iter().enumerate() {
             for (port, input) in stage.inputs.iter().enumerate() {
                 match *input {
-                    StreamId::Input => builder.source(0, self.input.words_per_frame, ids[index], port),
+                    StreamId::Input(input) => {
+                        let words = self.inputs.get(input).map_or(0, |end| end.port.words_per_frame);
+                        builder.source(input as u64, words, ids[index], port);
+                    }
                     StreamId::Stage { stage, port: from } => builder.join(ids[stage], from, ids[index], port),
                 }
             }
         }
         for (number, end) in self.outputs.iter().enumerate() {
             if let StreamId::Stage { stage, port } = end.stream {
-                builder.sink(1 + number as u64, end.port.words_per_frame, ids[stage], port);
+                builder.sink((self.inputs.len() + number) as u64, end.port.words_per_frame, ids[stage], port);
             }
         }
         builder.build()
@@ -177,6 +191,16 @@ impl Design {
             first_frame_cycles: first_end.map_or(0, |end| end - report.first_input_cycle + 1),
             initiation_interval_cycles: report.complete_interval().unwrap_or(0),
         })
+    }
+
+    /// The top's inputs, in the network's order.
+    pub fn input_ports(&self) -> Vec<InputPort> {
+        let ports = self.inputs.iter().enumerate().map(|(index, end)| InputPort {
+            name: end.name.clone(),
+            prefix: input_prefix(index, self.inputs.len()),
+            port: end.port.clone(),
+        });
+        ports.collect()
     }
 
     /// The top's outputs, in the network's order.
@@ -220,6 +244,11 @@ impl Stage {
     pub fn stream(&self, port: usize) -> String {
         if self.ports == 1 { self.name.clone() } else { format!("{}_{port}", self.name) }
     }
+}
+
+/// Prefix of the nets of input `index` of `count` behind its port.
+pub(crate) fn input_net(index: usize, count: usize) -> String {
+    if count == 1 { "input".to_owned() } else { format!("input{index}") }
 }
 
 /// An AXI4-Stream port for words: `tdata` is padded to whole bytes.

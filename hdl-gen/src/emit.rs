@@ -86,7 +86,7 @@ impl Design {
             top: self.top.clone(),
             sources,
             memories: self.memories.keys().cloned().collect(),
-            input: self.input.clone(),
+            inputs: self.input_ports(),
             outputs: self.output_ports(),
             edges: self.edges(),
             timing: self.timing()?,

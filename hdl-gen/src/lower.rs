@@ -21,7 +21,7 @@ pub use alone::lower_alone;
 
 use crate::bind::{Bound, BoundLayer};
 use crate::datapath::DatapathError;
-use crate::design::{Design, OutputEnd, PredictError, StreamId, port};
+use crate::design::{Design, InputEnd, OutputEnd, PredictError, StreamId, input_net, port};
 use crate::heap::Cost;
 use crate::library;
 use crate::threshold::ThresholdError;
@@ -30,7 +30,7 @@ use crate::verilog::ModuleText;
 use chain::{Chain, Flow};
 use join::JoinChoice;
 use names::Names;
-use network::graph::{Encoding, PeKind, RequantizeUnit, TensorId};
+use network::graph::{Encoding, PeKind, RequantizeUnit, Tensor, TensorId};
 use network::manifest::{Edge, EdgeContent, EdgeOrder, EdgeTensor, LayerRow, Word};
 use network::op::Op;
 use std::collections::BTreeMap;
@@ -70,24 +70,17 @@ pub enum LowerError {
 /// Lowers a bound network.
 pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
     let network = bound.network();
-    let input = network.input();
-    let lanes = first_lanes(bound);
-    let word = Word { lanes: lanes as u32, lane_bits: input.format.bits(), signed: input.format.code_is_signed() };
-    let words_per_frame = input.shape.elements() / lanes;
-    let input_content =
-        EdgeContent { tensor: EdgeTensor::Input, order: EdgeOrder::Raster, gain: 1, scale: vec![1], offset: vec![0] };
-    let stream = StreamId::Input;
+    let entering: Vec<Flow> = (0..network.inputs().len()).map(|number| entering(bound, number)).collect();
+    let inputs = network.inputs().iter().zip(&entering).map(|(input, flow)| InputEnd {
+        name: input.name.clone(),
+        port: port(flow.word, flow.words_per_frame),
+        content: flow.content.clone(),
+    });
+    let inputs: Vec<InputEnd> = inputs.collect();
     let mut lowering = Lowering {
         bound,
-        names: Names::new(network.name(), network.outputs().len()),
-        chain: Chain {
-            stages: Vec::new(),
-            buffers: Vec::new(),
-            stream,
-            word,
-            words_per_frame,
-            content: input_content.clone(),
-        },
+        names: Names::new(network.name(), inputs.len(), network.outputs().len()),
+        chain: Chain::new(entering.first().cloned().unwrap_or_else(|| self::entering(bound, 0))),
         waiting: vec![Vec::new(); network.tensors().len()],
         modules: BTreeMap::new(),
         costs: BTreeMap::new(),
@@ -96,10 +89,14 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
         library: Vec::new(),
         images: true,
     };
-    lowering.made(TensorId(0), "input").map_err(|fault| fault.in_layer("input"))?;
+    for (number, flow) in entering.into_iter().enumerate() {
+        lowering.chain.resume(flow);
+        let name = input_net(number, inputs.len());
+        lowering.made(TensorId(number), &name).map_err(|fault| fault.in_layer(&name))?;
+    }
     for (index, layer) in bound.layers().iter().enumerate() {
         let name = &network.layers()[index].name;
-        let lowered = lowering.layer(index, layer).and_then(|()| lowering.made(TensorId(index + 1), name));
+        let lowered = lowering.layer(index, layer).and_then(|()| lowering.made(network.layer_tensor(index), name));
         lowered.map_err(|fault| fault.in_layer(name))?;
     }
     let mut outputs = Vec::with_capacity(network.outputs().len());
@@ -120,8 +117,7 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
         buffers: chain.buffers,
         outputs,
         inner_edges,
-        input: port(word, words_per_frame),
-        input_content,
+        inputs,
         rows: rows(bound),
     };
     design.size_buffers()?;
@@ -189,7 +185,7 @@ impl<'a> Lowering<'a> {
         let ends = network.outputs().iter().filter(|output| output.tensor == tensor).count();
         let readers = network.readers(tensor).count() + ends;
         let name = self.names.stem(name);
-        let layer = tensor.0.checked_sub(1).map_or("input", |index| &network.layers()[index].name);
+        let layer = network.maker(tensor).map_or("input", |index| &network.layers()[index].name);
         let mut flows = self.chain.fork(&name, layer, readers)?;
         flows.reverse();
         if let Some(waiting) = self.waiting.get_mut(tensor.0) {
@@ -249,11 +245,29 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// Lanes of the first stream: what the first layer that reads it takes.
-fn first_lanes(bound: &Bound) -> u64 {
-    let reader = bound.network().readers(TensorId(0)).next();
+/// The stream that enters at an input.
+fn entering(bound: &Bound, number: usize) -> Flow {
+    let lanes = first_lanes(bound, TensorId(number));
+    let Tensor { shape, encoding } = &bound.network().tensors()[number];
+    Flow {
+        stream: StreamId::Input(number),
+        word: Word { lanes: lanes as u32, lane_bits: encoding.bits(), signed: encoding.is_signed() },
+        words_per_frame: shape.elements() / lanes,
+        content: EdgeContent {
+            tensor: EdgeTensor::Input(number),
+            order: EdgeOrder::Raster,
+            gain: 1,
+            scale: vec![1],
+            offset: vec![0],
+        },
+    }
+}
+
+/// Lanes of a stream that enters: what the first layer that reads it takes.
+fn first_lanes(bound: &Bound, tensor: TensorId) -> u64 {
+    let reader = bound.network().readers(tensor).next();
     let hardware = reader.and_then(|index| bound.layers().get(index));
-    hardware.map_or(1, |hardware| taken_lanes(hardware, bound.network().input().shape.channels))
+    hardware.map_or(1, |hardware| taken_lanes(hardware, bound.network().tensors()[tensor.0].shape.channels))
 }
 
 /// Lanes of the words that a layer takes, of a tensor of so many channels.

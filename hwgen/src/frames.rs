@@ -2,17 +2,17 @@
 //!
 //! Input: an array (frames, ...) in the model's own axis order. Integers are codes, checked against the codes that the
 //! network's input can take; floats go through the model's input quantizer. Output: one frame of codes after the other,
-//! rows, columns, channels.
+//! one input after the other, rows, columns, channels.
 
-use crate::arrays::{ArrayStream, ElementKind, Elements};
+use crate::arrays::{ArrayFile, ArraySpec, ArrayStream, ElementKind, Elements};
 use golden_model::frames::{FrameFault, codes_from_integers, codes_from_reals};
 use network::graph::Input;
 use network::shape::AxisOrder;
 use network::{Code, Diagnostic, Network, Place};
 
-/// Frames on their way from an array.
+/// Frames on their way from an array for each input.
 pub struct Frames<'a> {
-    stream: ArrayStream<'a>,
+    streams: Vec<ArrayStream<'a>>,
     network: &'a Network,
     /// Integers times this number are floats.
     integer_scale: Option<f64>,
@@ -21,34 +21,66 @@ pub struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    /// Checks that `stream` holds frames of `network`; at most `limit` of them are read.
-    pub fn new(
-        stream: ArrayStream<'a>,
+    /// Opens an array for each input of `network`: of `spec`, or named like the input. At most `limit` frames are read.
+    pub fn open(
+        spec: &ArraySpec,
+        files: &'a mut Vec<ArrayFile>,
         network: &'a Network,
         limit: Option<u64>,
         integer_scale: Option<f64>,
     ) -> Result<Frames<'a>, Diagnostic> {
-        let input = network.input();
-        check_shape(&stream, input)?;
-        let is_real = integer_scale.is_some() || stream.element().kind == ElementKind::Float;
-        if is_real && input.quantizer.is_none() {
+        if let (Some(array), [_, _, ..]) = (&spec.array, network.inputs()) {
             return Err(Diagnostic::new(
                 Code::FramesShape,
-                Place::file(stream.label()),
-                format!("holds real numbers, but the input `{}` has no quantizer", input.name),
-                format!("give integer codes of format {}", input.format),
+                Place::file(spec.path.display().to_string()),
+                format!("`{array}` cannot be the frames of {} inputs", network.inputs().len()),
+                "leave the array out; each input takes the array of its name",
             ));
         }
-        let frames = limit.unwrap_or(u64::MAX).min(stream.frames());
-        if frames == 0 {
-            return Err(Diagnostic::new(
-                Code::FramesShape,
-                Place::file(stream.label()),
-                "holds no frames",
-                "give at least one frame",
-            ));
+        files.clear();
+        for _ in network.inputs() {
+            files.push(ArrayFile::open(&spec.path)?);
         }
-        Ok(Frames { stream, network, integer_scale, frames, next: 0 })
+        let mut streams = Vec::with_capacity(files.len());
+        for (file, input) in files.iter_mut().zip(network.inputs()) {
+            streams.push(file.open_array(spec, Some(&input.name))?);
+        }
+        Frames::new(streams, network, limit, integer_scale)
+    }
+
+    /// Checks that `streams` hold frames of each input of `network`; at most `limit` of them are read.
+    pub fn new(
+        streams: Vec<ArrayStream<'a>>,
+        network: &'a Network,
+        limit: Option<u64>,
+        integer_scale: Option<f64>,
+    ) -> Result<Frames<'a>, Diagnostic> {
+        let mut frames = limit.unwrap_or(u64::MAX);
+        for (stream, input) in streams.iter().zip(network.inputs()) {
+            let fault = |message: String, help: String| {
+                Err(Diagnostic::new(Code::FramesShape, Place::file(stream.label()), message, help))
+            };
+            check_shape(stream, input)?;
+            let is_real = integer_scale.is_some() || stream.element().kind == ElementKind::Float;
+            if is_real && input.quantizer.is_none() {
+                return fault(
+                    format!("holds real numbers, but the input `{}` has no quantizer", input.name),
+                    format!("give integer codes of format {}", input.format),
+                );
+            }
+            if stream.frames() == 0 || frames == 0 {
+                return fault("holds no frames".to_owned(), "give at least one frame".to_owned());
+            }
+            let others = streams.first().map_or(0, ArrayStream::frames);
+            if stream.frames() != others {
+                return fault(
+                    format!("holds {} frames, but the first input has {others}", stream.frames()),
+                    "give as many frames for each input".to_owned(),
+                );
+            }
+            frames = frames.min(stream.frames());
+        }
+        Ok(Frames { streams, network, integer_scale, frames, next: 0 })
     }
 
     /// Frames that will be read.
@@ -61,18 +93,22 @@ impl<'a> Frames<'a> {
         if self.next >= self.frames {
             return Ok(None);
         }
-        let Some(elements) = self.stream.next_frame()? else { return Ok(None) };
-        let codes = self.codes(&elements).map_err(|fault| {
-            let help = match &fault {
-                FrameFault::Codes(_) => "give codes, floats, or integers with --input-scale",
-                FrameFault::NoQuantizer => "give integer codes",
-                FrameFault::NoCode { .. } => "replace what is not a number",
-            };
-            let message = format!("frame {}: {fault}", self.next);
-            Diagnostic::new(Code::FramesValue, Place::file(self.stream.label()), message, help)
-        })?;
+        let mut frame = Vec::new();
+        for (stream, input) in self.streams.iter_mut().zip(self.network.inputs()) {
+            let Some(elements) = stream.next_frame()? else { return Ok(None) };
+            let codes = codes(input, &elements, self.integer_scale).map_err(|fault| {
+                let help = match &fault {
+                    FrameFault::Codes(_) => "give codes, floats, or integers with --input-scale",
+                    FrameFault::NoQuantizer => "give integer codes",
+                    FrameFault::NoCode { .. } => "replace what is not a number",
+                };
+                let message = format!("frame {}: {fault}", self.next);
+                Diagnostic::new(Code::FramesValue, Place::file(stream.label()), message, help)
+            })?;
+            frame.extend(codes);
+        }
         self.next += 1;
-        Ok(Some(codes))
+        Ok(Some(frame))
     }
 
     /// Up to `most` further frames.
@@ -84,17 +120,18 @@ impl<'a> Frames<'a> {
         }
         Ok(batch)
     }
+}
 
-    fn codes(&self, elements: &Elements) -> Result<Vec<i32>, FrameFault> {
-        let reals: Vec<f32> = match (elements, self.integer_scale) {
-            (Elements::Integers(values), None) => return codes_from_integers(self.network, values),
-            (Elements::Integers(values), Some(scale)) => {
-                values.iter().map(|&value| (value as f64 * scale) as f32).collect()
-            }
-            (Elements::Floats(values), _) => values.iter().map(|&value| value as f32).collect(),
-        };
-        codes_from_reals(self.network, &reals)
-    }
+/// One input's codes.
+fn codes(input: &Input, elements: &Elements, integer_scale: Option<f64>) -> Result<Vec<i32>, FrameFault> {
+    let reals: Vec<f32> = match (elements, integer_scale) {
+        (Elements::Integers(values), None) => return codes_from_integers(input, values),
+        (Elements::Integers(values), Some(scale)) => {
+            values.iter().map(|&value| (value as f64 * scale) as f32).collect()
+        }
+        (Elements::Floats(values), _) => values.iter().map(|&value| value as f32).collect(),
+    };
+    codes_from_reals(input, &reals)
 }
 
 /// The input's axes behind the frame axis, as users order them.

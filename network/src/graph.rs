@@ -15,7 +15,8 @@ use crate::range::Range;
 use crate::requantization::Requantization;
 use crate::shape::{AxisOrder, Shape};
 
-/// Index of a tensor: 0 is the network's input, layer `i` makes tensor `i + 1`.
+/// Index of a tensor: first the network's inputs, then one for each layer. Layer `i` of a network with `n` inputs makes
+/// tensor `n + i`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TensorId(pub usize);
 
@@ -94,7 +95,7 @@ impl Encoding {
     }
 }
 
-/// The network's input.
+/// One of the network's inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
     /// The name that the model gave it; the default name of the array that holds frames.
@@ -107,6 +108,14 @@ pub struct Input {
     pub axes: AxisOrder,
     /// How float frames become codes; absent where only codes are taken.
     pub quantizer: Option<InputQuantizer>,
+}
+
+impl Input {
+    /// The tensor that enters.
+    pub fn tensor(&self) -> Tensor {
+        let range = self.quantizer.map_or(self.format.code_range(), |q| crate::Range::new(q.code_min, q.code_max));
+        Tensor { shape: self.shape, encoding: Encoding::Codes { format: self.format, range } }
+    }
 }
 
 /// What a tensor that leaves the network means to the user.
@@ -235,8 +244,8 @@ pub enum RequantizeUnit {
 pub struct NetworkParts {
     /// The plan's name.
     pub name: String,
-    /// The input.
-    pub input: Input,
+    /// The inputs, at least one; a frame is a tensor of each.
+    pub inputs: Vec<Input>,
     /// The layers in order; a layer reads only earlier tensors.
     pub layers: Vec<Layer>,
     /// The outputs, at least one.
@@ -271,9 +280,29 @@ impl Network {
         &self.parts.name
     }
 
-    /// The input.
-    pub fn input(&self) -> &Input {
-        &self.parts.input
+    /// The inputs, at least one, in the model's order.
+    pub fn inputs(&self) -> &[Input] {
+        &self.parts.inputs
+    }
+
+    /// Tensors of the inputs alone, in their order.
+    pub fn input_tensors(&self) -> &[Tensor] {
+        &self.tensors[..self.parts.inputs.len()]
+    }
+
+    /// Elements of all inputs: a frame holds their codes one input after the other.
+    pub fn frame_elements(&self) -> u64 {
+        self.input_tensors().iter().map(|tensor| tensor.shape.elements()).sum()
+    }
+
+    /// The tensor that the layer at `index` makes.
+    pub fn layer_tensor(&self, index: usize) -> TensorId {
+        TensorId(self.parts.inputs.len() + index)
+    }
+
+    /// The layer that makes a tensor, by index; none for an input.
+    pub fn maker(&self, tensor: TensorId) -> Option<usize> {
+        tensor.0.checked_sub(self.parts.inputs.len())
     }
 
     /// The outputs, at least one, in the model's order.
@@ -286,7 +315,7 @@ impl Network {
         &self.parts.layers
     }
 
-    /// All tensors: the input, then one for each layer.
+    /// All tensors: the inputs, then one for each layer.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors
     }
@@ -303,7 +332,7 @@ impl Network {
 
     /// The tensor that the layer at `index` makes.
     pub fn layer_output(&self, index: usize) -> &Tensor {
-        &self.tensors[index + 1]
+        &self.tensors[self.layer_tensor(index).0]
     }
 
     /// The tensor that leaves at an output.

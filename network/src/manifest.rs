@@ -7,7 +7,7 @@ use crate::requantization::per_channel;
 use serde::{Deserialize, Serialize};
 
 /// The version this build writes and reads.
-pub const MANIFEST_VERSION: u32 = 2;
+pub const MANIFEST_VERSION: u32 = 3;
 
 /// One emitted design.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,8 +25,8 @@ pub struct Manifest {
     pub sources: Vec<String>,
     /// Memory images that the sources read with `$readmemh`.
     pub memories: Vec<String>,
-    /// The AXI4-Stream input `s_axis_*`.
-    pub input: StreamPort,
+    /// The AXI4-Stream inputs, in the network's order; at least one.
+    pub inputs: Vec<InputPort>,
     /// The AXI4-Stream outputs, in the network's order; at least one.
     pub outputs: Vec<OutputPort>,
     /// Every stream between two modules, from input to output.
@@ -47,6 +47,23 @@ pub struct StreamPort {
     pub tdata_bits: u32,
     /// Words in one frame; `tlast` marks the last.
     pub words_per_frame: u64,
+}
+
+/// One AXI4-Stream input of the top.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputPort {
+    /// The model's name for the input.
+    pub name: String,
+    /// What the names of its ports begin with: `s_axis` where there is one input, else `s0_axis`, `s1_axis`, ...
+    pub prefix: String,
+    /// Packing.
+    pub port: StreamPort,
+}
+
+/// The prefix of input `index` of `count`.
+pub fn input_prefix(index: usize, count: usize) -> String {
+    if count == 1 { "s_axis".to_owned() } else { format!("s{index}_axis") }
 }
 
 /// One AXI4-Stream output of the top.
@@ -152,8 +169,8 @@ impl EdgeContent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EdgeTensor {
-    /// The network's input codes.
-    Input,
+    /// The codes of the network's input with this number.
+    Input(usize),
     /// The codes (or, without requantization, the integers) that the named layer sends on.
     Output(String),
     /// The exact sums of the named layer before its requantization.

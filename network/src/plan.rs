@@ -41,8 +41,8 @@ pub struct Plan {
     pub constants: Constants,
     /// What the hardware is for.
     pub target: Target,
-    /// The input.
-    pub input: InputPlan,
+    /// The inputs, at least one.
+    pub inputs: Vec<InputPlan>,
     /// The layers, in order.
     pub layers: Vec<LayerPlan>,
     /// The outputs, at least one.
@@ -112,7 +112,7 @@ pub struct Budget {
     pub bram36: Option<At<u64>>,
 }
 
-/// The input as a plan states it.
+/// An input as a plan states it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputPlan {
     /// Name of the model's input.
@@ -136,7 +136,7 @@ pub struct LayerPlan {
     pub name: String,
     /// Where the plan describes it.
     pub place: Place,
-    /// What it reads: for each tensor 0 for the network's input, else 1 + index of an earlier layer.
+    /// What it reads: tensors, first the network's inputs, then one for each layer.
     pub inputs: Vec<usize>,
     /// The operator without its arrays.
     pub op: OpPlan,
@@ -207,7 +207,7 @@ pub enum OpPlan {
 /// The output as a plan states it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputPlan {
-    /// The layer that leaves: 1 + its index, or 0 for the network's input.
+    /// The tensor that leaves: first the network's inputs, then one for each layer.
     pub tensor: usize,
     /// First part of the names of its arrays in the sidecar file.
     pub arrays: String,

@@ -11,7 +11,7 @@ use network::{Code, Format, Network, Place, Shape};
 fn parts(op: Op) -> NetworkParts {
     NetworkParts {
         name: "n".to_owned(),
-        input: Input {
+        inputs: vec![Input {
             name: "x".to_owned(),
             shape: Shape::new(2, 2, 1).unwrap(),
             format: Format::unsigned(4).unwrap(),
@@ -24,7 +24,7 @@ fn parts(op: Op) -> NetworkParts {
                 code_max: 15,
                 rounds_first: false,
             }),
-        },
+        }],
         layers: vec![Layer {
             name: "layer".to_owned(),
             place: Place::layer("layer"),
@@ -70,12 +70,12 @@ fn faults() {
     check(parts(pool(u64::MAX, 1, 0)), Code::LayerShape);
     check(parts(Op::Argmax { multipliers: vec![1], offsets: vec![0] }), Code::LayerShape);
     let mut crossed = parts(pool(2, 1, 0));
-    crossed.input.quantizer.as_mut().unwrap().code_min = 16;
+    crossed.inputs[0].quantizer.as_mut().unwrap().code_min = 16;
     check(crossed, Code::PlanRange);
     let mut scaleless = parts(pool(2, 1, 0));
-    scaleless.input.quantizer.as_mut().unwrap().scale = f32::NAN;
+    scaleless.inputs[0].quantizer.as_mut().unwrap().scale = f32::NAN;
     check(scaleless, Code::PlanRange);
     let mut vector = parts(Op::Argmax { multipliers: vec![1 << 60], offsets: vec![0] });
-    vector.input.shape = Shape::new(1, 1, 4).unwrap();
+    vector.inputs[0].shape = Shape::new(1, 1, 4).unwrap();
     check(vector, Code::LayerShape);
 }

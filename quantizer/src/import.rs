@@ -73,7 +73,7 @@ pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> R
     let is_float = post_training::is_float(&model);
     let mut origins = BTreeMap::new();
     if let Some(post_training) = &options.post_training {
-        if !is_float {
+        if post_training::is_quantized(&model) {
             return Err(post_training::not_float(file_name).into());
         }
         let quantized = post_training::quantize(model, file_name, post_training)?;

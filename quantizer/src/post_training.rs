@@ -41,9 +41,13 @@ pub(crate) struct Quantized {
 
 /// Whether nothing in the model is quantized, although it has weights.
 pub(crate) fn is_float(model: &Model) -> bool {
+    !is_quantized(model) && model.nodes.iter().any(|node| MATRIX_OPERATORS.contains(&node.op.as_str()))
+}
+
+/// Whether anything in the model is quantized.
+pub(crate) fn is_quantized(model: &Model) -> bool {
     let quantizes = |op: &str| op.contains("Quantize") || op.starts_with("QLinear") || op.ends_with("Integer");
-    !model.nodes.iter().any(|node| quantization::is_quantizer(node) || quantizes(&node.op))
-        && model.nodes.iter().any(|node| MATRIX_OPERATORS.contains(&node.op.as_str()))
+    model.nodes.iter().any(|node| quantization::is_quantizer(node) || quantizes(&node.op))
 }
 
 /// What a float model without calibration needs.
@@ -61,7 +65,7 @@ pub(crate) fn not_float(file: &str) -> Diagnostic {
     Diagnostic::new(
         Code::ModelQuantizer,
         Place::file(file),
-        "the model is quantized already, or has no weights; calibration has nothing to do",
+        "the model is quantized already; calibration has nothing to do",
         "leave the options of calibration out, or give the float model",
     )
 }

@@ -14,7 +14,7 @@ pub struct Outcome {
 
 /// Evaluates one frame given as codes in the model's order.
 pub fn evaluate(network: &Network, codes: &[i64]) -> Outcome {
-    let input = network.input();
+    let input = &network.inputs()[0];
     let frame: Vec<i32> = input.axes.model_indices(input.shape).map(|index| codes[index as usize] as i32).collect();
     let trace = golden_model::define::evaluate(network, &frame).unwrap();
     let mut near = 0;
@@ -74,7 +74,9 @@ fn is_near(requantization: &Requantization, channel: usize, sum: i64) -> bool {
 
 /// Codes of a float frame.
 pub fn codes_of(network: &Network, frame: &[f32]) -> Vec<i64> {
-    let Some(quantizer) = network.input().quantizer else { return frame.iter().map(|&value| value as i64).collect() };
+    let Some(quantizer) = network.inputs()[0].quantizer else {
+        return frame.iter().map(|&value| value as i64).collect();
+    };
     frame.iter().map(|&value| quantizer.code(value).unwrap()).collect()
 }
 

@@ -201,7 +201,7 @@ fn a_residual_addition_is_built() {
 #[test]
 fn a_symbolic_batch_is_one_frame() {
     let imported = import(&model("symbolic_batch"), "batch.onnx", &ImportOptions::default()).unwrap();
-    assert_eq!(imported.parts.input.shape.elements(), 8);
+    assert_eq!(imported.parts.inputs[0].shape.elements(), 8);
 }
 
 #[test]
@@ -209,8 +209,8 @@ fn a_stated_input_replaces_a_missing_quantizer() {
     let grid = InputGrid { format: Format::signed(5).unwrap(), scale: 0.5, zero_point: 0 };
     let options = ImportOptions { input: Some(grid), ..ImportOptions::default() };
     let imported = import(&model("input_not_quantized"), "raw.onnx", &options).unwrap();
-    assert_eq!(imported.parts.input.format, Format::signed(5).unwrap());
-    let quantizer = imported.parts.input.quantizer.unwrap();
+    assert_eq!(imported.parts.inputs[0].format, Format::signed(5).unwrap());
+    let quantizer = imported.parts.inputs[0].quantizer.unwrap();
     assert_eq!((quantizer.scale, quantizer.code_min, quantizer.code_max), (0.5, -16, 15));
     // Weights step by 0.125, codes by 0.5.
     assert_eq!(imported.parts.outputs[0].scales, [0.0625]);

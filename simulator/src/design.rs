@@ -7,7 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use network::manifest::{MANIFEST_VERSION, Manifest, StreamPort, Word};
 
 use crate::SimulatorError;
-use crate::protocol::{EDGES_MOST, OUTPUTS_MOST};
+use crate::protocol::{EDGES_MOST, INPUTS_MOST, OUTPUTS_MOST};
+use crate::words::frame_bytes;
 
 /// Widest word that a stream may carry, in bits.
 const WORD_BITS_MOST: u64 = 1 << 20;
@@ -66,8 +67,7 @@ fn check(manifest: &Manifest) -> Result<(), String> {
     for path in manifest.sources.iter().chain(&manifest.memories) {
         check_path(path)?;
     }
-    check_port("input", &manifest.input)?;
-    check_outputs(manifest)?;
+    check_ends(manifest)?;
     if manifest.edges.len() > EDGES_MOST {
         return Err(format!("{} edges are more than {EDGES_MOST}", manifest.edges.len()));
     }
@@ -93,18 +93,27 @@ fn check(manifest: &Manifest) -> Result<(), String> {
     Ok(())
 }
 
-fn check_outputs(manifest: &Manifest) -> Result<(), String> {
+fn check_ends(manifest: &Manifest) -> Result<(), String> {
+    if manifest.inputs.is_empty() || manifest.inputs.len() > INPUTS_MOST {
+        return Err(format!("{} inputs are not 1..={INPUTS_MOST}", manifest.inputs.len()));
+    }
     if manifest.outputs.is_empty() || manifest.outputs.len() > OUTPUTS_MOST {
         return Err(format!("{} outputs are not 1..={OUTPUTS_MOST}", manifest.outputs.len()));
     }
-    let mut prefixes = BTreeSet::from(["s_axis"]);
-    for output in &manifest.outputs {
-        let place = format!("output {:?}", output.name);
-        check_identifier(&place, &output.prefix)?;
-        if !prefixes.insert(&output.prefix) {
-            return Err(format!("{place}: two ports begin with {:?}", output.prefix));
+    let mut prefixes = BTreeSet::new();
+    let inputs = manifest.inputs.iter().map(|input| (format!("input {:?}", input.name), &input.prefix, &input.port));
+    let outputs = manifest.outputs.iter();
+    let outputs = outputs.map(|output| (format!("output {:?}", output.name), &output.prefix, &output.port));
+    for (place, prefix, port) in inputs.chain(outputs) {
+        check_identifier(&place, prefix)?;
+        if !prefixes.insert(prefix) {
+            return Err(format!("{place}: two ports begin with {prefix:?}"));
         }
-        check_port(&place, &output.port)?;
+        check_port(&place, port)?;
+    }
+    let frame = manifest.inputs.iter().fold(0u64, |sum, input| sum.saturating_add(frame_bytes(&input.port) as u64));
+    if frame > FRAME_BYTES_MOST {
+        return Err(format!("a frame of all inputs has {frame} bytes, more than {FRAME_BYTES_MOST}"));
     }
     Ok(())
 }

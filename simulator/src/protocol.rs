@@ -5,7 +5,7 @@
 //! Request, on standard input: `u32 0x32475748`, `u32 design`, `u8 observe`, `f64 stall_probability`, `u64 stall_seed`,
 //! `u32 random_seed`, `u64 idle_limit_cycles`, `u64 max_cycles`, `u64 drain_cycles`, text `trace_path` (empty: no trace),
 //! `u64 trace_from_cycle`, `u64 trace_from_frame` (all ones: by cycle), `u64 trace_cycles`. Then for each frame `u8 1` and
-//! its words of `tdata_bits / 8` bytes each; after the last `u8 0`. The model reads a frame when it is about to offer it.
+//! the words of each input of `tdata_bits / 8` bytes each; after the last `u8 0`. The model reads a frame when an input is about to offer it.
 //!
 //! Records, on standard output, each with a tag before it:
 //!
@@ -17,7 +17,7 @@
 //! | 4 | an output finished a frame | `u16 output`, `u64 frame`, `u64 cycle` |
 //! | 5 | a rule was broken | `u8 kind`, `u64 cycle`, `u16 place` (edge, c000 + output port, or ffff none), text |
 //! | 6 | still alive | `u64 cycle`, `u64 frames` |
-//! | 7 | end | `u8 reason`, `u64` cycle, first input cycle, last output cycle (all ones: none), input words, violations; `u8` s_valid, s_ready; `u32 outputs` and `u32 edges`, behind each count for each `u64 words`, `u8 valid`, `u8 ready` |
+//! | 7 | end | `u8 reason`, `u64` cycle, first input cycle, last output cycle (all ones: none), violations; `u32 inputs`, `u32 outputs` and `u32 edges`, behind each count for each `u64 words`, `u8 valid`, `u8 ready` |
 //!
 //! The design's own output goes to standard error.
 
@@ -31,6 +31,8 @@ pub(crate) const NEVER: u64 = u64::MAX;
 pub(crate) const AT_OUTPUTS: u16 = 0xc000;
 /// Edges that can be numbered.
 pub(crate) const EDGES_MOST: usize = AT_OUTPUTS as usize;
+/// Most inputs of a design.
+pub(crate) const INPUTS_MOST: usize = 0x1000;
 /// Outputs that can be numbered.
 pub(crate) const OUTPUTS_MOST: usize = 0x1000;
 /// Longest text that a model sends; more means that the stream is broken.
@@ -90,10 +92,9 @@ pub(crate) struct Summary {
     pub cycle: u64,
     pub first_input_cycle: Option<u64>,
     pub last_output_cycle: Option<u64>,
-    pub input_words: u64,
     pub violations: u64,
-    /// valid and ready of the input port.
-    pub input: (bool, bool),
+    /// Words, valid and ready of each input.
+    pub inputs: Vec<(u64, bool, bool)>,
     /// Words, valid and ready of each output.
     pub outputs: Vec<(u64, bool, bool)>,
     /// Words, valid and ready of each edge.
@@ -113,6 +114,8 @@ pub(crate) enum Record {
 /// Reads records.
 pub(crate) struct Decoder<R> {
     input: R,
+    /// Inputs of the design.
+    inputs: usize,
     edge_bytes: Vec<usize>,
     output_bytes: Vec<usize>,
     /// Cycle of the last word.
@@ -123,8 +126,8 @@ pub(crate) struct Decoder<R> {
 
 impl<R: Read> Decoder<R> {
     /// A decoder for a design with words of so many bytes on its edges and at its outputs.
-    pub(crate) fn new(input: R, edge_bytes: Vec<usize>, output_bytes: Vec<usize>) -> Self {
-        Self { input, edge_bytes, output_bytes, cycle: 0, word: Vec::new() }
+    pub(crate) fn new(input: R, inputs: usize, edge_bytes: Vec<usize>, output_bytes: Vec<usize>) -> Self {
+        Self { input, inputs, edge_bytes, output_bytes, cycle: 0, word: Vec::new() }
     }
 
     /// The next record; an error when the stream ends before its end record or makes no sense.
@@ -173,22 +176,11 @@ impl<R: Read> Decoder<R> {
         let cycle = self.u64()?;
         let first_input_cycle = some(self.u64()?);
         let last_output_cycle = some(self.u64()?);
-        let input_words = self.u64()?;
         let violations = self.u64()?;
-        let input = (self.u8()? != 0, self.u8()? != 0);
+        let inputs = self.streams(self.inputs)?;
         let outputs = self.streams(self.output_bytes.len())?;
         let edges = self.streams(self.edge_bytes.len())?;
-        Ok(Summary {
-            reason,
-            cycle,
-            first_input_cycle,
-            last_output_cycle,
-            input_words,
-            violations,
-            input,
-            outputs,
-            edges,
-        })
+        Ok(Summary { reason, cycle, first_input_cycle, last_output_cycle, violations, inputs, outputs, edges })
     }
 
     /// A count of at most `most`, and for each words, valid and ready.

@@ -141,8 +141,8 @@ pub enum Event<'a> {
 }
 
 impl Model {
-    /// Runs one design on `frames` (each `words_per_frame` words of `tdata_bits / 8` bytes, as
-    /// [`crate::words::pack_frame`] makes them), taken one by one as the design takes them, back to back.
+    /// Runs one design on `frames` (of each input `words_per_frame` words of `tdata_bits / 8` bytes, as
+    /// [`crate::words::pack_frame`] makes them, one input after the other), taken one by one as the design takes them, back to back.
     ///
     /// The model runs in the design's folder. When `event` breaks, the run ends as [`End::Stopped`].
     ///
@@ -180,7 +180,7 @@ impl Model {
         let report = std::thread::scope(|scope| {
             let (done, waits) = mpsc::channel();
             scope.spawn(|| watch(waits, &request.cancel, kill));
-            let bytes = frame_bytes(&design.manifest().input);
+            let bytes = design.manifest().inputs.iter().map(|input| frame_bytes(&input.port)).sum();
             let sender = scope.spawn(move || send(to_child, &header, bytes, frames));
             let listener = scope.spawn(move || listen(messages));
             let mut session = Session::new(design.manifest(), event);

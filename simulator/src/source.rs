@@ -18,9 +18,9 @@ pub(crate) fn observation(manifest: &Manifest) -> String {
     let mut line = |module: &str, net: &str| {
         lines.insert(format!("public_flat_rd -module \"{module}\" -var \"{net}\"\n"));
     };
-    line(&manifest.top, "s_axis_tdata");
-    for output in &manifest.outputs {
-        line(&manifest.top, &format!("{}_tdata", output.prefix));
+    let outputs = manifest.outputs.iter().map(|output| &output.prefix);
+    for prefix in manifest.inputs.iter().map(|input| &input.prefix).chain(outputs) {
+        line(&manifest.top, &format!("{prefix}_tdata"));
     }
     for edge in &manifest.edges {
         for net in [&edge.valid, &edge.data].into_iter().chain(&edge.ready) {
@@ -39,7 +39,7 @@ pub(crate) fn glue(manifests: &[&Manifest]) -> String {
     }
     text.push('\n');
     for (index, manifest) in manifests.iter().enumerate() {
-        text.push_str(&outputs(index, manifest));
+        text.push_str(&ends(index, manifest));
         if manifest.edges.is_empty() {
             continue;
         }
@@ -54,11 +54,10 @@ pub(crate) fn glue(manifests: &[&Manifest]) -> String {
         let edges = if manifest.edges.is_empty() { "nullptr".to_owned() } else { format!("edges_{index}") };
         let _ = writeln!(
             text,
-            "    {{&Wrapped<{}, &ports_{index}>::create, \"TOP.{}\", {}, {}u, outputs_{index}, {}, {edges}, {}}},",
+            "    {{&Wrapped<{}, &ports_{index}>::create, \"TOP.{}\", inputs_{index}, {}, outputs_{index}, {}, {edges}, {}}},",
             class_prefix(index),
             manifest.top,
-            manifest.input.tdata_bits,
-            manifest.input.words_per_frame,
+            manifest.inputs.len(),
             manifest.outputs.len(),
             manifest.edges.len(),
         );
@@ -67,21 +66,30 @@ pub(crate) fn glue(manifests: &[&Manifest]) -> String {
     text
 }
 
-/// The table of a design's outputs, and the function that finds their ports in its model.
-fn outputs(index: usize, manifest: &Manifest) -> String {
-    let mut text = format!("static const OutputSpec outputs_{index}[] = {{\n");
-    for output in &manifest.outputs {
-        let (prefix, port) = (&output.prefix, &output.port);
-        let _ = writeln!(text, "    {{\"{prefix}\", {}, {}u}},", port.tdata_bits, port.words_per_frame);
+/// The tables of a design's inputs and outputs, and the function that finds their ports in its model.
+fn ends(index: usize, manifest: &Manifest) -> String {
+    let inputs: Vec<_> = manifest.inputs.iter().map(|input| (&input.prefix, &input.port)).collect();
+    let outputs: Vec<_> = manifest.outputs.iter().map(|output| (&output.prefix, &output.port)).collect();
+    let mut text = String::new();
+    for (kind, ends) in [("inputs", &inputs), ("outputs", &outputs)] {
+        let _ = writeln!(text, "static const EndSpec {kind}_{index}[] = {{");
+        for (prefix, port) in ends {
+            let _ = writeln!(text, "    {{\"{prefix}\", {}, {}u}},", port.tdata_bits, port.words_per_frame);
+        }
+        text.push_str("};\n\n");
     }
     let class = class_prefix(index);
-    let _ = writeln!(text, "}};\n\nstatic std::vector<OutputPorts> ports_{index}({class}& top) {{\n    return {{");
-    for output in &manifest.outputs {
-        let at = |signal: &str| format!("at(top.{}_t{signal})", output.prefix);
-        let ports = ["valid", "ready", "data", "last"].map(at).join(", ");
-        let _ = writeln!(text, "        {{{ports}, sizeof top.{}_tdata}},", output.prefix);
+    let _ = writeln!(text, "static void ports_{index}({class}& top, Ports& ports) {{");
+    for (kind, ends) in [("inputs", &inputs), ("outputs", &outputs)] {
+        let _ = writeln!(text, "    ports.{kind} = {{");
+        for (prefix, _) in ends {
+            let at = |signal: &str| format!("at(top.{prefix}_t{signal})");
+            let ports = ["valid", "ready", "data", "last"].map(at).join(", ");
+            let _ = writeln!(text, "        {{{ports}, sizeof top.{prefix}_tdata}},");
+        }
+        text.push_str("    };\n");
     }
-    text.push_str("    };\n}\n\n");
+    text.push_str("}\n\n");
     text
 }
 

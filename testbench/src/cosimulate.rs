@@ -81,7 +81,7 @@ pub enum CosimulateError {
     Evaluate(#[from] EvaluateError),
 }
 
-/// Runs `frames` frames of input codes (hardware order); `finished` is told how many have left the design.
+/// Runs `frames` frames of input codes (hardware order, one input after the other); `finished` is told how many have left the design.
 ///
 /// # Errors
 /// See [`CosimulateError`]; a design that differs or misbehaves is no error but a bad [`Cosimulation`].
@@ -113,10 +113,13 @@ pub fn cosimulate(
     let (send_trace, traces) = mpsc::channel::<Trace>();
     let (send_fault, faults) = mpsc::channel::<CosimulateError>();
     let evaluator = Evaluator::new(network);
-    let port = &manifest.input;
+    let inputs = &manifest.inputs;
     let prepare = move |codes: &[i32]| -> Result<Vec<u8>, CosimulateError> {
         let trace = evaluator.evaluate(codes)?;
-        let words = words::pack_frame(port, &trace.input)?;
+        let mut words = Vec::new();
+        for (input, codes) in inputs.iter().zip(&trace.inputs) {
+            words.extend(words::pack_frame(&input.port, codes)?);
+        }
         // A judge that has ended needs no more traces.
         let _ = send_trace.send(trace);
         Ok(words)

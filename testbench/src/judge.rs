@@ -189,8 +189,8 @@ impl Progress {
 /// An output port as an edge. Which tensor it must carry is the network's word alone, how its elements mean it the
 /// manifest's.
 fn output_edge(output: &OutputPort, tensor: TensorId, manifest: &Manifest, network: &Network) -> Edge {
-    let made_by = tensor.0.checked_sub(1).and_then(|index| network.layers().get(index));
-    let tensor = made_by.map_or(EdgeTensor::Input, |layer| EdgeTensor::Output(layer.name.clone()));
+    let made_by = network.maker(tensor).and_then(|index| network.layers().get(index));
+    let tensor = made_by.map_or(EdgeTensor::Input(tensor.0), |layer| EdgeTensor::Output(layer.name.clone()));
     Edge {
         name: output.prefix.clone(),
         layer: made_by.map_or_else(|| "input".to_owned(), |layer| layer.name.clone()),

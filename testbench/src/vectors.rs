@@ -10,12 +10,16 @@ const EMITTED_FRAMES: usize = 3;
 /// Seed of those frames: a design's bytes depend on nothing but its plan.
 const EMITTED_SEED: u64 = 1;
 
-/// One frame of codes in hardware order, each code that the input can take equally likely.
+/// One frame of codes in hardware order, one input after the other, each code that an input can take equally likely.
 pub fn random_frame(network: &Network, stream: &mut Stream) -> Vec<i32> {
-    let Some(input) = network.tensors().first() else { return Vec::new() };
-    let range = input.encoding.integers();
-    let count = (range.max() - range.min() + 1).unsigned_abs();
-    (0..input.shape.elements()).map(|_| (range.min() + (stream.next_word() % count) as i64) as i32).collect()
+    let mut frame = Vec::new();
+    for input in network.input_tensors() {
+        let range = input.encoding.integers();
+        let count = (range.max() - range.min() + 1).unsigned_abs();
+        let code = |_| (range.min() + (stream.next_word() % count) as i64) as i32;
+        frame.extend((0..input.shape.elements()).map(code));
+    }
+    frame
 }
 
 /// `frames` random frames of a seed.
@@ -32,7 +36,7 @@ pub fn test_vectors(network: &Network) -> Result<Vec<TestVector>, EvaluateError>
     let evaluator = Evaluator::new(network);
     let vector = |frame: &Vec<i32>| {
         let trace = evaluator.evaluate(frame)?;
-        Ok(TestVector { output: trace.outputs(evaluator.network()), input: trace.input })
+        Ok(TestVector { output: trace.outputs(evaluator.network()), input: trace.frame() })
     };
     random_frames(network, EMITTED_SEED, EMITTED_FRAMES).iter().map(vector).collect()
 }

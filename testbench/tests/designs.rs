@@ -172,9 +172,13 @@ fn example(test: &str, name: &str, scale: Option<f32>, frames: usize) -> (Emitte
     let mut archive = NpzReader::new(File::open(folder.join("test.npz")).unwrap()).unwrap();
     let images: ndarray::ArrayD<u8> = archive.by_name("x_u8").unwrap();
     let frame = |image: ndarray::ArrayViewD<'_, u8>| match scale {
-        None => codes_from_integers(&network, &image.iter().map(|&code| i64::from(code)).collect::<Vec<_>>()).unwrap(),
+        None => {
+            codes_from_integers(&network.inputs()[0], &image.iter().map(|&code| i64::from(code)).collect::<Vec<_>>())
+                .unwrap()
+        }
         Some(scale) => {
-            codes_from_reals(&network, &image.iter().map(|&x| f32::from(x) * scale).collect::<Vec<_>>()).unwrap()
+            codes_from_reals(&network.inputs()[0], &image.iter().map(|&x| f32::from(x) * scale).collect::<Vec<_>>())
+                .unwrap()
         }
     };
     let frames = images.outer_iter().take(frames).map(frame).collect();

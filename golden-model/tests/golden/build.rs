@@ -135,13 +135,13 @@ pub fn parts(shape: Shape, format: Format, codes: Range, layers: Vec<(Op, Option
     });
     NetworkParts {
         name: "test".to_owned(),
-        input: Input {
+        inputs: vec![Input {
             name: "input".to_owned(),
             shape,
             format,
             axes: AxisOrder::ChannelsFirst,
             quantizer: Some(only(codes)),
-        },
+        }],
         layers: layers.collect(),
         outputs: vec![Output {
             tensor: last,

@@ -21,12 +21,12 @@ fn pass_through(change: impl FnOnce(&mut NetworkParts)) -> Network {
 fn axis_orders() {
     let first = pass_through(|_| {});
     // Channels first: channel 0 is 1 2, channel 1 is 3 4, channel 2 is 5 6.
-    let codes = codes_from_integers(&first, &[1, 2, 3, 4, 5, 6]).unwrap();
+    let codes = codes_from_integers(&first.inputs()[0], &[1, 2, 3, 4, 5, 6]).unwrap();
     assert_eq!(codes, [1, 3, 5, 2, 4, 6]);
     let output = Evaluator::new(&first).evaluate(&codes).unwrap();
     assert_eq!(reals(&first, output.last()), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    let last = pass_through(|parts| parts.input.axes = AxisOrder::ChannelsLast);
-    assert_eq!(codes_from_integers(&last, &[1, 2, 3, 4, 5, 6]).unwrap(), [1, 2, 3, 4, 5, 6]);
+    let last = pass_through(|parts| parts.inputs[0].axes = AxisOrder::ChannelsLast);
+    assert_eq!(codes_from_integers(&last.inputs()[0], &[1, 2, 3, 4, 5, 6]).unwrap(), [1, 2, 3, 4, 5, 6]);
 }
 
 #[test]
@@ -40,25 +40,25 @@ fn quantized_reals() {
         rounds_first: false,
     };
     let network = pass_through(|parts| {
-        parts.input.axes = AxisOrder::ChannelsLast;
-        parts.input.quantizer = Some(quantizer);
+        parts.inputs[0].axes = AxisOrder::ChannelsLast;
+        parts.inputs[0].quantizer = Some(quantizer);
     });
-    let codes = codes_from_reals(&network, &[0.0, 0.125, 0.375, -100.0, 1e30, f32::NEG_INFINITY]).unwrap();
+    let codes = codes_from_reals(&network.inputs()[0], &[0.0, 0.125, 0.375, -100.0, 1e30, f32::NEG_INFINITY]).unwrap();
     assert_eq!(codes, [1, 2, 2, -127, 127, -127]);
-    let fault = codes_from_reals(&network, &[0.0, 0.0, f32::NAN, 0.0, 0.0, 0.0]);
+    let fault = codes_from_reals(&network.inputs()[0], &[0.0, 0.0, f32::NAN, 0.0, 0.0, 0.0]);
     assert!(matches!(fault, Err(FrameFault::NoCode { element: 2, .. })));
 }
 
 #[test]
 fn wrong_frames() {
     let network = pass_through(|_| {});
-    let fault = codes_from_integers(&network, &[0; 5]).unwrap_err();
+    let fault = codes_from_integers(&network.inputs()[0], &[0; 5]).unwrap_err();
     assert_eq!(fault, EvaluateError::InputLength { expected: 6, found: 5 }.into());
-    assert!(codes_from_integers(&network, &[0, 0, 0, 0, 0, -128]).is_err());
-    assert!(codes_from_integers(&network, &[0, 0, 0, 0, 0, i64::MAX]).is_err());
-    assert!(codes_from_reals(&network, &[0.0; 7]).is_err());
-    let codes_only = pass_through(|parts| parts.input.quantizer = None);
-    assert_eq!(codes_from_reals(&codes_only, &[0.0; 6]), Err(FrameFault::NoQuantizer));
+    assert!(codes_from_integers(&network.inputs()[0], &[0, 0, 0, 0, 0, -128]).is_err());
+    assert!(codes_from_integers(&network.inputs()[0], &[0, 0, 0, 0, 0, i64::MAX]).is_err());
+    assert!(codes_from_reals(&network.inputs()[0], &[0.0; 7]).is_err());
+    let codes_only = pass_through(|parts| parts.inputs[0].quantizer = None);
+    assert_eq!(codes_from_reals(&codes_only.inputs()[0], &[0.0; 6]), Err(FrameFault::NoQuantizer));
 }
 
 #[test]

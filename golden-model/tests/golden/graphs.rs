@@ -90,10 +90,10 @@ proptest! {
         );
         let network = plan(&text);
         let mut random = Random(u64::from(seed));
-        let codes = network.input().format.code_range();
+        let codes = network.inputs()[0].format.code_range();
         for _ in 0..2 {
             let frame: Vec<i32> =
-                (0..network.input().shape.elements()).map(|_| random.between(codes.min(), codes.max()) as i32).collect();
+                (0..network.inputs()[0].shape.elements()).map(|_| random.between(codes.min(), codes.max()) as i32).collect();
             let expected = define::evaluate(&network, &frame).unwrap();
             prop_assert_eq!(&Evaluator::new(&network).evaluate(&frame).unwrap(), &expected);
             let outputs = Evaluator::new(&network).outputs(&[frame]).unwrap();

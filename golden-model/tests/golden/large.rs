@@ -37,9 +37,9 @@ proptest! {
         );
         let network = Plan::parse(&text, "plan.yaml").unwrap().build(None).unwrap();
         let mut random = Random(u64::from(seed));
-        let codes = network.input().format.code_range();
+        let codes = network.inputs()[0].format.code_range();
         let frames: Vec<Vec<i32>> =
-            (0..2).map(|_| random.codes(codes, network.input().shape.elements() as usize)).collect();
+            (0..2).map(|_| random.codes(codes, network.inputs()[0].shape.elements() as usize)).collect();
         let expected: Vec<_> = frames.iter().map(|frame| define::evaluate(&network, frame).unwrap()).collect();
         // Several cores even on a machine with one.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();

@@ -2,6 +2,7 @@
 
 use super::{Design, Stage};
 use crate::timing::{RunError, Twin};
+use network::manifest::input_prefix;
 
 /// A FIFO in front of a join, as deep as the branches' different delays ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +67,9 @@ impl Design {
         let RunError::Deadlock { waits, .. } = &mut fault else { return fault };
         let ports = self.output_ports();
         for wait in waits {
-            if wait.from == "source 0" {
-                wait.from = "s_axis".to_owned();
+            let source = wait.from.strip_prefix("source ").and_then(|number| number.parse::<usize>().ok());
+            if let Some(number) = source {
+                wait.from = input_prefix(number, self.inputs.len());
             }
             let sink = wait.to.strip_prefix("sink ").and_then(|number| number.parse::<usize>().ok());
             if let Some(port) = sink.and_then(|number| ports.get(number)) {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// The text of `README.md`.
 pub(super) fn text(manifest: &Manifest, has_testbench: bool) -> String {
-    let Manifest { name, top, timing, input, outputs, .. } = manifest;
+    let Manifest { name, top, timing, inputs, outputs, .. } = manifest;
     let mut text = format!(
         "# {name}\n\n\
          An accelerator for the network `{name}`, made by hwgen {version}. Top module: `{top}` in `rtl/{top}.v`.\n\n\
@@ -23,7 +23,8 @@ pub(super) fn text(manifest: &Manifest, has_testbench: bool) -> String {
         interval = timing.initiation_interval_cycles,
     );
     let leaving = outputs.iter().map(|output| (output.prefix.as_str(), output.name.as_str(), &output.port));
-    for (port, carries, stream) in std::iter::once(("s_axis", "the input", input)).chain(leaving) {
+    let entering = inputs.iter().map(|input| (input.prefix.as_str(), input.name.as_str(), &input.port));
+    for (port, carries, stream) in entering.chain(leaving) {
         let _ = writeln!(
             text,
             "| `{port}` | {carries} | {} | {} | {} | {} | {} |",

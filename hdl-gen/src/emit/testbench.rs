@@ -1,20 +1,20 @@
 //! The self-checking testbench of an emitted design: plain Verilog for any simulator.
 
 use super::{EmitError, TestVector};
-use crate::design::{Design, OutputEnd};
+use crate::design::Design;
 use crate::image::Image;
-use network::manifest::{EdgeContent, StreamPort, Word, output_prefix};
+use network::manifest::{EdgeContent, StreamPort, Word, input_prefix, output_prefix};
 
 /// Paths and texts: the testbench, the words it sends and the words it expects.
 pub(super) fn files(design: &Design, vectors: &[TestVector]) -> Result<Vec<(String, String)>, EmitError> {
-    let input_word = design.input.word;
     let image = |title: &str, word: Word| Image::new(title, word.lanes as usize, word.lane_bits);
-    let mut sent = image("Words that the testbench sends.", input_word);
+    let mut sent: Vec<Image> =
+        design.inputs.iter().map(|end| image("Words that the testbench sends.", end.port.word)).collect();
     let mut expected: Vec<Image> =
         design.outputs.iter().map(|end| image("Words that must come out.", end.port.word)).collect();
     for vector in vectors {
-        add_words(&mut sent, &vector.input, input_word, design.input.words_per_frame, &design.input_content)?;
-        add_outputs(&mut expected, &vector.output, &design.outputs)?;
+        add_ends(&mut sent, &vector.input, design.inputs.iter().map(|end| (&end.port, &end.content)))?;
+        add_ends(&mut expected, &vector.output, design.outputs.iter().map(|end| (&end.port, &end.content)))?;
     }
     let top = &design.top;
     let ends: Vec<End> = design
@@ -23,6 +23,15 @@ pub(super) fn files(design: &Design, vectors: &[TestVector]) -> Result<Vec<(Stri
         .enumerate()
         .map(|(index, end)| End::new(design.outputs.len(), index, &end.port))
         .collect();
+    let begins: Vec<Begin> = design
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(index, end)| Begin::new(design.inputs.len(), index, &end.port))
+        .collect();
+    let first = |part: fn(&Begin) -> String| begins.iter().map(part).collect::<String>();
+    let connections: Vec<String> =
+        begins.iter().map(Begin::connections).chain(ends.iter().map(End::connections)).collect();
     let all = |part: fn(&End) -> String| ends.iter().map(part).collect::<String>();
     let received: Vec<String> = ends.iter().map(|end| format!("received{}", end.number)).collect();
     let words: Vec<String> = ends.iter().map(|end| format!("OUTPUT{}_WORDS", end.number)).collect();
@@ -34,20 +43,12 @@ pub(super) fn files(design: &Design, vectors: &[TestVector]) -> Result<Vec<(Stri
 `timescale 1ns / 1ps
 module {top}_tb;
   localparam FRAMES       = {frames};
-  localparam INPUT_WORDS  = {input_words};
-{parameters}  localparam WORDS        = FRAMES * ({words});
+{input_parameters}{parameters}  localparam WORDS        = FRAMES * ({words});
   localparam LIMIT        = {limit};
 
   reg                  aclk    = 1'b0;
   reg                  aresetn = 1'b0;
-  reg                  s_valid = 1'b0;
-  wire                 s_ready;
-  reg  [{input_top}:0] s_data  = 0;
-  reg                  s_last  = 1'b0;
-{nets}
-  reg [{input_top}:0] sent [0:FRAMES*INPUT_WORDS-1];
-  integer to_send  = 0;
-  integer seed_in  = 1;
+{input_nets}{nets}
   integer total    = 0;
   integer faults   = 0;
   integer cycles   = 0;
@@ -55,37 +56,26 @@ module {top}_tb;
   {top} u_dut (
     .aclk          (aclk),
     .aresetn       (aresetn),
-    .s_axis_tvalid (s_valid),
-    .s_axis_tready (s_ready),
-    .s_axis_tdata  (s_data),
-    .s_axis_tlast  (s_last){connections}
+{connections}
   );
 
   always #5 aclk = ~aclk;
 
   initial begin
-    $readmemh("tb/input.mem", sent);
-{images}    repeat (4) @(negedge aclk);
+{input_images}{images}    repeat (4) @(negedge aclk);
     aresetn = 1'b1;
   end
 
   // All ends change their offers away from the rising edge.
   always @(negedge aclk) begin
     if (aresetn) begin
-{offers}      if (!s_valid && to_send < FRAMES * INPUT_WORDS && ($random(seed_in) & 3) != 0) begin
-        s_valid <= 1'b1;
-        s_data  <= sent[to_send];
-        s_last  <= to_send % INPUT_WORDS == INPUT_WORDS - 1;
-        to_send <= to_send + 1;
-      end
-    end
+{offers}{input_offers}    end
   end
 
   always @(posedge aclk) begin
     if (aresetn) begin
       cycles <= cycles + 1;
-      if (s_valid && s_ready) s_valid <= 1'b0;
-{checks}      total = {received};
+{input_checks}{checks}      total = {received};
       if (total == WORDS) begin
         if (faults == 0) $display("PASS: %0d words of %0d frames", total, FRAMES);
         else $display("FAIL: %0d of %0d words differ", faults, total);
@@ -100,22 +90,93 @@ endmodule
 `default_nettype wire
 "#,
         frames = vectors.len(),
-        input_words = design.input.words_per_frame,
+        input_parameters = first(Begin::parameter),
+        input_nets = first(Begin::nets),
+        input_images = first(Begin::image),
+        input_offers = first(Begin::offer),
+        input_checks = first(Begin::check),
         parameters = all(End::parameter),
         words = words.join(" + "),
         limit = cycle_limit(design, vectors.len() as u64)?,
-        input_top = design.input.tdata_bits - 1,
         nets = all(End::nets),
-        connections = all(End::connections),
+        connections = connections.join(",\n"),
         images = all(End::image),
         offers = all(End::offer),
         checks = all(End::check),
         received = received.join(" + "),
     );
-    let mut files = vec![(format!("tb/{top}_tb.v"), text), ("tb/input.mem".to_owned(), sent.into_text())];
+    let mut files = vec![(format!("tb/{top}_tb.v"), text)];
+    let images = begins.iter().zip(sent);
+    files.extend(images.map(|(begin, image)| (format!("tb/input{}.mem", begin.number), image.into_text())));
     let images = ends.iter().zip(expected);
     files.extend(images.map(|(end, image)| (format!("tb/output{}.mem", end.number), image.into_text())));
     Ok(files)
+}
+
+/// One input in the testbench.
+struct Begin {
+    /// Nothing where there is one input, else its number.
+    number: String,
+    index: usize,
+    prefix: String,
+    port: StreamPort,
+}
+
+impl Begin {
+    fn new(count: usize, index: usize, port: &StreamPort) -> Begin {
+        let number = if count == 1 { String::new() } else { index.to_string() };
+        Begin { number, index, prefix: input_prefix(index, count), port: port.clone() }
+    }
+
+    fn parameter(&self) -> String {
+        format!("  localparam INPUT{}_WORDS = {};\n", self.number, self.port.words_per_frame)
+    }
+
+    fn nets(&self) -> String {
+        let (n, top) = (&self.number, self.port.tdata_bits - 1);
+        format!(
+            r#"
+  reg            s{n}_valid = 1'b0;
+  wire           s{n}_ready;
+  reg  [{top}:0] s{n}_data = 0;
+  reg            s{n}_last = 1'b0;
+  reg  [{top}:0] sent{n} [0:FRAMES*INPUT{n}_WORDS-1];
+  integer        to_send{n} = 0;
+  integer        seed_in{n} = {seed};
+"#,
+            // Outputs have the seeds from 2 on.
+            seed = if self.index == 0 { 1 } else { 1000 + self.index },
+        )
+    }
+
+    fn connections(&self) -> String {
+        let (n, prefix) = (&self.number, &self.prefix);
+        let line = |signal: &str| format!("    .{prefix}_t{signal} (s{n}_{signal})");
+        ["valid", "ready", "data", "last"].map(line).join(",\n")
+    }
+
+    fn image(&self) -> String {
+        let n = &self.number;
+        format!("    $readmemh(\"tb/input{n}.mem\", sent{n});\n")
+    }
+
+    fn offer(&self) -> String {
+        let n = &self.number;
+        format!(
+            r#"      if (!s{n}_valid && to_send{n} < FRAMES * INPUT{n}_WORDS && ($random(seed_in{n}) & 3) != 0) begin
+        s{n}_valid <= 1'b1;
+        s{n}_data  <= sent{n}[to_send{n}];
+        s{n}_last  <= to_send{n} % INPUT{n}_WORDS == INPUT{n}_WORDS - 1;
+        to_send{n} <= to_send{n} + 1;
+      end
+"#
+        )
+    }
+
+    fn check(&self) -> String {
+        let n = &self.number;
+        format!("      if (s{n}_valid && s{n}_ready) s{n}_valid <= 1'b0;\n")
+    }
 }
 
 /// One output in the testbench.
@@ -155,8 +216,8 @@ impl End {
 
     fn connections(&self) -> String {
         let (n, prefix) = (&self.number, &self.prefix);
-        let line = |signal: &str| format!(",\n    .{prefix}_t{signal} (m{n}_{signal})");
-        ["valid", "ready", "data", "last"].map(line).concat()
+        let line = |signal: &str| format!("    .{prefix}_t{signal} (m{n}_{signal})");
+        ["valid", "ready", "data", "last"].map(line).join(",\n")
     }
 
     fn image(&self) -> String {
@@ -186,17 +247,21 @@ impl End {
     }
 }
 
-/// The integers of all outputs, one after the other, each to its image.
-fn add_outputs(images: &mut [Image], integers: &[i64], outputs: &[OutputEnd]) -> Result<(), EmitError> {
-    let elements = |end: &OutputEnd| end.port.words_per_frame * u64::from(end.port.word.lanes);
-    let expected: u64 = outputs.iter().map(elements).sum();
+/// The integers of all inputs or outputs, one after the other, each to its image.
+fn add_ends<'e>(
+    images: &mut [Image],
+    integers: &[i64],
+    ends: impl Iterator<Item = (&'e StreamPort, &'e EdgeContent)> + Clone,
+) -> Result<(), EmitError> {
+    let elements = |port: &StreamPort| port.words_per_frame * u64::from(port.word.lanes);
+    let expected: u64 = ends.clone().map(|(port, _)| elements(port)).sum();
     if integers.len() as u64 != expected {
         return Err(EmitError::Vector { found: integers.len(), expected });
     }
     let mut rest = integers;
-    for (image, end) in images.iter_mut().zip(outputs) {
-        let (own, others) = rest.split_at(rest.len().min(elements(end) as usize));
-        add_words(image, own, end.port.word, end.port.words_per_frame, &end.content)?;
+    for (image, (port, content)) in images.iter_mut().zip(ends) {
+        let (own, others) = rest.split_at(rest.len().min(elements(port) as usize));
+        add_words(image, own, port.word, port.words_per_frame, content)?;
         rest = others;
     }
     Ok(())

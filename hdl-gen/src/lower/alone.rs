@@ -22,15 +22,20 @@ const SOURCE: &str = "source";
 pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer) -> Result<Inventory, LowerError> {
     let network = bound.network();
     let Some(layer) = network.layers().get(index) else { return Ok(Inventory::default()) };
-    let content =
-        EdgeContent { tensor: EdgeTensor::Input, order: EdgeOrder::Raster, gain: 1, scale: vec![1], offset: vec![0] };
+    let content = EdgeContent {
+        tensor: EdgeTensor::Input(0),
+        order: EdgeOrder::Raster,
+        gain: 1,
+        scale: vec![1],
+        offset: vec![0],
+    };
     let mut lowering = Lowering {
         bound,
-        names: Names::new(network.name(), network.outputs().len()),
+        names: Names::new(network.name(), network.inputs().len(), network.outputs().len()),
         chain: Chain {
             stages: Vec::new(),
             buffers: Vec::new(),
-            stream: StreamId::Input,
+            stream: StreamId::Input(0),
             word: Word { lanes: 1, lane_bits: 1, signed: false },
             words_per_frame: 1,
             content: content.clone(),
@@ -52,7 +57,7 @@ pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer) -> Result
         };
         let twin = Twin::Fifo(Fifo::new(2).map_err(|source| super::Fault::Timing(source).in_layer(&layer.name))?);
         lowering.chain.push_join(
-            vec![StreamId::Input],
+            vec![StreamId::Input(0)],
             NewStage {
                 name: format!("{SOURCE}_{number}"),
                 module: SOURCE.to_owned(),
@@ -65,8 +70,8 @@ pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer) -> Result
             },
         );
         let mut flow = lowering.chain.flow();
-        if id == 0 {
-            flow.stream = StreamId::Input;
+        if network.maker(TensorId(id)).is_none() {
+            flow.stream = StreamId::Input(id);
         }
         lowering.waiting[id].insert(0, flow);
     }

@@ -97,6 +97,14 @@ impl Borders {
         inner.map(|constant| network::Range::new(constant, -1).bits()).max().unwrap_or(1)
     }
 
+    /// Whether the channels that `pe` PEs compute side by side always miss the same low bits. Planes times planes do,
+    /// since each padded tap adds an odd number of units; weights that are integers may be even.
+    pub fn shares_low_bits(&self, pe: usize) -> bool {
+        let low = |constant: &i64| constant.rem_euclid(self.gain_division);
+        let alike = |channels: &[i64]| channels.windows(2).all(|pair| low(&pair[0]) == low(&pair[1]));
+        self.zones().all(|zone| zone.chunks(pe).all(alike))
+    }
+
     /// Bits that the gain's division appends below the sum.
     pub fn low_bits(&self) -> u32 {
         self.gain_division.trailing_zeros()
@@ -128,6 +136,20 @@ mod tests {
         assert_eq!(borders.axes[0], AxisZones { positions: 4, before: 1, after: 1 });
         assert_eq!(borders.gain_division, 2);
         assert_eq!(borders.zones().collect::<Vec<_>>(), [[15], [9], [15], [9], [0], [9], [15], [9], [15]]);
+    }
+
+    #[test]
+    fn integer_weights_miss_low_bits_of_their_own() {
+        let format = Format::unsigned(2).unwrap();
+        let weights = Weights { format, outputs: 2, length: 3, values: vec![1, 2, 3, 2, 2, 2] };
+        let mut window = window(3, 1);
+        (window.kernel[0], window.padding_before[0], window.padding_after[0]) = (1, 0, 0);
+        let op = Op::Conv2d { weights: weights.clone(), window, padding_value: 0, groups: 1 };
+        let shape = Shape::new(1, 4, 1).unwrap();
+        let borders = Borders::of(&op, shape, shape, &weights, Format::bipolar(2).unwrap(), 2).unwrap();
+        // Values of -3 on the left tap, on none, on the right tap.
+        assert_eq!(borders.zones().collect::<Vec<_>>(), [[3, 6], [0, 0], [9, 6]]);
+        assert!(!borders.shares_low_bits(2) && borders.shares_low_bits(1));
     }
 
     #[test]

@@ -61,6 +61,12 @@ pub(super) struct WindowStage<'a> {
 }
 
 impl Chain {
+    /// No stages yet; continues with a stream that enters.
+    pub fn new(flow: Flow) -> Self {
+        let Flow { stream, word, words_per_frame, content } = flow;
+        Chain { stages: Vec::new(), buffers: Vec::new(), stream, word, words_per_frame, content }
+    }
+
     /// Adds a stage behind the current stream and continues with its output.
     pub fn push(&mut self, stage: NewStage) {
         self.push_join(vec![self.stream], stage);
@@ -183,7 +189,7 @@ impl Chain {
     /// Whether words may come slower than one a cycle: the last stage is neither the input nor a window.
     pub fn is_slow(&self) -> bool {
         match self.stream {
-            StreamId::Input => false,
+            StreamId::Input(_) => false,
             StreamId::Stage { stage, .. } => self
                 .stages
                 .get(stage)

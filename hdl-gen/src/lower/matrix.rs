@@ -369,11 +369,12 @@ impl<'a> Lowering<'a> {
         }
         if let Some(borders) = parts.borders.as_ref().filter(|borders| borders.gain_division > 1) {
             let low_bits = borders.low_bits();
-            let low = "initial_low";
-            items.push(wire("sum_low", low_bits));
-            items.push(delay("sum_low", low_bits, parts.product.latency_cycles(), false, Expr::name(low), "sum_low"));
-            let lanes =
-                (0..pe).rev().flat_map(|index| [lane("inner_sum", pe, index, result_bits), Expr::name("sum_low")]);
+            let lows = if borders.shares_low_bits(pe as usize) { 1 } else { pe };
+            let (field, low) = (lows * low_bits, Expr::name("initial_low"));
+            items.push(wire("sum_low", field));
+            items.push(delay("sum_low", field, parts.product.latency_cycles(), false, low, "sum_low"));
+            let low = |index| if lows == 1 { Expr::name("sum_low") } else { lane("sum_low", pe, index, low_bits) };
+            let lanes = (0..pe).rev().flat_map(|index| [lane("inner_sum", pe, index, result_bits), low(index)]);
             items.push(Item::wire("sum", pe * (result_bits + low_bits), Expr::concat(lanes.collect())));
         }
         let step_bits = address_bits(parts.result_steps);

@@ -1,6 +1,7 @@
 //! Legal, unique Verilog names from a plan's free names.
 
-use network::manifest::output_prefix;
+use crate::design::input_net;
+use network::manifest::{input_prefix, output_prefix};
 use std::collections::BTreeSet;
 
 /// Words that Verilog 2005 (and SystemVerilog tools) keep for themselves and that could come out as a top's name.
@@ -113,14 +114,14 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Names for a design with so many outputs; the top is called after the plan.
-    pub fn new(plan: &str, outputs: usize) -> Self {
+    /// Names for a design with so many inputs and outputs; the top is called after the plan.
+    pub fn new(plan: &str, inputs: usize, outputs: usize) -> Self {
         let mut top = legal(plan);
         if KEYWORDS.contains(&top.as_str()) || top.starts_with("hwgen_") {
             top.push_str("_top");
         }
         // These prefix the top's own nets.
-        let ends = ["input", "s_axis"].map(str::to_owned).into_iter();
+        let ends = (0..inputs).flat_map(|index| [input_net(index, inputs), input_prefix(index, inputs)]);
         let layers = ends.chain((0..outputs).map(|index| output_prefix(index, outputs))).collect();
         Names { top, layers }
     }
@@ -154,7 +155,7 @@ impl Names {
 
 /// What hwgen appends to a layer's name, perhaps with numbers behind it.
 const ENDINGS: &[&str] =
-    &["_window", "_adapter", "_buffer", "_pe", "_grid", "_rescale", "_fork", "_skew", "_add", "_sums"];
+    &["_window", "_adapter", "_buffer", "_pe", "_grid", "_rescale", "_fork", "_skew", "_add", "_sums", "_repeat"];
 
 /// Whether `name` is `stem` with one of the endings that hwgen gives to a layer's modules and streams.
 fn derived(stem: &str, name: &str) -> bool {
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn names_are_legal_and_unique() {
-        let mut names = Names::new("Module", 1);
+        let mut names = Names::new("Module", 1, 1);
         assert_eq!(names.top(), "module_top");
         assert_eq!(names.layer("/0/act.quant"), "n0_act_quant");
         assert_eq!(names.layer("conv1"), "conv1");
@@ -194,8 +195,11 @@ mod tests {
         assert_eq!(names.layer("input"), "input_n2");
         assert_eq!(names.layer("m_axis"), "m_axis_n2");
         assert_eq!(names.layer("m1_axis"), "m1_axis");
-        assert_eq!(Names::new("n", 2).layer("m1_axis"), "m1_axis_n2");
+        assert_eq!(Names::new("n", 1, 2).layer("m1_axis"), "m1_axis_n2");
+        assert_eq!(names.layer("input1"), "input1");
+        assert_eq!(Names::new("n", 2, 1).layer("input1"), "input1_n2");
+        assert_eq!(Names::new("n", 2, 1).layer("s0_axis"), "s0_axis_n2");
         assert_eq!(names.layer("ä"), "n");
-        assert_eq!(Names::new("hwgen_fifo", 1).top(), "hwgen_fifo_top");
+        assert_eq!(Names::new("hwgen_fifo", 1, 1).top(), "hwgen_fifo_top");
     }
 }

@@ -1,8 +1,8 @@
 //! The top module: AXI4-Stream ports and the graph of instances.
 
-use crate::design::{Design, Stage};
+use crate::design::{Design, Stage, input_net};
 use crate::verilog::{Connection, Expr, Instance, Item, Module, ModuleText, Port};
-use network::manifest::{LayerRow, StreamPort, output_prefix};
+use network::manifest::{LayerRow, StreamPort, input_prefix, output_prefix};
 
 impl Design {
     /// The top module's text; the header names the plan by its hash.
@@ -17,52 +17,58 @@ impl Design {
             String::new(),
             "AXI4-Stream at all ends; aresetn is synchronous, active low. Tensors travel row by row, channels last;".to_owned(),
             "element 0 of a word is in its lowest bits; tdata is padded to whole bytes; tlast marks a frame's last word.".to_owned(),
-            format!("s_axis, the input: {}.", words_text(&self.input)),
         ]);
+        let entering = |index: usize| input_prefix(index, self.inputs.len());
+        header.extend(self.inputs.iter().enumerate().map(|(index, end)| {
+            format!("{}, the input {}: {}.", entering(index), printable(&end.name), words_text(&end.port))
+        }));
         let prefix = |index: usize| output_prefix(index, self.outputs.len());
         header.extend(self.outputs.iter().enumerate().map(|(index, end)| {
             format!("{}, the output {}: {}.", prefix(index), printable(&end.name), words_text(&end.port))
         }));
         let mut items = vec![Item::wire("rst", 1, Expr::name("aresetn").inverted())];
         items.push(Item::Blank);
-        items.extend(stream_wires("input", self.input.word.bits()));
+        for (index, end) in self.inputs.iter().enumerate() {
+            items.extend(stream_wires(&input_net(index, self.inputs.len()), end.port.word.bits()));
+        }
         for stage in &self.stages {
             for port in 0..stage.ports {
                 items.extend(stream_wires(&stage.stream(port), stage.word.bits()));
             }
         }
         items.push(Item::Blank);
-        let input_bits = self.input.word.bits();
-        items.extend([
-            Item::Assign(Expr::name("input_valid"), Expr::name("s_axis_tvalid")),
-            Item::Assign(Expr::name("s_axis_tready"), Expr::name("input_ready")),
-            Item::Assign(
-                Expr::name("input_data"),
-                Expr::part("s_axis_tdata", self.input.tdata_bits, input_bits - 1, 0),
-            ),
-            Item::Assign(Expr::name("input_last"), Expr::name("s_axis_tlast")),
-        ]);
-        if self.input.tdata_bits > input_bits {
-            let unused = Expr::part("s_axis_tdata", self.input.tdata_bits, self.input.tdata_bits - 1, input_bits);
-            items.push(Item::wire(
-                "unused_ok",
-                1,
-                Expr::concat(vec![Expr::zero(1), unused]).unary(crate::verilog::UnaryOp::ReduceAnd),
-            ));
+        let mut unused = vec![Expr::zero(1)];
+        let mut ports = vec![Port::input("aclk", 1), Port::input("aresetn", 1)];
+        for (index, end) in self.inputs.iter().enumerate() {
+            let (prefix, entering) = (entering(index), input_net(index, self.inputs.len()));
+            let (bits, data_bits) = (end.port.word.bits(), end.port.tdata_bits);
+            let port = |suffix: &str| format!("{prefix}_{suffix}");
+            let net = |suffix: &str| Expr::name(format!("{entering}_{suffix}"));
+            ports.extend([
+                Port::input(&port("tvalid"), 1),
+                Port::output(&port("tready"), 1),
+                Port::input(&port("tdata"), data_bits),
+                Port::input(&port("tlast"), 1),
+            ]);
+            items.extend([
+                Item::Assign(net("valid"), Expr::name(port("tvalid"))),
+                Item::Assign(Expr::name(port("tready")), net("ready")),
+                Item::Assign(net("data"), Expr::part(&port("tdata"), data_bits, bits - 1, 0)),
+                Item::Assign(net("last"), Expr::name(port("tlast"))),
+            ]);
+            if data_bits > bits {
+                unused.push(Expr::part(&port("tdata"), data_bits, data_bits - 1, bits));
+            }
+        }
+        if unused.len() > 1 {
+            let unused = Expr::concat(unused).unary(crate::verilog::UnaryOp::ReduceAnd);
+            items.push(Item::wire("unused_ok", 1, unused));
         }
         for stage in &self.stages {
             items.push(Item::Blank);
             items.push(Item::Instance(self.instance(stage)));
         }
         items.push(Item::Blank);
-        let mut ports = vec![
-            Port::input("aclk", 1),
-            Port::input("aresetn", 1),
-            Port::input("s_axis_tvalid", 1),
-            Port::output("s_axis_tready", 1),
-            Port::input("s_axis_tdata", self.input.tdata_bits),
-            Port::input("s_axis_tlast", 1),
-        ];
         for (index, end) in self.outputs.iter().enumerate() {
             let (prefix, leaving, output) = (prefix(index), self.stream_name(end.stream), &end.port);
             let port = |suffix: &str| format!("{prefix}_{suffix}");

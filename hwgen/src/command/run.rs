@@ -28,9 +28,9 @@ pub fn run(options: &RunOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
     let network = &loaded.network;
     let spec = ArraySpec::parse(&options.input);
-    let mut input_file = ArrayFile::open(&spec.path)?;
-    let stream = input_file.open_array(&spec, Some(&network.input().name))?;
-    let mut frames = Frames::new(stream, network, options.frames.frames, options.frames.input_scale)?;
+    let mut input_files = Vec::new();
+    let (limit, scale) = (options.frames.frames, options.frames.input_scale);
+    let mut frames = Frames::open(&spec, &mut input_files, network, limit, scale)?;
 
     let label_spec = options.labels.as_deref().map(ArraySpec::parse);
     let mut label_file = label_spec.as_ref().map(|spec| ArrayFile::open(&spec.path)).transpose()?;

@@ -35,7 +35,7 @@ pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
     let trace_format = options.trace.as_deref().map(check_trace).transpose()?;
     let loaded = plan_file::load(&options.plan)?;
     let spec = options.input.as_deref().map(ArraySpec::parse);
-    open_source(options, &loaded, spec.as_ref(), &mut None)?;
+    open_source(options, &loaded, spec.as_ref(), &mut Vec::new())?;
     let hardware = hardware::build(&loaded.network)?;
     interrupt.check()?;
 
@@ -52,8 +52,8 @@ pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
     spinner.finish_and_clear();
 
     let simulate = |settings: &Settings| -> Outcome<Cosimulation> {
-        let mut file = None;
-        let source = open_source(options, &loaded, spec.as_ref(), &mut file)?;
+        let mut files = Vec::new();
+        let source = open_source(options, &loaded, spec.as_ref(), &mut files)?;
         simulate_once(&loaded, &hardware, &model, settings, source, as_json)
     };
     let mut settings = Settings::new().with_stalls(options.stall, options.seed);
@@ -106,21 +106,20 @@ fn simulate_once(
     })
 }
 
-/// The frames that were asked for; `file` keeps the archive open.
+/// The frames that were asked for; `files` keep the archive open.
 fn open_source<'a>(
     options: &SimulateOptions,
     loaded: &'a LoadedPlan,
     spec: Option<&ArraySpec>,
-    file: &'a mut Option<ArrayFile>,
+    files: &'a mut Vec<ArrayFile>,
 ) -> Outcome<FrameSource<'a>> {
     let network = &loaded.network;
     let Some(spec) = spec else {
         let frames = options.frames.frames.unwrap_or(DEFAULT_RANDOM_FRAMES);
         return Ok(FrameSource::random(network, options.seed, frames));
     };
-    let file = file.insert(ArrayFile::open(&spec.path)?);
-    let stream = file.open_array(spec, Some(&network.input().name))?;
-    Ok(FrameSource::file(Frames::new(stream, network, options.frames.frames, options.frames.input_scale)?))
+    let (limit, scale) = (options.frames.frames, options.frames.input_scale);
+    Ok(FrameSource::file(Frames::open(spec, files, network, limit, scale)?))
 }
 
 /// The earliest frame with anything wrong.

@@ -18,30 +18,10 @@ const MAX_WINDOW_SIDE: u64 = 1 << 16;
 /// Derives all tensors of `parts` or reports every fault; after a faulty layer the layers that read it are skipped.
 pub(super) fn check(parts: NetworkParts) -> Result<Network, Diagnostics> {
     let mut faults = Diagnostics::default();
-    let input = &parts.input;
-    let mut tensors = vec![Some(Tensor {
-        shape: input.shape,
-        encoding: Encoding::Codes {
-            format: input.format,
-            range: input.quantizer.map_or(input.format.code_range(), |q| Range::new(q.code_min, q.code_max)),
-        },
-    })];
-    if let Some(quantizer) = input.quantizer {
-        let fits = |code| input.format.code_range().contains(code);
-        let whole = quantizer.code_min <= quantizer.code_max && fits(quantizer.code_min) && fits(quantizer.code_max);
-        if !whole || !quantizer.scale.is_finite() || quantizer.scale <= 0.0 || !quantizer.zero_point.is_finite() {
-            faults.push(Diagnostic::new(
-                Code::PlanRange,
-                Place::default(),
-                format!(
-                    "the input quantizer has scale {}, zero point {} and codes {} to {} of {}",
-                    quantizer.scale, quantizer.zero_point, quantizer.code_min, quantizer.code_max, input.format
-                ),
-                "use a positive scale, a finite zero point and ascending codes inside the format",
-            ));
-            return Err(faults);
-        }
-    }
+    check_inputs(&parts, &mut faults);
+    faults.or(())?;
+    let mut faults = Diagnostics::default();
+    let mut tensors: Vec<Option<Tensor>> = parts.inputs.iter().map(|input| Some(input.tensor())).collect();
     let mut sums = Vec::new();
     let mut names = BTreeSet::new();
     for layer in &parts.layers {
@@ -76,6 +56,34 @@ pub(super) fn check(parts: NetworkParts) -> Result<Network, Diagnostics> {
     faults.or(())?;
     let tensors = tensors.into_iter().flatten().collect();
     Ok(Network { parts, tensors, sums })
+}
+
+/// Inputs that are missing, or have a quantizer that makes no codes.
+fn check_inputs(parts: &NetworkParts, faults: &mut Diagnostics) {
+    if parts.inputs.is_empty() {
+        faults.push(Diagnostic::new(
+            Code::PlanValue,
+            Place::default(),
+            "the network has no input",
+            "describe at least one input",
+        ));
+    }
+    for input in &parts.inputs {
+        let Some(quantizer) = input.quantizer else { continue };
+        let fits = |code| input.format.code_range().contains(code);
+        let whole = quantizer.code_min <= quantizer.code_max && fits(quantizer.code_min) && fits(quantizer.code_max);
+        if !whole || !quantizer.scale.is_finite() || quantizer.scale <= 0.0 || !quantizer.zero_point.is_finite() {
+            faults.push(Diagnostic::new(
+                Code::PlanRange,
+                Place::default(),
+                format!(
+                    "the input quantizer has scale {}, zero point {} and codes {} to {} of {}",
+                    quantizer.scale, quantizer.zero_point, quantizer.code_min, quantizer.code_max, input.format
+                ),
+                "use a positive scale, a finite zero point and ascending codes inside the format",
+            ));
+        }
+    }
 }
 
 /// Outputs that are no tensors or have a wrong number of scales, and layers that nobody reads.
@@ -118,7 +126,15 @@ fn check_outputs(parts: &NetworkParts, tensors: &[Option<Tensor>], faults: &mut 
             *read = true;
         }
     }
-    for (layer, _) in parts.layers.iter().zip(&is_read[1..]).filter(|(_, read)| !**read) {
+    for (input, _) in parts.inputs.iter().zip(&is_read).filter(|(_, read)| !**read) {
+        faults.push(Diagnostic::new(
+            Code::PlanConflict,
+            Place::default(),
+            format!("nothing reads the input `{}`, and it is no output", input.name),
+            "let a layer read it, or leave it out",
+        ));
+    }
+    for (layer, _) in parts.layers.iter().zip(&is_read[parts.inputs.len()..]).filter(|(_, read)| !**read) {
         faults.push(Diagnostic::new(
             Code::PlanConflict,
             layer.place.clone(),

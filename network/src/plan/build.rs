@@ -2,7 +2,7 @@
 
 mod random;
 
-use super::{Constants, LayerPlan, OpPlan, Plan};
+use super::{Constants, InputPlan, LayerPlan, OpPlan, Plan};
 use crate::arrays::Arrays;
 use crate::coding::{Coding, Tagged, WeightFormat};
 use crate::diagnostic::{At, Code, Diagnostic, Diagnostics, Place};
@@ -35,14 +35,8 @@ impl Plan {
             }
         };
         let outputs = self.outputs(arrays.filter(|_| matches!(self.constants, Constants::Arrays { .. })))?;
-        let input = Input {
-            name: self.input.name.clone(),
-            shape: self.input.shape,
-            format: self.input.format,
-            axes: self.input.axes,
-            quantizer: self.input.quantizer,
-        };
-        Network::build(NetworkParts { name: self.name.clone(), input, layers, outputs }).map_err(|mut faults| {
+        let inputs = self.inputs.iter().map(InputPlan::input).collect();
+        Network::build(NetworkParts { name: self.name.clone(), inputs, layers, outputs }).map_err(|mut faults| {
             // A fault that names no layer is one of the output.
             for fault in faults.0.iter_mut().filter(|fault| fault.place == Place::default()) {
                 fault.place = self.outputs.first().map_or_else(Place::default, |output| output.place.clone());
@@ -102,6 +96,19 @@ impl Plan {
             });
         }
         faults.or(outputs)
+    }
+}
+
+impl InputPlan {
+    /// The input of the network.
+    fn input(&self) -> Input {
+        Input {
+            name: self.name.clone(),
+            shape: self.shape,
+            format: self.format,
+            axes: self.axes,
+            quantizer: self.quantizer,
+        }
     }
 }
 

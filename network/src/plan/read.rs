@@ -10,7 +10,8 @@ use crate::range::Range;
 use crate::rounding::Rounding;
 use crate::shape::{AxisOrder, MAX_ELEMENTS, Shape};
 
-const KEYS: &[&str] = &["hwgen", "name", "model", "arrays", "random", "target", "input", "layers", "output", "outputs"];
+const KEYS: &[&str] =
+    &["hwgen", "name", "model", "arrays", "random", "target", "input", "inputs", "layers", "output", "outputs"];
 
 /// Most layers of a plan.
 const MAX_LAYERS: usize = 4096;
@@ -97,17 +98,17 @@ fn document(reader: &mut Reader<'_>, tree: &node::Node) -> Option<Plan> {
     let model = fields.get("model").map(|_| provenance(reader, &fields));
     let constants = constants(reader, &fields);
     let target = target(reader, &fields);
-    let input =
-        reader.required(&fields, "input", "{ shape: [28, 28, 1], format: u8 }").and_then(|node| input(reader, node));
-    let layers = layers(reader, &fields);
-    let outputs = outputs(reader, &fields, layers.as_deref().unwrap_or(&[]), tree.at);
+    let inputs = inputs(reader, &fields);
+    let ends = inputs.as_deref().unwrap_or(&[]);
+    let layers = layers(reader, &fields, ends);
+    let outputs = outputs(reader, &fields, (ends, layers.as_deref().unwrap_or(&[])), tree.at);
     Some(Plan {
         file: reader.file.to_owned(),
         name: name?.value,
         model: model.flatten(),
         constants: constants?,
         target,
-        input: input?,
+        inputs: inputs?,
         layers: layers?,
         outputs: outputs?,
     })
@@ -163,10 +164,45 @@ fn target(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Target {
     }
 }
 
-fn input(reader: &mut Reader<'_>, node: &node::Node) -> Option<InputPlan> {
+/// Most inputs of a network.
+const MAX_INPUTS: usize = 64;
+
+/// `input`, or the list `inputs`.
+fn inputs(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Vec<InputPlan>> {
+    let Some(list) = fields.get("inputs") else {
+        let node = reader.required(fields, "input", "{ shape: [28, 28, 1], format: u8 }")?;
+        return Some(vec![input(reader, node, "`input`")?]);
+    };
+    if let Some(node) = fields.get("input") {
+        let message = "`input` has no meaning beside `inputs`";
+        reader.fault(Code::PlanConflict, node.at, message, "describe every input in the list");
+    }
+    let Content::List(items) = &list.content else {
+        reader.fault(Code::PlanValue, list.at, "`inputs` of the plan is no list", "write a list of maps");
+        return None;
+    };
+    if items.is_empty() || items.len() > MAX_INPUTS {
+        let message = format!("`inputs` of the plan has {} entries", items.len());
+        reader.fault(Code::PlanValue, list.at, message, format!("write 1 to {MAX_INPUTS} inputs"));
+        return None;
+    }
+    let mut inputs: Vec<Option<InputPlan>> = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let made = input(reader, item, &format!("input {}", index + 1));
+        let name = made.as_ref().map(|input| &input.name);
+        if let Some(name) = name.filter(|name| inputs.iter().flatten().any(|input| input.name == **name)) {
+            let message = format!("two inputs are named `{name}`");
+            reader.fault(Code::PlanDuplicateLayer, item.at, message, "give every input its own `name`");
+        }
+        inputs.push(made);
+    }
+    inputs.into_iter().collect()
+}
+
+fn input(reader: &mut Reader<'_>, node: &node::Node, what: &str) -> Option<InputPlan> {
     const KEYS: &[&str] =
         &["name", "shape", "format", "axes", "scale", "zero_point", "rounding", "zero_point_order", "codes"];
-    let fields = reader.fields(node, "`input`", KEYS)?;
+    let fields = reader.fields(node, what, KEYS)?;
     reader.required(&fields, "shape", "[28, 28, 1]");
     reader.required(&fields, "format", "u8");
     let name = if fields.has("name") { reader.text(&fields, "name")?.value } else { "input".to_owned() };
@@ -207,7 +243,7 @@ fn quantizer(reader: &mut Reader<'_>, fields: &Fields<'_>, format: Option<Format
                 reader.fault(
                     Code::PlanConflict,
                     node.at,
-                    format!("`{key}` of `input` has no meaning without `scale`"),
+                    format!("`{key}` of {} has no meaning without `scale`", fields.what),
                     "add a `scale`, or leave it out",
                 );
             }
@@ -264,7 +300,7 @@ pub(super) fn codes(reader: &mut Reader<'_>, fields: &Fields<'_>, format: Format
     }
 }
 
-fn layers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Vec<LayerPlan>> {
+fn layers(reader: &mut Reader<'_>, fields: &Fields<'_>, ends: &[InputPlan]) -> Option<Vec<LayerPlan>> {
     let node = reader.required(fields, "layers", "")?;
     let items = match &node.content {
         Content::List(items) if items.len() > MAX_LAYERS => {
@@ -285,7 +321,7 @@ fn layers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Vec<LayerPlan>
     let mut names = Vec::with_capacity(items.len());
     let mut layers = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        layers.push(read_layer::layer(reader, item, index, &mut names));
+        layers.push(read_layer::layer(reader, item, index, ends, &mut names));
         reader.layer = None;
     }
     layers.into_iter().collect()
@@ -298,11 +334,11 @@ const MAX_OUTPUTS: usize = 64;
 fn outputs(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
-    layers: &[LayerPlan],
+    known: (&[InputPlan], &[LayerPlan]),
     at: (u64, u64),
 ) -> Option<Vec<OutputPlan>> {
     let Some(list) = fields.get("outputs") else {
-        return Some(vec![output(reader, fields.get("output"), "`output`", "output".to_owned(), layers, at)?]);
+        return Some(vec![output(reader, fields.get("output"), "`output`", "output".to_owned(), known, at)?]);
     };
     if let Some(node) = fields.get("output") {
         reader.fault(
@@ -323,7 +359,7 @@ fn outputs(
     }
     let read = |(index, item): (usize, &Node)| {
         let what = format!("output {}", index + 1);
-        output(reader, Some(item), &what, format!("outputs.{index}"), layers, item.at)
+        output(reader, Some(item), &what, format!("outputs.{index}"), known, item.at)
     };
     let outputs: Vec<Option<OutputPlan>> = items.iter().enumerate().map(read).collect();
     outputs.into_iter().collect()
@@ -334,13 +370,13 @@ fn output(
     node: Option<&Node>,
     what: &str,
     arrays: String,
-    layers: &[LayerPlan],
+    (ends, layers): (&[InputPlan], &[LayerPlan]),
     at: (u64, u64),
 ) -> Option<OutputPlan> {
     let keys = &["layer", "name", "axes", "host", "scale", "offset"];
     let map = node.and_then(|node| reader.fields(node, what, keys));
     let mut plan = OutputPlan {
-        tensor: layers.len(),
+        tensor: (ends.len() + layers.len()).saturating_sub(1),
         name: "output".to_owned(),
         axes: AxisOrder::default(),
         host: HostStep::default(),
@@ -356,7 +392,7 @@ fn output(
                 let message = format!("{what} is `{name}`, which is no layer");
                 reader.fault_at(Code::PlanReference, place, message, "name a layer of the plan");
             }
-            plan.tensor = found? + 1;
+            plan.tensor = ends.len() + found?;
         }
         if let Some(name) = reader.text(&map, "name") {
             plan.name = name.value;

@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, Reader};
 use super::node::{Content, Node};
-use super::{CodesPlan, LayerPlan, OpPlan, read, read_weight};
+use super::{CodesPlan, InputPlan, LayerPlan, OpPlan, read, read_weight};
 use crate::coding::WeightFormat;
 use crate::diagnostic::{At, Code};
 use crate::graph::{HardwareRequest, Memory, Multiplier, PeKind, RequantizeUnit, WindowForm};
@@ -105,6 +105,7 @@ pub(super) fn layer(
     reader: &mut Reader<'_>,
     node: &Node,
     index: usize,
+    ends: &[InputPlan],
     names: &mut Vec<Option<String>>,
 ) -> Option<LayerPlan> {
     let mut known: Vec<&str> = COMMON.to_vec();
@@ -120,13 +121,13 @@ pub(super) fn layer(
         names.push(None);
         return None;
     };
-    let name = layer_name(reader, &fields, names);
+    let name = layer_name(reader, &fields, ends, names);
     let earlier = names.len();
     let written = fields.get("name").map(|node| &node.content);
     names.push(if let Some(Content::Text(text)) = written { Some(text.clone()) } else { None });
     reader.required(&fields, "op", "conv2d");
     let word = reader.word(&fields, "op", OPS)?.value;
-    let inputs = layer_inputs(reader, &fields, word, &names[..earlier]);
+    let inputs = layer_inputs(reader, &fields, word, (ends, &names[..earlier]));
     check_keys(reader, &fields, word, &known);
     let output = layer_output(reader, &fields, word);
     let hardware = hardware(reader, &fields, word);
@@ -144,7 +145,12 @@ fn peek_name(node: &Node) -> Option<String> {
     }
 }
 
-fn layer_name(reader: &mut Reader<'_>, fields: &Fields<'_>, names: &[Option<String>]) -> Option<String> {
+fn layer_name(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    ends: &[InputPlan],
+    names: &[Option<String>],
+) -> Option<String> {
     reader.required(fields, "name", "conv1");
     let At { value: name, place } = reader.name(fields, "name", &[])?;
     if RESERVED_NAMES.contains(&name.as_str()) {
@@ -155,6 +161,10 @@ fn layer_name(reader: &mut Reader<'_>, fields: &Fields<'_>, names: &[Option<Stri
             "`input` and `output` are the network's ends",
         );
         return None;
+    }
+    if ends.len() > 1 && end(ends, &name).is_some() {
+        let message = format!("a layer and an input are named `{name}`");
+        reader.fault_at(Code::PlanDuplicateLayer, place.clone(), message, "give every layer its own name");
     }
     if names.iter().flatten().any(|earlier| *earlier == name) {
         reader.fault_at(
@@ -171,12 +181,7 @@ fn layer_name(reader: &mut Reader<'_>, fields: &Fields<'_>, names: &[Option<Stri
 pub(super) const RESERVED_NAMES: &[&str] = &["input", "output"];
 
 /// What a layer reads: `inputs` where its operator joins several tensors, else `input` or the layer before.
-fn layer_inputs(
-    reader: &mut Reader<'_>,
-    fields: &Fields<'_>,
-    word: Word,
-    names: &[Option<String>],
-) -> Option<Vec<usize>> {
+fn layer_inputs(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word, known: Known<'_>) -> Option<Vec<usize>> {
     let (wanted, other) = if word.joins() { ("inputs", "input") } else { ("input", "inputs") };
     if let Some(node) = fields.get(other) {
         let message = format!("`{other}` of {} has no meaning for its operator", fields.what);
@@ -185,10 +190,15 @@ fn layer_inputs(
     }
     if !word.joins() {
         if !fields.has("input") {
-            return Some(vec![names.len()]);
+            let (ends, names) = known;
+            if names.is_empty() && ends.len() > 1 {
+                reader.required(fields, "input", &ends.first().map_or(String::new(), |end| end.name.clone()));
+                return None;
+            }
+            return (ends.len() + names.len()).checked_sub(1).map(|before| vec![before]);
         }
         let name = reader.text(fields, "input")?;
-        return Some(vec![tensor(reader, fields, name, names)?]);
+        return Some(vec![tensor(reader, fields, name, known)?]);
     }
     let node = reader.required(fields, "inputs", "[conv1, conv2]")?;
     let Content::List(items) = &node.content else {
@@ -208,27 +218,42 @@ fn layer_inputs(
             return None;
         };
         let name = At::new(name.clone(), reader.place(item.at));
-        inputs.push(tensor(reader, fields, name, names)?);
+        inputs.push(tensor(reader, fields, name, known)?);
     }
     Some(inputs)
 }
+
+/// The inputs, and the names of the layers so far.
+type Known<'k> = (&'k [InputPlan], &'k [Option<String>]);
 
 /// The tensor that a name stands for.
 fn tensor(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
     At { value: name, place }: At<String>,
-    names: &[Option<String>],
+    (ends, names): Known<'_>,
 ) -> Option<usize> {
-    if name == "input" {
-        return Some(0);
+    if let Some(end) = end(ends, &name) {
+        return Some(end);
     }
     let found = names.iter().position(|earlier| earlier.as_deref() == Some(name.as_str()));
     if found.is_none() {
         let message = format!("{} reads `{name}`, which is no earlier layer", fields.what);
-        reader.fault_at(Code::PlanReference, place, message, "name an earlier layer, or `input`");
+        let help = match ends {
+            [_] | [] => "name an earlier layer, or `input`",
+            _ => "name an earlier layer, or one of the inputs",
+        };
+        reader.fault_at(Code::PlanReference, place, message, help);
     }
-    found.map(|index| index + 1)
+    found.map(|index| ends.len() + index)
+}
+
+/// The input that a name stands for: `input` where there is one, else its own name.
+pub(super) fn end(ends: &[InputPlan], name: &str) -> Option<usize> {
+    match ends {
+        [_] => (name == "input").then_some(0),
+        ends => ends.iter().position(|end| end.name == name),
+    }
 }
 
 /// Faults for keys that belong to other operators.

@@ -11,7 +11,7 @@ use super::{PLAN_VERSION, Provenance, Target};
 use crate::arrays::{ArraysWriter, sha256_hex};
 use crate::coding::Coding;
 use crate::diagnostic::{At, Code, Diagnostic, Diagnostics, Place};
-use crate::graph::{HostStep, Input, Layer, NetworkParts, Output};
+use crate::graph::{HostStep, Input, InputQuantizer, Layer, NetworkParts, Output};
 use crate::op::{Op, Weights};
 use crate::requantization::{Form, Requantization};
 use crate::rounding::Rounding;
@@ -62,7 +62,10 @@ pub fn write(parts: &NetworkParts, options: &WriteOptions) -> Result<Written, Di
     if !target.is_empty() {
         line(&mut plan, "target", &target);
     }
-    line(&mut plan, "input", &input_fields(&parts.input));
+    match &parts.inputs[..] {
+        [input] => line(&mut plan, "input", &input_fields(input)),
+        inputs => list(&mut plan, "inputs", inputs.iter().map(input_fields)),
+    }
     for (layer, origin) in parts.layers.iter().zip(&options.origins) {
         let printable: String = origin.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let _ = writeln!(plan, "# {}: {printable}", layer.name);
@@ -71,13 +74,7 @@ pub fn write(parts: &NetworkParts, options: &WriteOptions) -> Result<Written, Di
     plan.push_str(&layer::lines(parts));
     match &parts.outputs[..] {
         [output] => line(&mut plan, "output", &output_fields(parts, output)),
-        outputs => {
-            plan.push_str("outputs:\n");
-            for output in outputs {
-                // Writing into a String cannot fail.
-                let _ = writeln!(plan, "  - {}", map(&output_fields(parts, output)));
-            }
-        }
+        outputs => list(&mut plan, "outputs", outputs.iter().map(|output| output_fields(parts, output))),
     }
     Ok(Written { plan, arrays, arrays_sha256 })
 }
@@ -85,6 +82,14 @@ pub fn write(parts: &NetworkParts, options: &WriteOptions) -> Result<Written, Di
 fn line(plan: &mut String, key: &str, fields: &[(&str, String)]) {
     // Writing into a String cannot fail.
     let _ = writeln!(plan, "{key}: {}", map(fields));
+}
+
+/// A list of maps, one on a line.
+fn list(plan: &mut String, key: &str, items: impl Iterator<Item = Vec<(&'static str, String)>>) {
+    let _ = writeln!(plan, "{key}:");
+    for fields in items {
+        let _ = writeln!(plan, "  - {}", map(&fields));
+    }
 }
 
 /// A map on one line.
@@ -100,9 +105,10 @@ fn check(parts: &NetworkParts, options: &WriteOptions) -> Result<(), Diagnostics
     if let Err(help) = check_name(&parts.name, PLAN_NAME_EXTRA) {
         fault(Code::PlanValue, Place::default(), format!("`{}` is no legal name of a plan", parts.name), help);
     }
-    let printable = [(&parts.input.name, "input name"), (&options.arrays_file, "file name")];
+    let printable = [(&options.arrays_file, "file name")];
+    let inputs = parts.inputs.iter().map(|input| (&input.name, "input name"));
     let outputs = parts.outputs.iter().map(|output| (&output.name, "output name"));
-    for (text, what) in printable.into_iter().chain(outputs) {
+    for (text, what) in printable.into_iter().chain(inputs).chain(outputs) {
         if text.is_empty() || text.chars().count() > 256 || text.chars().any(char::is_control) {
             let help = "write 1 to 256 printable characters".to_owned();
             fault(Code::PlanValue, Place::default(), format!("the {what} cannot stand in a plan"), help);
@@ -115,7 +121,7 @@ fn check(parts: &NetworkParts, options: &WriteOptions) -> Result<(), Diagnostics
             let help = "`input` and `output` are the network's ends".to_owned();
             fault(Code::PlanValue, layer.place.clone(), format!("a layer cannot be named `{}`", layer.name), help);
         }
-        if let Some(id) = layer.inputs.iter().find(|id| id.0 > index) {
+        if let Some(id) = layer.inputs.iter().find(|id| id.0 >= parts.inputs.len() + index) {
             let message = format!("`{}` reads tensor {}, which no earlier layer makes", layer.name, id.0);
             fault(
                 Code::PlanReference,
@@ -130,9 +136,10 @@ fn check(parts: &NetworkParts, options: &WriteOptions) -> Result<(), Diagnostics
             fault(Code::PlanRange, layer.place.clone(), message, "check the model's scales".to_owned());
         }
     }
-    let quantizer = parts.input.quantizer;
-    let input = quantizer.is_none_or(|q| q.scale.is_finite() && q.scale > 0.0 && q.zero_point.is_finite());
-    if !input || !parts.outputs.iter().all(|output| all_finite(&output.scales) && all_finite(&output.offsets)) {
+    let sound = |q: InputQuantizer| q.scale.is_finite() && q.scale > 0.0 && q.zero_point.is_finite();
+    if !parts.inputs.iter().all(|input| input.quantizer.is_none_or(sound))
+        || !parts.outputs.iter().all(|output| all_finite(&output.scales) && all_finite(&output.offsets))
+    {
         let help = "check the model's scales".to_owned();
         fault(
             Code::PlanRange,
@@ -260,9 +267,8 @@ fn input_fields(input: &Input) -> Vec<(&'static str, String)> {
 
 fn output_fields(parts: &NetworkParts, output: &Output) -> Vec<(&'static str, String)> {
     let mut fields = Vec::new();
-    if output.tensor.0 != parts.layers.len() {
-        let layer = output.tensor.0.checked_sub(1).and_then(|index| parts.layers.get(index));
-        fields.extend(layer.map(|layer| ("layer", text(&layer.name))));
+    if output.tensor.0 + 1 != parts.inputs.len() + parts.layers.len() {
+        fields.push(("layer", layer::source(parts, output.tensor)));
     }
     fields.push(("name", text(&output.name)));
     if output.axes != AxisOrder::default() {

@@ -118,7 +118,7 @@ pub fn random_parts(seed: u64, layers: usize) -> NetworkParts {
     });
     let outputs = outputs.collect();
     let name = dice.pick(&["tiny", "mnist-cnn", "no", "net_1.v2"]).to_owned();
-    NetworkParts { name, input, layers: made, outputs }
+    NetworkParts { name, inputs: vec![input], layers: made, outputs }
 }
 
 /// A layer over `source`; a format is absent where a tensor holds sums.

@@ -112,7 +112,7 @@ impl Walk<'_> {
         })?;
         let (layers, origins) = self.tidied(&mut outputs);
         Ok(Imported {
-            parts: NetworkParts { name: name.to_owned(), input, layers, outputs },
+            parts: NetworkParts { name: name.to_owned(), inputs: vec![input], layers, outputs },
             origins,
             notes: std::mem::take(&mut self.notes),
         })

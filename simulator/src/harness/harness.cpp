@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <deque>
 #include <memory>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -40,8 +41,18 @@ class Run {
         std::vector<uint8_t> held;
     };
 
+    struct Input {
+        const EndSpec* spec;
+        InputPorts ports;
+        size_t offset = 0;        // of its words in a frame
+        uint64_t words = 0;       // taken in all
+        uint64_t frame_words = 0; // taken of the frame that is being sent
+        uint64_t frame = 0;       // which frame that is
+        bool holding = false;
+    };
+
     struct Output {
-        const OutputSpec* spec;
+        const EndSpec* spec;
         OutputPorts ports;
         uint64_t words = 0;
         bool waiting = false;
@@ -58,6 +69,7 @@ class Run {
     std::unique_ptr<Design> m_design;
     Ports m_ports{};
     std::vector<Edge> m_edges;
+    std::vector<Input> m_inputs;
     std::vector<Output> m_outputs;
 
     uint64_t m_cycle = 0;
@@ -65,13 +77,12 @@ class Run {
     bool m_stop = false;
     uint64_t m_violations = 0;
 
-    // Source: `m_frame` holds the frame being sent; `m_frame_words` counts its accepted words.
-    std::vector<uint8_t> m_frame;
-    uint64_t m_frame_words = 0;
+    // Sources: `m_frames` holds the frames from the first that some input still sends to the last that one has begun.
+    std::deque<std::vector<uint8_t>> m_frames;
+    size_t m_frame_bytes = 0;
+    uint64_t m_frames_sent = 0;
     uint64_t m_frames_begun = 0;
-    bool m_holding = false;
     bool m_input_ended = false;
-    uint64_t m_in_words = 0;
     uint64_t m_first_in = NEVER;
 
     uint64_t m_last_out = NEVER;
@@ -120,11 +131,13 @@ public:
         m_out.number(m_cycle);
         m_out.number(m_first_in);
         m_out.number(m_last_out);
-        m_out.number(m_in_words);
         m_out.number(m_violations);
-        const bool alive = m_ports.aclk != nullptr;
-        m_out.number(static_cast<uint8_t>(alive ? *m_ports.s_valid & 1 : 0));
-        m_out.number(static_cast<uint8_t>(alive ? *m_ports.s_ready & 1 : 0));
+        m_out.number(static_cast<uint32_t>(m_inputs.size()));
+        for (const Input& input : m_inputs) {
+            m_out.number(input.words);
+            m_out.number(static_cast<uint8_t>(*input.ports.valid & 1));
+            m_out.number(static_cast<uint8_t>(*input.ports.ready & 1));
+        }
         m_out.number(static_cast<uint32_t>(m_outputs.size()));
         for (const Output& output : m_outputs) {
             m_out.number(output.words);
@@ -145,7 +158,7 @@ public:
         if (!bind()) return BAD_MODEL;
         *m_ports.aclk = 0;
         *m_ports.aresetn = 0;
-        *m_ports.s_valid = 0;
+        for (Input& input : m_inputs) *input.ports.valid = 0;
         for (Output& output : m_outputs) *output.ports.ready = 0;
         for (uint64_t cycle = 0; cycle < RESET_CYCLES && !m_stop; ++cycle) {
             *m_ports.aclk = 0;
@@ -223,7 +236,18 @@ private:
 
     bool bind() {
         m_ports = m_design->ports();
-        bool good = find(m_spec.scope, "s_axis_tdata", m_spec.s_data_bits) != nullptr;
+        bool good = true;
+        for (size_t index = 0; index < m_spec.inputs_count; ++index) {
+            Input input{};
+            input.spec = &m_spec.inputs[index];
+            input.ports = m_ports.inputs[index];
+            input.offset = m_frame_bytes;
+            const std::string data = std::string{input.spec->prefix} + "_tdata";
+            const size_t bytes = input.spec->data_bits / 8;
+            good = good && find(m_spec.scope, data.c_str(), input.spec->data_bits) && bytes <= input.ports.data_bytes;
+            m_frame_bytes += bytes * input.spec->words_per_frame;
+            m_inputs.push_back(input);
+        }
         for (size_t index = 0; index < m_spec.outputs_count; ++index) {
             Output output{};
             output.spec = &m_spec.outputs[index];
@@ -250,51 +274,53 @@ private:
                 good = false;
             }
         }
-        const size_t s_bytes = m_spec.s_data_bits / 8;
-        if (good && s_bytes > m_ports.s_data_bytes) good = false;
         if (!good) {
             m_edges.clear();
+            m_inputs.clear();
             m_outputs.clear();
             m_ports = Ports{};
             return false;
         }
-        m_frame.resize(s_bytes * m_spec.s_words_per_frame);
-        m_frame_words = m_spec.s_words_per_frame;
         return true;
     }
 
-    // True when a word is there to be offered; reads the next frame when the last one has been sent.
-    bool has_word() {
-        if (m_frame_words < m_spec.s_words_per_frame) return true;
+    // True when a word of the input is there to be offered; reads the next frame when it has sent all that were read.
+    bool has_word(const Input& input) {
+        if (input.frame < m_frames_begun) return true;
         if (m_input_ended) return false;
         // Whoever sends the frames may wait for these records first.
-        if (!m_in.has(1 + m_frame.size())) m_out.flush();
+        if (!m_in.has(1 + m_frame_bytes)) m_out.flush();
         if (m_in.number<uint8_t>() == 0) {
             m_input_ended = true;
             return false;
         }
-        m_in.bytes(m_frame.data(), m_frame.size());
-        m_frame_words = 0;
+        m_frames.emplace_back(m_frame_bytes);
+        m_in.bytes(m_frames.back().data(), m_frame_bytes);
         ++m_frames_begun;
         return true;
     }
 
-    void drive() {
-        if (!m_holding) {
-            const size_t bytes = m_spec.s_data_bits / 8;
-            if (has_word() && !stalled(m_request, 0, m_cycle)) {
-                std::memcpy(m_ports.s_data, m_frame.data() + m_frame_words * bytes, bytes);
-                *m_ports.s_last = m_frame_words + 1 == m_spec.s_words_per_frame;
-                *m_ports.s_valid = 1;
-                m_holding = true;
-            } else if (*m_ports.s_valid) {
-                // What stands on the wires without valid means nothing: make it differ from the last word.
-                for (size_t byte = 0; byte < bytes; ++byte) m_ports.s_data[byte] = static_cast<uint8_t>(~m_ports.s_data[byte]);
-                *m_ports.s_last = !*m_ports.s_last;
-                *m_ports.s_valid = 0;
-            }
+    void drive(Input& input, uint64_t endpoint) {
+        if (input.holding) return;
+        const InputPorts& ports = input.ports;
+        const size_t bytes = input.spec->data_bits / 8;
+        if (has_word(input) && !stalled(m_request, endpoint, m_cycle)) {
+            const std::vector<uint8_t>& frame = m_frames[input.frame - m_frames_sent];
+            std::memcpy(ports.data, frame.data() + input.offset + input.frame_words * bytes, bytes);
+            *ports.last = input.frame_words + 1 == input.spec->words_per_frame;
+            *ports.valid = 1;
+            input.holding = true;
+        } else if (*ports.valid) {
+            // What stands on the wires without valid means nothing: make it differ from the last word.
+            for (size_t byte = 0; byte < bytes; ++byte) ports.data[byte] = static_cast<uint8_t>(~ports.data[byte]);
+            *ports.last = !*ports.last;
+            *ports.valid = 0;
         }
-        uint64_t endpoint = 1;
+    }
+
+    void drive() {
+        uint64_t endpoint = 0;
+        for (Input& input : m_inputs) drive(input, endpoint++);
         for (Output& output : m_outputs) *output.ports.ready = !stalled(m_request, endpoint++, m_cycle);
     }
 
@@ -307,12 +333,17 @@ private:
 
     bool sample() {
         bool moved = false;
-        if (m_holding && (*m_ports.s_ready & 1)) {
+        for (Input& input : m_inputs) {
+            if (!input.holding || !(*input.ports.ready & 1)) continue;
             moved = true;
-            m_holding = false;
-            ++m_frame_words;
-            ++m_in_words;
+            input.holding = false;
+            ++input.words;
             if (m_first_in == NEVER) m_first_in = m_cycle;
+            if (++input.frame_words == input.spec->words_per_frame) {
+                input.frame_words = 0;
+                ++input.frame;
+                forget_frames();
+            }
         }
         for (size_t index = 0; index < m_edges.size(); ++index) {
             Edge& edge = m_edges[index];
@@ -345,6 +376,13 @@ private:
         }
         for (size_t index = 0; index < m_outputs.size(); ++index) moved |= sample_output(index);
         return moved;
+    }
+
+    // Drops frames that every input has sent.
+    void forget_frames() {
+        uint64_t sent = NEVER;
+        for (const Input& input : m_inputs) sent = std::min(sent, input.frame);
+        for (; m_frames_sent < sent; ++m_frames_sent) m_frames.pop_front();
     }
 
     static std::string port_name(const Output& output) { return output.spec->prefix; }
@@ -400,7 +438,10 @@ private:
 
     // All frames that were sent have passed every edge and left the design.
     bool is_complete() const {
-        if (!m_input_ended || m_holding) return false;
+        if (!m_input_ended) return false;
+        for (const Input& input : m_inputs) {
+            if (input.holding || input.frame < m_frames_begun) return false;
+        }
         for (const Output& output : m_outputs) {
             if (output.words < m_frames_begun * output.spec->words_per_frame) return false;
         }

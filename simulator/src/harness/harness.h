@@ -19,6 +19,15 @@ using TraceFile = VerilatedVcdC;
 #endif
 #endif
 
+// One AXI4-Stream input of a verilated top; `tdata` is little-endian bytes.
+struct InputPorts {
+    uint8_t* valid;
+    const uint8_t* ready;
+    uint8_t* data;
+    uint8_t* last;
+    size_t data_bytes;  // storage, not width
+};
+
 // One AXI4-Stream output of a verilated top.
 struct OutputPorts {
     const uint8_t* valid;
@@ -28,15 +37,11 @@ struct OutputPorts {
     size_t data_bytes;  // storage, not width
 };
 
-// The AXI4-Stream ports of one verilated top, as pointers into the model; `tdata` is little-endian bytes.
+// The ports of one verilated top, as pointers into the model.
 struct Ports {
     uint8_t* aclk;
     uint8_t* aresetn;
-    uint8_t* s_valid;
-    const uint8_t* s_ready;
-    uint8_t* s_data;
-    uint8_t* s_last;
-    size_t s_data_bytes;  // storage, not width
+    std::vector<InputPorts> inputs;
     std::vector<OutputPorts> outputs;
 };
 
@@ -56,8 +61,8 @@ uint8_t* at(Port& port) {
     return reinterpret_cast<uint8_t*>(&port);
 }
 
-// `Outputs` finds the outputs, whose names the manifest gives.
-template <typename Top, std::vector<OutputPorts> (*Outputs)(Top&)>
+// `Ends` finds the inputs and outputs, whose names the manifest gives.
+template <typename Top, void (*Ends)(Top&, Ports&)>
 class Wrapped final : public Design {
     Top m_top;
 
@@ -66,8 +71,9 @@ public:
         : m_top{context, "TOP"} {}
     static Design* create(VerilatedContext* context) { return new Wrapped{context}; }
     Ports ports() override {
-        return {at(m_top.aclk), at(m_top.aresetn), at(m_top.s_axis_tvalid), at(m_top.s_axis_tready), at(m_top.s_axis_tdata),
-            at(m_top.s_axis_tlast), sizeof m_top.s_axis_tdata, Outputs(m_top)};
+        Ports ports{at(m_top.aclk), at(m_top.aresetn), {}, {}};
+        Ends(m_top, ports);
+        return ports;
     }
     void eval() override { m_top.eval(); }
     void finish() override { m_top.final(); }
@@ -76,8 +82,8 @@ public:
 #endif
 };
 
-struct OutputSpec {
-    const char* prefix;  // "m_axis"
+struct EndSpec {
+    const char* prefix;  // "s_axis", "m_axis"
     uint32_t data_bits;
     uint64_t words_per_frame;
 };
@@ -94,9 +100,9 @@ struct EdgeSpec {
 struct DesignSpec {
     Design* (*create)(VerilatedContext* context);
     const char* scope;  // "TOP.top"
-    uint32_t s_data_bits;
-    uint64_t s_words_per_frame;
-    const OutputSpec* outputs;
+    const EndSpec* inputs;
+    size_t inputs_count;
+    const EndSpec* outputs;
     size_t outputs_count;
     const EdgeSpec* edges;
     size_t edges_count;

@@ -39,7 +39,12 @@ impl<'a> Session<'a> {
     pub(super) fn follow(&mut self, from_child: impl Read) -> io::Result<Option<Box<Summary>>> {
         let edge_bytes = self.manifest.edges.iter().map(|edge| word_bytes(&edge.word)).collect();
         let output_bytes = self.manifest.outputs.iter().map(|output| output.port.tdata_bits as usize / 8).collect();
-        let mut decoder = Decoder::new(BufReader::with_capacity(1 << 18, from_child), edge_bytes, output_bytes);
+        let mut decoder = Decoder::new(
+            BufReader::with_capacity(1 << 18, from_child),
+            self.manifest.inputs.len(),
+            edge_bytes,
+            output_bytes,
+        );
         loop {
             let flow = match decoder.next()? {
                 Record::Word { edge } => {
@@ -112,7 +117,7 @@ impl<'a> Session<'a> {
             design: self.manifest.name.clone(),
             end,
             frames: complete.len() as u64,
-            input_words: summary.map_or(0, |summary| summary.input_words),
+            input_words: summary.map_or(0, |summary| summary.inputs.iter().map(|(words, _, _)| words).sum()),
             output_words: self.output_words.iter().sum(),
             cycles,
             first_input_cycle,
@@ -129,7 +134,6 @@ impl<'a> Session<'a> {
 }
 
 fn hang(manifest: &Manifest, summary: &Summary) -> Hang {
-    let (s_valid, s_ready) = summary.input;
     let port = |name: &str, valid, ready, words, words_per_frame| StreamState {
         name: name.into(),
         valid,
@@ -137,7 +141,10 @@ fn hang(manifest: &Manifest, summary: &Summary) -> Hang {
         words,
         words_per_frame,
     };
-    let mut streams = vec![port("s_axis", s_valid, s_ready, summary.input_words, manifest.input.words_per_frame)];
+    let mut streams = Vec::new();
+    for (input, &(words, valid, ready)) in manifest.inputs.iter().zip(&summary.inputs) {
+        streams.push(port(&input.prefix, valid, ready, words, input.port.words_per_frame));
+    }
     for (edge, &(words, valid, ready)) in manifest.edges.iter().zip(&summary.edges) {
         streams.push(port(&edge.name, valid, ready, words, edge.words_per_frame));
     }

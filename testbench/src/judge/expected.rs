@@ -34,14 +34,16 @@ impl EdgeStream {
             found.ok_or_else(|| format!("the network has no layer `{name}`"))
         };
         let (source, tensor) = match &edge.content.tensor {
-            EdgeTensor::Input => (Source::Tensor(0), 0),
+            &EdgeTensor::Input(number) if number < network.inputs().len() => (Source::Tensor(number), number),
+            EdgeTensor::Input(number) => return Err(format!("the network has no input {number}")),
             EdgeTensor::Output(name) => {
                 let index = layer_index(name)?;
-                (Source::Tensor(index + 1), index + 1)
+                let tensor = network.layer_tensor(index).0;
+                (Source::Tensor(tensor), tensor)
             }
             EdgeTensor::Accumulator(name) => {
                 let index = layer_index(name)?;
-                (Source::Sums(index), index + 1)
+                (Source::Sums(index), network.layer_tensor(index).0)
             }
         };
         let shape = network.tensors().get(tensor).map(|tensor| tensor.shape).ok_or("the network has no such tensor")?;

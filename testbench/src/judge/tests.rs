@@ -4,7 +4,8 @@ use super::{Judge, Verdict};
 use golden_model::{LayerTrace, Trace};
 use network::graph::{HardwareRequest, HostStep, Input, Layer, NetworkParts, Output, TensorId};
 use network::manifest::{
-    Edge, EdgeContent, EdgeOrder, EdgeTensor, MANIFEST_VERSION, Manifest, OutputPort, StreamPort, Timing, Word,
+    Edge, EdgeContent, EdgeOrder, EdgeTensor, InputPort, MANIFEST_VERSION, Manifest, OutputPort, StreamPort, Timing,
+    Word,
 };
 use network::op::{Op, Weights};
 use network::shape::{AxisOrder, Window};
@@ -17,13 +18,13 @@ fn network() -> Network {
         Window { kernel: [2, 2], stride: [1, 1], dilation: [1, 1], padding_before: [1, 1], padding_after: [0, 0] };
     Network::build(NetworkParts {
         name: "tiny".to_owned(),
-        input: Input {
+        inputs: vec![Input {
             name: "x".to_owned(),
             shape: Shape::new(2, 2, 2).unwrap(),
             format: Format::unsigned(4).unwrap(),
             axes: AxisOrder::ChannelsLast,
             quantizer: None,
-        },
+        }],
         layers: vec![Layer {
             name: "conv".to_owned(),
             place: Place::default(),
@@ -47,7 +48,7 @@ fn network() -> Network {
 /// Frame 0 holds 1 to 8, frame 1 zeros; the sums are worked out by hand.
 fn traces() -> Vec<Trace> {
     let trace = |input: [i64; 8], sums: [i64; 4]| Trace {
-        input: input.to_vec(),
+        inputs: vec![input.to_vec()],
         layers: vec![LayerTrace { sums: Some(sums.to_vec()), output: sums.to_vec() }],
     };
     vec![trace([1, 2, 3, 4, 5, 6, 7, 8], [3, 10, 14, 36]), trace([0; 8], [0; 4])]
@@ -91,7 +92,15 @@ fn manifest(content: EdgeContent, lanes: u32, lane_bits: u32, signed: bool, word
         top: "tiny".to_owned(),
         sources: Vec::new(),
         memories: Vec::new(),
-        input: StreamPort { word: Word { lanes: 1, lane_bits: 4, signed: false }, tdata_bits: 8, words_per_frame: 8 },
+        inputs: vec![InputPort {
+            name: "x".to_owned(),
+            prefix: "s_axis".to_owned(),
+            port: StreamPort {
+                word: Word { lanes: 1, lane_bits: 4, signed: false },
+                tdata_bits: 8,
+                words_per_frame: 8,
+            },
+        }],
         outputs: vec![OutputPort {
             name: "y".to_owned(),
             prefix: "m_axis".to_owned(),
@@ -151,7 +160,7 @@ fn check(content: EdgeContent, lanes: u32, lane_bits: u32, signed: bool, frame: 
 
 #[test]
 fn raster_words() {
-    let input = || content(EdgeTensor::Input, EdgeOrder::Raster, 1, 0);
+    let input = || content(EdgeTensor::Input(0), EdgeOrder::Raster, 1, 0);
     check(input(), 2, 4, false, &[&[0x21], &[0x43], &[0x65], &[0x87]], &vec![vec![0]; 4]);
     check(input(), 1, 4, false, &[&[1], &[2], &[3], &[4], &[5], &[6], &[7], &[8]], &vec![vec![0]; 8]);
     check(input(), 4, 4, false, &[&[0x21, 0x43], &[0x65, 0x87]], &vec![vec![0, 0]; 2]);
@@ -160,7 +169,7 @@ fn raster_words() {
 
 #[test]
 fn window_words() {
-    let input = |groups, padding| content(EdgeTensor::Input, windows(groups, padding), 1, 0);
+    let input = |groups, padding| content(EdgeTensor::Input(0), windows(groups, padding), 1, 0);
     let frame: [&[u8]; 16] = [
         &[0],
         &[0],
@@ -251,7 +260,7 @@ fn every_output_is_judged() {
     let one = network();
     let parts = NetworkParts {
         name: "tiny".to_owned(),
-        input: one.input().clone(),
+        inputs: one.inputs().to_vec(),
         layers: one.layers().to_vec(),
         outputs: vec![
             one.outputs()[0].clone(),
@@ -259,7 +268,7 @@ fn every_output_is_judged() {
         ],
     };
     let network = Network::build(parts).unwrap();
-    let input = || content(EdgeTensor::Input, EdgeOrder::Raster, 1, 0);
+    let input = || content(EdgeTensor::Input(0), EdgeOrder::Raster, 1, 0);
     let mut manifest = manifest(input(), 2, 4, false, 4);
     manifest.edges.clear();
     assert!(Judge::new(&manifest, &network, || None).is_err(), "an output is missing");
@@ -292,7 +301,7 @@ fn every_output_is_judged() {
 
 #[test]
 fn missing_and_extra_words() {
-    let manifest = manifest(content(EdgeTensor::Input, EdgeOrder::Raster, 1, 0), 2, 4, false, 4);
+    let manifest = manifest(content(EdgeTensor::Input(0), EdgeOrder::Raster, 1, 0), 2, 4, false, 4);
     let words: Vec<Vec<u8>> = [0x21, 0x43, 0x65, 0x87, 0, 0, 0, 0, 0, 0].into_iter().map(|byte| vec![byte]).collect();
     assert!(judge(&manifest, &words[..8]).is_good());
     let short = judge(&manifest, &words[..7]);
@@ -303,7 +312,7 @@ fn missing_and_extra_words() {
 
 #[test]
 fn a_mismatch_names_its_element() {
-    let manifest = manifest(content(EdgeTensor::Input, windows(1, 0), 1, 0), 2, 4, false, 16);
+    let manifest = manifest(content(EdgeTensor::Input(0), windows(1, 0), 1, 0), 2, 4, false, 16);
     let mut words = vec![vec![0u8]; 32];
     for (at, byte) in
         [(3, 0x21), (6, 0x21), (7, 0x43), (9, 0x21), (11, 0x65), (12, 0x21), (13, 0x4f), (14, 0x65), (15, 0x87)]
@@ -332,13 +341,15 @@ fn cycles_must_be_equal() {
 fn foreign_manifests_are_refused() {
     let network = network();
     let refused = |manifest: Manifest| Judge::new(&manifest, &network, || None).err().unwrap().problem;
-    let input = || content(EdgeTensor::Input, EdgeOrder::Raster, 1, 0);
+    let input = || content(EdgeTensor::Input(0), EdgeOrder::Raster, 1, 0);
     assert!(refused(manifest(input(), 2, 4, false, 5)).contains("are not the 8 elements"));
     assert!(
         refused(manifest(content(EdgeTensor::Output("fc".to_owned()), EdgeOrder::Raster, 1, 0), 2, 4, false, 4))
             .contains("`fc`")
     );
-    assert!(refused(manifest(content(EdgeTensor::Input, EdgeOrder::Raster, 0, 0), 2, 4, false, 4)).contains("gain 0"));
-    assert!(refused(manifest(content(EdgeTensor::Input, windows(3, 0), 1, 0), 2, 4, false, 16)).contains("window"));
+    assert!(
+        refused(manifest(content(EdgeTensor::Input(0), EdgeOrder::Raster, 0, 0), 2, 4, false, 4)).contains("gain 0")
+    );
+    assert!(refused(manifest(content(EdgeTensor::Input(0), windows(3, 0), 1, 0), 2, 4, false, 16)).contains("window"));
     assert!(refused(manifest(input(), 0, 4, false, 4)).contains("0 lanes"));
 }

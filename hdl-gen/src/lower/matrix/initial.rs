@@ -15,21 +15,23 @@ impl Lowering<'_> {
         let layer = &self.bound.network().layers()[parts.index].name;
         let pe = parts.matrix.pe as usize;
         let (bits, low_bits) = (borders.initial_bits(), borders.low_bits());
-        // All channels miss the same low bits, since each padded tap adds an odd number of units: they stand once.
-        let word_bits = pe as u32 * bits + low_bits;
+        // Low bits that all PEs miss alike stand once, below the others.
+        let shared = borders.shares_low_bits(pe);
+        let (low_field, lane_bits) = if shared { (low_bits, bits) } else { (0, bits + low_bits) };
+        let word_bits = pe as u32 * lane_bits + low_field;
         let title = format!(
-            "layer {layer}, initial sums: {} x {} border zones x {} output steps; a word holds {pe} PEs x {bits} bits above {low_bits} common low bits",
+            "layer {layer}, initial sums: {} x {} border zones x {} output steps; a word holds {pe} PEs x {lane_bits} bits above {low_field} common low bits",
             borders.axes[0].count(),
             borders.axes[1].count(),
             parts.result_steps,
         );
-        let mut image = Image::with_low_bits(&title, low_bits, pe, bits);
+        let mut image = Image::with_low_bits(&title, low_field, pe, lane_bits);
         // A zone's words fill a power of two, so that an address is zone and output step side by side.
         let zone_words = if parts.result_steps > 1 { 1 << address_bits(parts.result_steps) } else { 1 };
         for zone in borders.zones() {
             for channels in zone.chunks(pe) {
                 let low = channels.first().copied().unwrap_or(0);
-                image.push_with_low_bits(low, channels.iter().map(|constant| constant >> low_bits));
+                image.push_with_low_bits(low, channels.iter().map(|constant| constant >> low_field));
             }
             for _ in parts.result_steps..zone_words {
                 image.push_with_low_bits(0, (0..pe).map(|_| 0));
@@ -85,9 +87,18 @@ impl Lowering<'_> {
         ));
         self.memories.insert(path, image.into_text());
         let part = |high: u32, low: u32| Expr::part("initial_word", word_bits, high, low);
-        items.push(Item::wire("border_sum", pe as u32 * bits, part(word_bits - 1, low_bits)));
-        if low_bits > 0 {
-            items.push(Item::wire("initial_low", low_bits, part(low_bits - 1, 0)));
+        if shared {
+            items.push(Item::wire("border_sum", pe as u32 * bits, part(word_bits - 1, low_bits)));
+            if low_bits > 0 {
+                items.push(Item::wire("initial_low", low_bits, part(low_bits - 1, 0)));
+            }
+        } else {
+            let each = |high: u32, low: u32| {
+                let lanes = (0..pe as u32).rev().map(|lane| part(lane * lane_bits + high, lane * lane_bits + low));
+                Expr::concat(lanes.collect())
+            };
+            items.push(Item::wire("border_sum", pe as u32 * bits, each(lane_bits - 1, low_bits)));
+            items.push(Item::wire("initial_low", pe as u32 * low_bits, each(low_bits - 1, 0)));
         }
         self.uses(&["hwgen_zone", "hwgen_rom"]);
     }

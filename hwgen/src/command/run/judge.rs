@@ -55,7 +55,7 @@ impl<'a> Labels<'a> {
                 "compare with --reference instead",
             );
         }
-        let last = network.outputs().first().and_then(|output| output.tensor.0.checked_sub(1));
+        let last = network.outputs().first().and_then(|output| network.maker(output.tensor));
         let layer = last.and_then(|index| network.layers().get(index));
         let is_argmax = layer.is_some_and(|layer| matches!(layer.op, Op::Argmax { .. }));
         Ok(Labels { stream, is_argmax, frames: 0, correct: 0, ties: 0 })

@@ -2,11 +2,10 @@
 
 use crate::coding::WeightFormat;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Encoding, Layer, Tensor, check};
+use crate::graph::{Layer, Tensor, check};
 use crate::op::Op;
 use crate::plan::{CodesPlan, LayerPlan, MAX_RANDOM_WEIGHTS, OpPlan, Plan};
 use crate::random::{self, Spread, Stream};
-use crate::range::Range;
 use crate::requantization::per_channel;
 use crate::shape::Shape;
 
@@ -20,11 +19,8 @@ struct Known {
 /// All layers of a plan. Where a layer cannot be, it is left for the network's own checks, and layers behind it are
 /// made without constants, since those checks skip them.
 pub(super) fn layers(plan: &Plan, seed: u64) -> Result<Vec<Layer>, Diagnostics> {
-    let input = &plan.input;
-    let range = input.quantizer.map_or(input.format.code_range(), |q| Range::new(q.code_min, q.code_max));
-    let encoding = Encoding::Codes { format: input.format, range };
-    let tensor = Tensor { shape: input.shape, encoding };
-    let mut tensors = vec![Some(Known { tensor, spread: Spread::uniform(encoding) })];
+    let known = |tensor: Tensor| Some(Known { spread: Spread::uniform(tensor.encoding), tensor });
+    let mut tensors: Vec<Option<Known>> = plan.inputs.iter().map(|input| known(input.input().tensor())).collect();
     let mut layers = Vec::with_capacity(plan.layers.len());
     let mut faults = Diagnostics::default();
     let mut weights_left = MAX_RANDOM_WEIGHTS;

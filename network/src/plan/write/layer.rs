@@ -45,17 +45,25 @@ fn join(row: &[String; 5], widths: &[usize; 5]) -> String {
     line
 }
 
+/// The name by which layers and outputs of a plan call a tensor.
+pub(super) fn source(parts: &NetworkParts, id: TensorId) -> String {
+    match (id.0.checked_sub(parts.inputs.len()), &parts.inputs[..]) {
+        (Some(index), _) => parts.layers.get(index).map_or(String::new(), |layer| text(&layer.name)),
+        (None, [_]) => "input".to_owned(),
+        (None, inputs) => inputs.get(id.0).map_or(String::new(), |input| text(&input.name)),
+    }
+}
+
 /// Name, operator, shape, formats, hardware.
 fn columns(parts: &NetworkParts, index: usize, layer: &Layer) -> [String; 5] {
     let mut shape = Vec::new();
-    let source = |id: &TensorId| {
-        let layer = id.0.checked_sub(1).and_then(|source| parts.layers.get(source));
-        layer.map_or("input".to_owned(), |source| text(&source.name))
-    };
+    let source = |id: &TensorId| source(parts, *id);
+    // The layer before is read where nothing else is said; several inputs have no such order.
+    let before = TensorId(parts.inputs.len() + index).0.checked_sub(1).filter(|_| index > 0 || parts.inputs.len() == 1);
     if *layer.op.inputs().end() > 1 {
         let sources: Vec<String> = layer.inputs.iter().map(source).collect();
         shape.push(("inputs", format!("[{}]", sources.join(", "))));
-    } else if layer.input().0 != index {
+    } else if Some(layer.input().0) != before {
         shape.push(("input", source(&layer.input())));
     }
     match &layer.op {
