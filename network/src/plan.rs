@@ -83,6 +83,8 @@ pub enum Constants {
     Random {
         /// The seed.
         seed: At<u64>,
+        /// Whether plain weights are the least, the greatest or none alone.
+        extreme: bool,
     },
 }
 

@@ -52,6 +52,17 @@ pub fn weights(stream: &mut Stream, format: &WeightFormat, outputs: usize, lengt
     }
 }
 
+/// The same where plain weights are the least, the greatest or the one nearest to zero alone.
+pub fn extreme_weights(stream: &mut Stream, format: &WeightFormat, outputs: usize, length: usize) -> Weights {
+    let WeightFormat::Plain(plain) = format else { return weights(stream, format, outputs, length) };
+    let range = plain.value_range();
+    let none = if range.contains(0) && plain.code(0).is_some() { 0 } else { range.max().min(1) };
+    let choices = [range.min(), range.max(), none];
+    let value = |_| choices[(stream.next_word() >> 32) as usize % choices.len()] as i32;
+    let values = (0..outputs.saturating_mul(length)).map(value).collect();
+    Weights::plain(*plain, outputs, length, values)
+}
+
 /// A random region for each group, a random code for each weight.
 fn piecewise_weights(stream: &mut Stream, regions: &Piecewise, outputs: usize, length: usize) -> Weights {
     let group = regions.group() as usize;

@@ -2,7 +2,7 @@
 
 use crate::frames::{names, read};
 use proptest::prelude::*;
-use quantizer::{ImportOptions, import};
+use quantizer::{Calibration, ImportOptions, PostTraining, import};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -35,6 +35,22 @@ fn survives(bytes: &[u8]) {
     if let Ok(imported) = import(bytes, "damaged.onnx", &ImportOptions::default()) {
         let _ = network::Network::build(imported.parts);
     }
+}
+
+/// The same for a model that is quantized on the way.
+fn survives_calibration(bytes: &[u8]) {
+    let calibration = Calibration::Random { seed: 1, frames: 1 };
+    let post_training = Some(PostTraining { calibration, ..PostTraining::default() });
+    let options = ImportOptions { post_training, ..ImportOptions::default() };
+    if let Ok(imported) = import(bytes, "damaged.onnx", &options) {
+        let _ = network::Network::build(imported.parts);
+    }
+}
+
+/// A Gather of indices that fall once overflowed.
+#[test]
+fn every_recorded_model_is_quantized_or_refused() {
+    small_models().iter().for_each(|model| survives_calibration(model));
 }
 
 #[test]
@@ -75,6 +91,18 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         survives(&bytes);
+    }
+
+    #[test]
+    fn changed_bytes_do_not_panic_under_calibration(
+        choice in any::<prop::sample::Index>(),
+        (place, value) in (any::<prop::sample::Index>(), any::<u8>()),
+    ) {
+        let models = small_models();
+        let mut bytes = models[choice.index(models.len())].clone();
+        let place = place.index(bytes.len());
+        bytes[place] = value;
+        survives_calibration(&bytes);
     }
 
     #[test]

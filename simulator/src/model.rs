@@ -56,6 +56,8 @@ impl TraceFormat {
 pub struct BuildOptions {
     /// Build the variant that can write a trace; it is slower.
     pub trace: Option<TraceFormat>,
+    /// Compile quickly to slow code: for many designs that run for a moment.
+    pub quick: bool,
     /// Processes at once.
     pub jobs: usize,
     /// Ends the build.
@@ -66,6 +68,7 @@ impl Default for BuildOptions {
     fn default() -> Self {
         Self {
             trace: None,
+            quick: false,
             jobs: std::thread::available_parallelism().map_or(2, usize::from).min(16),
             cancel: Cancel::new(),
         }
@@ -91,7 +94,7 @@ impl Model {
             return Err(SimulatorError::Request("there is no design to build".into()));
         }
         let parts = Parts::read(&designs)?;
-        let key = parts.key(tools, options.trace);
+        let key = parts.key(tools, options);
         let mut use_of_runtime = CacheUse::Hit;
         let (entry, use_of_model) = cache.obtain("model", &key, &options.cancel, |folder| {
             let include = tools.verilator_include()?;
@@ -146,14 +149,15 @@ impl Parts {
         Ok(Self { glue: source::glue(&manifests), designs: designs.iter().map(read).collect::<Result<_, _>>()? })
     }
 
-    fn key(&self, tools: &Tools, trace: Option<TraceFormat>) -> String {
-        let flags = runtime::compiler_flags(trace);
-        let arguments = verilator_arguments(trace, &[]).join(OsStr::new("\n"));
+    fn key(&self, tools: &Tools, options: &BuildOptions) -> String {
+        let flags = runtime::compiler_flags(options.trace);
+        let arguments = verilator_arguments(options.trace, &[]).join(OsStr::new("\n"));
         let mut parts: Vec<&[u8]> = vec![
             tools.verilator_version.as_bytes(),
             tools.cxx_version.as_bytes(),
             flags.as_bytes(),
             arguments.as_encoded_bytes(),
+            if options.quick { b"quick" } else { b"" },
             self.glue.as_bytes(),
         ];
         parts.extend(runtime::HARNESS.iter().map(|(_, text)| text.as_bytes()));
@@ -276,7 +280,8 @@ impl Build<'_> {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             if name.starts_with("Vd") && name.ends_with(".cpp") {
                 let bytes = path.metadata().map_err(SimulatorError::io(&path))?.len();
-                let speed = if name.contains("__Slow") || name.contains("__Syms") { Speed::Slow } else { Speed::Fast };
+                let runs_once = name.contains("__Slow") || name.contains("__Syms");
+                let speed = if runs_once || self.options.quick { Speed::Slow } else { Speed::Fast };
                 files.push((name, bytes, speed));
             }
         }

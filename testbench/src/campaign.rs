@@ -19,8 +19,10 @@ use std::fmt::Write;
 pub struct Sketch {
     /// Seed of the sketch and of its constants.
     pub seed: u64,
-    /// The value of the plan's key `input`.
-    pub input: String,
+    /// Whether all constants of the seed are the least and greatest ones.
+    pub extreme: bool,
+    /// The inputs: values of the plan's key `input`, or of the entries of `inputs`, without their names.
+    pub inputs: Vec<String>,
     /// The layers in order.
     pub layers: Vec<SketchLayer>,
 }
@@ -32,7 +34,7 @@ pub struct SketchLayer {
     pub name: String,
     /// Operator and further keys, as they stand in the plan.
     pub keys: String,
-    /// The layers it reads; 0 is the network's input, 1 + i layer i.
+    /// The tensors it reads: first the network's inputs, then one for each layer.
     pub inputs: Vec<usize>,
     /// The operator takes a list of inputs.
     pub joins: bool,
@@ -48,12 +50,27 @@ impl Sketch {
 
     /// The plan's text; what nobody reads leaves the network.
     pub fn plan(&self) -> String {
-        let name = |tensor: usize| match tensor.checked_sub(1).and_then(|index| self.layers.get(index)) {
-            Some(layer) => layer.name.clone(),
-            None => "input".to_owned(),
+        let name = |tensor: usize| match tensor.checked_sub(self.inputs.len()) {
+            Some(index) => self.layers.get(index).map_or(String::new(), |layer| layer.name.clone()),
+            None if self.inputs.len() == 1 => "input".to_owned(),
+            None => format!("x{tensor}"),
         };
-        let Sketch { seed, input, layers } = self;
-        let mut text = format!("hwgen: 1\nname: sketch{seed}\nrandom: {{ seed: {seed} }}\ninput: {input}\nlayers:\n");
+        let Sketch { seed, extreme, inputs, layers } = self;
+        let weights = if *extreme { ", weights: extreme" } else { "" };
+        let mut text = format!("hwgen: 1\nname: sketch{seed}\nrandom: {{ seed: {seed}{weights} }}\n");
+        match &inputs[..] {
+            [input] => {
+                // Writing into a String cannot fail.
+                let _ = writeln!(text, "input: {{ name: x, {input} }}");
+            }
+            inputs => {
+                text.push_str("inputs:\n");
+                for (number, input) in inputs.iter().enumerate() {
+                    let _ = writeln!(text, "  - {{ name: x{number}, {input} }}");
+                }
+            }
+        }
+        text.push_str("layers:\n");
         for SketchLayer { name: own, keys, inputs, joins, hardware } in layers {
             let sources: Vec<String> = inputs.iter().map(|&tensor| name(tensor)).collect();
             let source = if *joins {
@@ -62,7 +79,6 @@ impl Sketch {
                 format!("input: {}", sources.join(""))
             };
             let hardware = hardware.as_ref().map_or(String::new(), |wishes| format!(", hw: {{ {wishes} }}"));
-            // Writing into a String cannot fail.
             let _ = writeln!(text, "  - {{ name: {own}, {source}, {keys}{hardware} }}");
         }
         let ends = self.ends();
@@ -83,32 +99,38 @@ impl Sketch {
     /// Tensors of layers that no layer reads.
     pub fn ends(&self) -> Vec<usize> {
         let is_read = |tensor: usize| self.layers.iter().any(|layer| layer.inputs.contains(&tensor));
-        (1..=self.layers.len()).filter(|&tensor| !is_read(tensor)).collect()
+        (self.inputs.len()..self.inputs.len() + self.layers.len()).filter(|&tensor| !is_read(tensor)).collect()
     }
 
-    /// The same with the layers alone that lead to some tensors.
+    /// The same with the inputs and layers alone that lead to some tensors.
     #[must_use]
     pub fn leading_to(&self, tensors: &[usize]) -> Sketch {
-        let mut wanted = vec![false; self.layers.len() + 1];
+        let first = self.inputs.len();
+        let mut wanted = vec![false; first + self.layers.len()];
         for &tensor in tensors {
             if let Some(wanted) = wanted.get_mut(tensor) {
                 *wanted = true;
             }
         }
         for (index, layer) in self.layers.iter().enumerate().rev() {
-            if wanted[index + 1] {
+            if wanted[first + index] {
                 layer.inputs.iter().for_each(|&input| wanted[input] = true);
             }
         }
         let mut numbers = vec![0; wanted.len()];
+        let mut inputs = Vec::new();
+        for (number, input) in self.inputs.iter().enumerate().filter(|(number, _)| wanted[*number]) {
+            numbers[number] = inputs.len();
+            inputs.push(input.clone());
+        }
         let mut layers = Vec::new();
-        for (index, layer) in self.layers.iter().enumerate().filter(|(index, _)| wanted[index + 1]) {
+        for (index, layer) in self.layers.iter().enumerate().filter(|(index, _)| wanted[first + index]) {
             let mut layer = layer.clone();
             layer.inputs.iter_mut().for_each(|input| *input = numbers[*input]);
+            numbers[first + index] = inputs.len() + layers.len();
             layers.push(layer);
-            numbers[index + 1] = layers.len();
         }
-        Sketch { layers, ..self.clone() }
+        Sketch { inputs, layers, ..self.clone() }
     }
 
     /// The network.

@@ -22,7 +22,7 @@ impl Plan {
     /// fault that [`Network::build`] finds. Places are those of the plan's layers and keys.
     pub fn build(&self, arrays: Option<&Arrays>) -> Result<Network, Diagnostics> {
         let layers = match (&self.constants, arrays) {
-            (Constants::Random { seed }, _) => random::layers(self, seed.value)?,
+            (Constants::Random { seed, extreme }, _) => random::layers(self, seed.value, *extreme)?,
             (Constants::Arrays { file, .. }, None) => {
                 let message = format!("the plan needs the arrays of {}", file.value);
                 return Err(

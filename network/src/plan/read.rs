@@ -22,6 +22,9 @@ pub(super) const AXES: &[(&str, AxisOrder)] = &[("chw", AxisOrder::ChannelsFirst
 /// Whether the input is rounded before its zero point is added.
 pub(super) const ZERO_POINT_ORDERS: &[(&str, bool)] = &[("before_rounding", false), ("after_rounding", true)];
 
+/// Whether weights from a seed are extremes.
+const RANDOM_WEIGHTS: &[(&str, bool)] = &[("any", false), ("extreme", true)];
+
 /// Words for rounding modes.
 pub(super) const ROUNDINGS: &[(&str, Rounding)] = &[
     ("half_even", Rounding::HalfEven),
@@ -131,9 +134,10 @@ fn constants(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Constants> 
             Some(Constants::Arrays { file: file?, sha256: sha256? })
         }
         (None, Some(node)) => {
-            let random = reader.fields(node, "`random`", &["seed"])?;
+            let random = reader.fields(node, "`random`", &["seed", "weights"])?;
             reader.required(&random, "seed", "1");
-            Some(Constants::Random { seed: reader.count(&random, "seed", 0..=i64::MAX)? })
+            let extreme = reader.word(&random, "weights", RANDOM_WEIGHTS).is_some_and(|at| at.value);
+            Some(Constants::Random { seed: reader.count(&random, "seed", 0..=i64::MAX)?, extreme })
         }
         (Some(_), Some(node)) => {
             reader.fault(Code::PlanConflict, node.at, "the plan has both `arrays` and `random`", "keep one of the two");

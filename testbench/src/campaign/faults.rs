@@ -96,4 +96,23 @@ pub const FAULTS: &[PlantedFault] = &[
         "value_i >= threshold",
         "value_i > threshold",
     ),
+    fault(
+        "a weight address that stays stale while no input word is offered",
+        ["rtl/", "hwgen_matrix_control.v"],
+        ".advance_i(issue),\n        .value_o  (weight_address_o)",
+        ".advance_i(issue & s_valid_i),\n        .value_o  (weight_address_o)",
+    ),
+    fault(
+        "a fork gives a word again while another of its outputs is stalled",
+        ["rtl/", "hwgen_fork.v"],
+        ".s_valid_i(s_valid_i & s_ready_o)",
+        ".s_valid_i(s_valid_i)",
+    ),
+    fault(
+        "the operands of a join are turned by one bit",
+        ["rtl/", "hwgen_join.v"],
+        "assign m_data_o  = s_data_i;",
+        "assign m_data_o  = {s_data_i[0], s_data_i[DATA_BITS-1:1]};",
+    ),
+    fault("emitter: a wrong constant of a border zone", ["mem/", "_initial.mem"], "\n0", "\n1"),
 ];

@@ -2,6 +2,7 @@
 
 use super::{Sketch, SketchLayer};
 use hdl_gen::{BindOptions, bind, lower};
+use network::Network;
 use network::graph::{Encoding, Tensor};
 use network::random::Stream;
 
@@ -43,6 +44,25 @@ impl Dice {
         }
     }
 
+    /// A format of weights: mostly plain, now and then coded piecewise or by sub-bands.
+    fn weight(&mut self, kernel: [u64; 2], groups: u64) -> String {
+        match self.below(12) {
+            0 => {
+                let regions = self.between(2, 4);
+                let bits: Vec<u64> = (0..regions).map(|_| self.between(1, 6)).collect();
+                let multipliers: Vec<u64> = (0..regions).map(|_| self.between(1, 9)).collect();
+                let group = self.between(1, 3);
+                format!("{{ piecewise: {bits:?}, multipliers: {multipliers:?}, group: {group} }}")
+            }
+            1 if kernel == [1, 1] && groups == 1 => {
+                let bits: Vec<u64> = (0..4).map(|band| self.between(u64::from(band == 0), 5)).collect();
+                let transform = self.pick(&["haar", "lifting"]);
+                format!("{{ wavelet: {bits:?}, transform: {transform} }}")
+            }
+            _ => self.format(),
+        }
+    }
+
     fn divisor(&mut self, number: u64) -> u64 {
         let divisors: Vec<u64> = (1..=number).filter(|d| number.is_multiple_of(*d)).collect();
         divisors[self.below(divisors.len() as u64) as usize]
@@ -58,8 +78,18 @@ pub(super) fn sketch(seed: u64) -> Sketch {
         _ => (dice.between(2, 9), dice.between(2, 9)),
     };
     let channels = dice.between(1, if rows * columns == 1 { 24 } else { 6 });
-    let input = format!("{{ name: x, shape: [{rows}, {columns}, {channels}], format: {} }}", dice.format());
-    let mut sketch = Sketch { seed, input, layers: Vec::new() };
+    let mut inputs = vec![format!("shape: [{rows}, {columns}, {channels}], format: {}", dice.format())];
+    for _ in 0..if dice.one_in(4) { dice.between(1, 2) } else { 0 } {
+        // Of the same shape, of one position, or with channels of its own.
+        let shape = match dice.below(3) {
+            0 => [1, 1, channels],
+            1 => [rows, columns, dice.between(1, 6)],
+            _ => [rows, columns, channels],
+        };
+        inputs.push(format!("shape: {shape:?}, format: {}", dice.format()));
+    }
+    let extreme = dice.one_in(4);
+    let mut sketch = Sketch { seed, extreme, inputs, layers: Vec::new() };
     let wanted = dice.between(2, MOST_LAYERS);
     for proposal in 0..PROPOSALS {
         if sketch.layers.len() as u64 >= wanted {
@@ -68,9 +98,9 @@ pub(super) fn sketch(seed: u64) -> Sketch {
         let Some(tensors) = tensors(&sketch) else { break };
         let Some(layer) = propose(&mut dice, proposal, &tensors) else { continue };
         sketch.layers.push(layer);
-        let bound = sketch.network().and_then(|network| bind(&network, &BindOptions::default()));
         // What no unit can hold is refused with a diagnostic; that is tested elsewhere.
-        let legal = bound.is_ok_and(|bound| lower(&bound).is_ok());
+        let bound = built(&sketch).and_then(|network| bind(&network, &BindOptions::default()).ok());
+        let legal = bound.is_some_and(|bound| lower(&bound).is_ok());
         if !legal {
             sketch.layers.pop();
         }
@@ -87,11 +117,30 @@ pub(super) fn sketch(seed: u64) -> Sketch {
 fn tensors(sketch: &Sketch) -> Option<Vec<Tensor>> {
     if sketch.layers.is_empty() {
         let keys = "op: rearrange, shape: [1, 1, 1], loops: []".to_owned();
-        let layer = SketchLayer { name: "probe".to_owned(), keys, inputs: vec![0], joins: false, hardware: None };
-        let probe = Sketch { layers: vec![layer], ..sketch.clone() };
-        return probe.network().ok().map(|network| network.tensors()[..1].to_vec());
+        let inputs = 0..sketch.inputs.len();
+        let layers = inputs.map(|number| SketchLayer {
+            name: format!("probe{number}"),
+            keys: keys.clone(),
+            inputs: vec![number],
+            joins: false,
+            hardware: None,
+        });
+        let probe = Sketch { layers: layers.collect(), ..sketch.clone() };
+        return probe.network().ok().map(|network| network.input_tensors().to_vec());
     }
-    sketch.network().ok().map(|network| network.tensors().to_vec())
+    built(sketch).map(|network| network.tensors().to_vec())
+}
+
+/// The network, though some inputs may have no reader yet.
+fn built(sketch: &Sketch) -> Option<Network> {
+    let first = sketch.inputs.len();
+    let mut whole = sketch.clone();
+    for number in (0..first).filter(|number| !sketch.layers.iter().any(|layer| layer.inputs.contains(number))) {
+        let keys = "op: rearrange, shape: [1, 1, 1], loops: []".to_owned();
+        let name = format!("probe{number}");
+        whole.layers.push(SketchLayer { name, keys, inputs: vec![number], joins: false, hardware: None });
+    }
+    whole.network().ok()
 }
 
 fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchLayer> {
@@ -117,7 +166,8 @@ fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchL
         1 => {
             let stride = if dice.one_in(2) { ", stride: [1, 1]".to_owned() } else { String::new() };
             let kernel = [dice.between(1, shape.rows.min(3)), dice.between(1, shape.columns.min(3))];
-            layer.keys = format!("op: max_pool, kernel: {kernel:?}{stride}{}", padding(dice, kernel));
+            let spread = if dice.one_in(4) { steps(dice) } else { stride };
+            layer.keys = format!("op: max_pool, kernel: {kernel:?}{spread}{}", padding(dice, kernel));
             layer.hardware = pe(dice, shape.channels);
         }
         2 => {
@@ -127,7 +177,13 @@ fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchL
             } else {
                 [dice.between(1, shape.rows.min(3)), dice.between(1, shape.columns.min(3))]
             };
-            layer.keys = format!("op: sum_pool, kernel: {kernel:?}{output}");
+            // Windows that overlap, leave gaps or reach padding, which has the value 0.
+            let window = if is_codes && dice.one_in(3) {
+                format!("{}{}", steps(dice), padding(dice, kernel))
+            } else {
+                String::new()
+            };
+            layer.keys = format!("op: sum_pool, kernel: {kernel:?}{window}{output}");
             layer.hardware = pe(dice, shape.channels);
         }
         3 | 4 => {
@@ -161,7 +217,8 @@ fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchL
         7 if shape.positions() == 1 => layer.keys = "op: argmax".to_owned(),
         8 if shape.elements() <= MANY_ELEMENTS => {
             let outputs = dice.between(1, 10);
-            layer.keys = format!("op: dense, outputs: {outputs}, weight: {}{output}", dice.format());
+            let weight = dice.weight([1, 1], 1);
+            layer.keys = format!("op: dense, outputs: {outputs}, weight: {weight}{output}");
             layer.hardware = folding(dice, outputs, shape.elements());
         }
         9..=11 => {
@@ -183,12 +240,20 @@ fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchL
                 String::new()
             };
             let groups_key = if groups == 1 { String::new() } else { format!(", groups: {groups}") };
+            let weight = dice.weight(kernel, groups);
             layer.keys = format!(
-                "op: conv2d, outputs: {outputs}, kernel: {kernel:?}{stride}{dilation}{}{groups_key}, weight: {}{output}",
+                "op: conv2d, outputs: {outputs}, kernel: {kernel:?}{stride}{dilation}{}{groups_key}, weight: {weight}{output}",
                 padding(dice, kernel),
-                dice.format()
             );
             layer.hardware = folding(dice, outputs / groups, kernel[0] * kernel[1] * shape.channels / groups);
+            if groups == 1 && dice.one_in(5) {
+                let wishes = layer.hardware.get_or_insert_with(String::new);
+                let comma = if wishes.is_empty() { "" } else { ", " };
+                wishes.push_str(&match dice.below(3) {
+                    0 => format!("{comma}window: {}", dice.divisor(shape.channels)),
+                    _ => format!("{comma}window: parallel"),
+                });
+            }
         }
         _ => return None,
     }
@@ -201,6 +266,17 @@ fn same_kind(a: &Tensor, b: &Tensor) -> bool {
         (Encoding::Sums { .. }, Encoding::Sums { .. }) => true,
         _ => false,
     }
+}
+
+/// A stride and a dilation.
+fn steps(dice: &mut Dice) -> String {
+    let [rows, columns] = [dice.between(1, 3), dice.between(1, 3)];
+    let dilation = if dice.one_in(3) {
+        format!(", dilation: {:?}", [dice.between(1, 2), dice.between(1, 2)])
+    } else {
+        String::new()
+    };
+    format!(", stride: [{rows}, {columns}]{dilation}")
 }
 
 fn padding(dice: &mut Dice, kernel: [u64; 2]) -> String {
@@ -222,6 +298,12 @@ fn folding(dice: &mut Dice, outputs: u64, length: u64) -> Option<String> {
     }
     if dice.one_in(6) {
         wishes.push("multiplier: dsp".to_owned());
+    }
+    if dice.one_in(6) {
+        wishes.push(format!("kind: {}", dice.pick(&["mac", "xnor", "depthwise"])));
+    }
+    if dice.one_in(6) {
+        wishes.push(format!("requantize: {}", dice.pick(&["thresholds", "rescale"])));
     }
     Some(wishes.join(", "))
 }

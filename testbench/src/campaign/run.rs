@@ -73,7 +73,8 @@ impl Bench {
         }
         let folders = designs.iter().map(|emitted| DesignFolder::load(&emitted.folder));
         let folders = folders.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-        let built = Model::build(&self.tools, folders, &self.cache, &BuildOptions::default());
+        let options = BuildOptions { quick: true, ..BuildOptions::default() };
+        let built = Model::build(&self.tools, folders, &self.cache, &options);
         let model = match built {
             Ok(model) => model,
             // One that Verilator refuses must not hide the others.

@@ -7,7 +7,8 @@ use super::Sketch;
 pub fn shrink(sketch: &Sketch, fails: &mut dyn FnMut(&Sketch) -> bool) -> Sketch {
     let mut best = sketch.clone();
     // What leads to one tensor alone; the first that fails has the fewest layers.
-    let mut candidates: Vec<Sketch> = (1..=sketch.layers.len()).map(|tensor| sketch.leading_to(&[tensor])).collect();
+    let tensors = sketch.inputs.len()..sketch.inputs.len() + sketch.layers.len();
+    let mut candidates: Vec<Sketch> = tensors.map(|tensor| sketch.leading_to(&[tensor])).collect();
     candidates.sort_by_key(|candidate| candidate.layers.len());
     if let Some(smaller) = candidates.into_iter().find(|candidate| *candidate != best && fails(candidate)) {
         best = smaller;
@@ -19,6 +20,10 @@ pub fn shrink(sketch: &Sketch, fails: &mut dyn FnMut(&Sketch) -> bool) -> Sketch
             Some(smaller) => best = smaller,
             None => index += 1,
         }
+    }
+    let plain = Sketch { extreme: false, ..best.clone() };
+    if best.extreme && fails(&plain) {
+        best = plain;
     }
     for index in 0..best.layers.len() {
         let mut candidate = best.clone();
@@ -36,15 +41,16 @@ fn without(sketch: &Sketch, index: usize) -> Option<Sketch> {
     }
     let mut smaller = sketch.clone();
     let removed = smaller.layers.remove(index);
-    let source = *removed.inputs.first()?;
+    let (source, made) = (*removed.inputs.first()?, sketch.inputs.len() + index);
     for layer in &mut smaller.layers {
         for input in &mut layer.inputs {
             *input = match *input {
-                tensor if tensor == index + 1 => source,
-                tensor if tensor > index + 1 => tensor - 1,
+                tensor if tensor == made => source,
+                tensor if tensor > made => tensor - 1,
                 tensor => tensor,
             };
         }
     }
-    Some(smaller)
+    // Inputs that nobody reads any more go too.
+    Some(smaller.leading_to(&smaller.ends()))
 }

@@ -18,7 +18,7 @@ struct Known {
 
 /// All layers of a plan. Where a layer cannot be, it is left for the network's own checks, and layers behind it are
 /// made without constants, since those checks skip them.
-pub(super) fn layers(plan: &Plan, seed: u64) -> Result<Vec<Layer>, Diagnostics> {
+pub(super) fn layers(plan: &Plan, seed: u64, extreme: bool) -> Result<Vec<Layer>, Diagnostics> {
     let known = |tensor: Tensor| Some(Known { spread: Spread::uniform(tensor.encoding), tensor });
     let mut tensors: Vec<Option<Known>> = plan.inputs.iter().map(|input| known(input.input().tensor())).collect();
     let mut layers = Vec::with_capacity(plan.layers.len());
@@ -27,7 +27,7 @@ pub(super) fn layers(plan: &Plan, seed: u64) -> Result<Vec<Layer>, Diagnostics> 
     for plan in &plan.layers {
         let sources: Option<Vec<Known>> = plan.inputs.iter().map(|&id| tensors.get(id).cloned().flatten()).collect();
         let made = sources.filter(|sources| !sources.is_empty());
-        let (layer, tensor) = match made.map(|sources| layer(plan, &sources, seed, &mut weights_left)) {
+        let (layer, tensor) = match made.map(|sources| layer(plan, &sources, (seed, extreme), &mut weights_left)) {
             Some(Ok(made)) => made,
             Some(Err(fault)) => {
                 faults.push(fault);
@@ -44,7 +44,7 @@ pub(super) fn layers(plan: &Plan, seed: u64) -> Result<Vec<Layer>, Diagnostics> 
 fn layer(
     plan: &LayerPlan,
     sources: &[Known],
-    seed: u64,
+    (seed, extreme): (u64, bool),
     weights_left: &mut u64,
 ) -> Result<(Layer, Option<Known>), Diagnostic> {
     let mut stream = Stream::for_layer(seed, &plan.name);
@@ -61,7 +61,8 @@ fn layer(
             ));
         };
         *weights_left -= count;
-        Ok(random::weights(&mut stream, format, outputs as usize, length as usize))
+        let spread = if extreme { random::extreme_weights } else { random::weights };
+        Ok(spread(&mut stream, format, outputs as usize, length as usize))
     };
     let op = match &plan.op {
         OpPlan::Dense { outputs, weight } => {

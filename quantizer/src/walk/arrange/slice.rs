@@ -132,7 +132,8 @@ impl Walk<'_> {
             return Err(Fault::shape("a Gather of nothing", "check its indices"));
         };
         let step = second.map_or(1, |second| second.wrapping_sub(first));
-        let regular = places.iter().enumerate().all(|(index, &place)| place == first.wrapping_add(index as u64 * step));
+        let at = |index: usize| (index as u64).checked_mul(step).and_then(|way| first.checked_add(way));
+        let regular = places.iter().enumerate().all(|(index, &place)| at(index) == Some(place));
         if !regular || step == 0 || step > length {
             return Err(Fault::operator(
                 "a Gather of indices that are not evenly spaced",
