@@ -143,7 +143,8 @@ pub struct EmitOptions {
 #[command(after_help = "Examples:
   hwgen estimate plan.yaml
   hwgen estimate plan.yaml --device xc7a100t --clock-mhz 150 --json
-  hwgen estimate plan.yaml --device my-part.yaml --csv")]
+  hwgen estimate plan.yaml --device my-part.yaml --csv
+  hwgen estimate plan.yaml --synth")]
 pub struct EstimateOptions {
     /// The plan; `random:` instead of arrays is enough.
     pub plan: PathBuf,
@@ -156,6 +157,12 @@ pub struct EstimateOptions {
     /// Comma-separated values instead of a table.
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
+    /// Run Yosys too, and show what it maps the design to beside the estimate.
+    #[arg(long, conflicts_with = "csv")]
+    pub synth: bool,
+    /// Seconds after which --synth gives up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, requires = "synth")]
+    pub timeout: u64,
     /// What the figures are counted from: one line for each module. For scripts/fit-estimates.
     #[arg(long, hide = true)]
     pub terms: bool,

@@ -2,14 +2,17 @@
 
 mod device;
 mod report;
+mod synth;
 
 use crate::cli::EstimateOptions;
 use crate::failure::Outcome;
 use crate::hardware;
+use crate::interrupt::Interrupt;
 use crate::output::print;
 use crate::plan_file;
 use hdl_gen::cost::{Counts, Estimate, Model, TERMS};
 use report::Report;
+use std::time::Duration;
 
 /// Reads, binds, lowers and prices a plan.
 pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
@@ -22,7 +25,12 @@ pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
     let model = Model::of(device.family).map_err(|fault| device::no_model(&fault))?;
     let estimate = Estimate::of(&hardware.design, &model);
     let clock_mhz = options.clock_mhz.or(loaded.plan.target.clock_mhz.as_ref().map(|at| at.value));
-    let report = Report::new(&loaded, &hardware, &device, &model, &estimate, clock_mhz)?;
+    let mut report = Report::new(&loaded, &hardware, &device, &model, &estimate, clock_mhz)?;
+    if options.synth {
+        let interrupt = Interrupt::listen(|| {});
+        let limit = Duration::from_secs(options.timeout);
+        report.synthesised = Some(synth::synthesise(&loaded, &hardware, device.family, limit, &interrupt)?);
+    }
     let text = match (as_json, options.csv) {
         (true, _) => format!("{:#}\n", report.json()),
         (false, true) => report.csv(),

@@ -4,6 +4,7 @@
 
 mod arrays;
 mod documents;
+mod estimate;
 mod examples;
 mod interrupts;
 mod models;

@@ -25,6 +25,8 @@ pub struct Report {
     total: Resources,
     errors: Vec<StatedError>,
     unknown: Vec<String>,
+    /// What synthesis came to, where it was run.
+    pub synthesised: Option<Resources>,
 }
 
 /// One layer.
@@ -70,6 +72,7 @@ impl Report {
             total: estimate.total,
             errors: model.errors().to_vec(),
             unknown: estimate.unknown.clone(),
+            synthesised: None,
         })
     }
 
@@ -149,6 +152,7 @@ impl Report {
             "utilization_percent": utilization,
             "errors": errors.collect::<Vec<_>>(),
             "not_modelled": self.unknown,
+            "synthesis": self.synthesised.as_ref().map(resources_json),
             "layers": layers,
         })
     }
@@ -269,10 +273,37 @@ impl Report {
                 error.designs
             ));
         }
+        if let Some(found) = &self.synthesised {
+            text.push('\n');
+            text.push_str(&self.comparison(found));
+        }
         if !self.unknown.is_empty() {
             text.push_str(&format!("not in the figures, for no model counts them: {}\n", self.unknown.join(", ")));
         }
         text
+    }
+}
+
+impl Report {
+    /// Estimate and synthesis side by side.
+    fn comparison(&self, found: &Resources) -> String {
+        let mut lines = vec![["", "estimate", "synthesis", "difference"].map(str::to_owned).to_vec()];
+        let pairs = [
+            ("LUT", self.total.lut.round(), found.lut),
+            ("memory LUT", self.total.lut_memory.round(), found.lut_memory),
+            ("FF", self.total.ff.round(), found.ff),
+            ("carry", self.total.carry.round(), found.carry),
+            ("DSP", self.total.dsp, found.dsp),
+            ("BRAM36", self.total.bram36(), found.bram36()),
+        ];
+        for (name, estimate, truth) in pairs {
+            let difference = match truth {
+                0.0 => "-".to_owned(),
+                _ => format!("{:+.1} %", 100.0 * (estimate - truth) / truth),
+            };
+            lines.push(vec![name.to_owned(), estimate.to_string(), truth.to_string(), difference]);
+        }
+        align(&lines, &[1, 2, 3])
     }
 }
 

@@ -1,0 +1,108 @@
+//! `hwgen estimate`: figures against recorded synthesis, parts, and wrong requests.
+
+use crate::place::{Folder, PLAN, repository};
+use serde_json::Value;
+
+/// Imports an example and estimates it as the command line does.
+#[track_caller]
+fn estimate(example: &str) -> Value {
+    let folder = Folder::new();
+    let model = repository().join(format!("examples/{example}/{example}.qonnx.onnx"));
+    let done = folder.run_all(&["plan", model.to_str().unwrap(), "-o", "plan.yaml"]);
+    assert_eq!(done.exit_code, 0, "{}", done.stderr);
+    let (exit_code, report) = folder.json("estimate plan.yaml --device xc7z020");
+    assert_eq!(exit_code, 0);
+    report
+}
+
+/// The estimate lies within so many percent of what Yosys 0.23 mapped the example to.
+#[track_caller]
+fn check(example: &str, percent: f64, truth: &[(&str, f64)]) {
+    let report = estimate(example);
+    for (figure, found) in truth {
+        let estimated = report["total"][figure].as_f64().unwrap();
+        let difference = 100.0 * (estimated - found).abs() / found;
+        assert!(difference <= percent, "{example}: {figure} {estimated}, synthesis {found}, {difference:.1} %");
+    }
+    assert_eq!(report["not_modelled"], Value::Array(Vec::new()));
+}
+
+/// Recorded with `hwgen estimate plan.yaml --synth`; no coefficient was fitted to these designs.
+#[test]
+fn examples_come_near_recorded_synthesis() {
+    check("mnist-cnn", 10.0, &[("lut", 3688.0), ("ff", 3661.0), ("carry", 562.0), ("lut_memory", 629.0)]);
+    check("digits-mlp", 10.0, &[("lut", 1515.0), ("ff", 864.0), ("carry", 116.0), ("bram36", 0.5)]);
+}
+
+#[test]
+fn layers_add_up_to_the_total() {
+    let folder = Folder::with_plan(PLAN);
+    let (_, report) = folder.json("estimate plan.yaml");
+    let layers = report["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 2);
+    for figure in ["lut", "ff", "carry", "lut_memory", "dsp", "bram36"] {
+        let sum: f64 = layers.iter().map(|layer| layer[figure].as_f64().unwrap()).sum();
+        let total = report["total"][figure].as_f64().unwrap();
+        assert!((sum - total).abs() <= 1.0 + layers.len() as f64 / 2.0, "{figure}: {sum} and {total}");
+    }
+    // 16 positions, 4 outputs of 18 products of 3 by 4 bits; 10 outputs of 64 products of 4 by 3 bits.
+    assert_eq!(report["total"]["bit_operations"], 16 * 4 * 18 * 12 + 10 * 64 * 12);
+    assert_eq!(report["total"]["weight_bits"], 4 * 18 * 3 + 10 * 64 * 4);
+    assert_eq!(report["fmax_mhz"], Value::Null);
+    assert!(report["timing_evidence"].as_str().unwrap().starts_with("synthesis only"));
+    assert!(report["errors"].as_array().unwrap().iter().any(|error| error["figure"] == "lut"));
+}
+
+#[test]
+fn a_table_and_values_for_spreadsheets() {
+    let folder = Folder::with_plan(PLAN);
+    let done = folder.run("estimate plan.yaml --device xc7a100t --clock-mhz 100");
+    assert_eq!(done.exit_code, 0, "{}", done.stderr);
+    for part in ["FINN LUT", "of the part", "frames/s at 100 MHz", "synthesis only", "never used for fitting"] {
+        assert!(done.stdout.contains(part), "no `{part}`: {}", done.stdout);
+    }
+    let done = folder.run("estimate plan.yaml --csv");
+    let columns = done.stdout.lines().next().unwrap().split(',').count();
+    assert_eq!(done.stdout.lines().count(), 4);
+    assert!(done.stdout.lines().all(|line| line.split(',').count() == columns), "{}", done.stdout);
+}
+
+#[test]
+fn parts_of_ones_own() {
+    let folder = Folder::with_plan(PLAN);
+    let part = "name: mine\nfamily: xc7\nsource: a data sheet\nlut: 1000\nff: 2000\ndsp: 3\nbram18: 5\n";
+    folder.write("mine.yaml", part.as_bytes());
+    let (exit_code, report) = folder.json("estimate plan.yaml --device ./mine.yaml");
+    assert_eq!((exit_code, report["device"]["name"].as_str()), (0, Some("mine")));
+    folder.write("wrong.yaml", part.replace("family: xc7", "family: xc8").as_bytes());
+    folder.refuses("estimate plan.yaml --device wrong.yaml", 2, "E0604", "wrong.yaml");
+    folder.refuses("estimate plan.yaml --device ./none.yaml", 2, "E0703", "none.yaml");
+}
+
+#[test]
+fn wrong_requests() {
+    let folder = Folder::with_plan(PLAN);
+    folder.refuses("estimate plan.yaml --device xc7z02", 2, "E0604", "xc7z02");
+    assert!(folder.run("estimate plan.yaml --device xc7z02").stderr.contains("did you mean `xc7z020`?"));
+    folder.refuses("estimate plan.yaml --device lfe5u-85f", 2, "E0604", "no model of family ecp5");
+    let folder = Folder::with_plan(&PLAN.replace("random:", "target: { device: nothing }\nrandom:"));
+    folder.refuses("estimate plan.yaml", 2, "E0604", "plan.yaml:3");
+}
+
+#[test]
+fn tools_that_are_absent_fail_or_say_nothing() {
+    let folder = Folder::with_plan(PLAN);
+    let run = |tool: &str| {
+        let output = folder.command().args(["estimate", "plan.yaml", "--synth"]).env("YOSYS", tool).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (exit_code, stderr) = run("/nowhere/yosys");
+    assert_eq!(exit_code, Some(3));
+    assert!(stderr.contains("E0801"), "{stderr}");
+    let (exit_code, stderr) = run("/bin/false");
+    assert_eq!(exit_code, Some(3));
+    assert!(stderr.contains("E0802"), "{stderr}");
+    let (exit_code, stderr) = run("/bin/true");
+    assert_eq!(exit_code, Some(3));
+    assert!(stderr.contains("wrote no statistics"), "{stderr}");
+}
