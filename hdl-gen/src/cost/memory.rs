@@ -30,18 +30,39 @@ pub fn lut_ram(family: Family, bits: u64, words: u64) -> Resources {
     resources
 }
 
-/// A memory that lies in block RAM.
-pub fn block_ram(family: Family, bits: u64, words: u64) -> Resources {
+/// A memory that lies in block RAM: what it takes, and the bits that choose among its rows.
+pub struct BlockRam {
+    /// What it takes.
+    pub resources: Resources,
+    /// Bits of a word times the rows beyond the first that the word is chosen from.
+    pub chosen_bits: u64,
+}
+
+/// A memory in block RAM. Where it has more words than a block, Yosys stores several rows side by side and chooses
+/// behind the block; what is written needs whole bytes of nine bits for each row.
+pub fn block_ram(family: Family, bits: u64, words: u64, written: bool) -> BlockRam {
     let mut resources = Resources { memory_bits: (bits * words) as f64, ..Resources::default() };
+    let use_of = |aspect: &Aspect| {
+        let rows = words.div_ceil(aspect.words);
+        let row_bits = match (written && rows > 1, aspect.bits.is_multiple_of(9)) {
+            (false, _) => bits,
+            (true, true) => bits.next_multiple_of(9),
+            (true, false) => bits.next_multiple_of(aspect.bits),
+        };
+        ((rows * row_bits).div_ceil(aspect.bits), (rows - 1) * bits)
+    };
+    let score = |aspect: &Aspect| {
+        let (cells, chosen_bits) = use_of(aspect);
+        2 * cells * aspect.cost + chosen_bits
+    };
     let aspects = aspects(family);
-    if aspects.is_empty() {
+    let Some(best) = aspects.iter().min_by_key(|aspect| score(aspect)) else {
         resources.ff = (bits * words) as f64;
-        return resources;
-    }
-    let cells = |aspect: &Aspect| words.div_ceil(aspect.words) * bits.div_ceil(aspect.bits);
-    let best = aspects.iter().min_by_key(|aspect| cells(aspect) * aspect.cost);
-    resources.bram18 = best.map_or(0.0, |aspect| cells(aspect) as f64 * aspect.halves);
-    resources
+        return BlockRam { resources, chosen_bits: 0 };
+    };
+    let (cells, chosen_bits) = use_of(best);
+    resources.bram18 = cells as f64 * best.halves;
+    BlockRam { resources, chosen_bits }
 }
 
 fn aspects(family: Family) -> Vec<Aspect> {
@@ -77,7 +98,8 @@ mod tests {
 
     #[track_caller]
     fn check(bits: u64, words: u64, halves: f64) {
-        assert_eq!(block_ram(Family::Xc7, bits, words).bram18, halves, "{words} words of {bits} bits");
+        let found = block_ram(Family::Xc7, bits, words, false).resources.bram18;
+        assert_eq!(found, halves, "{words} words of {bits} bits");
     }
 
     /// As Yosys 0.23 maps them: RAMB18E1 counts one half, RAMB36E1 two.
@@ -90,5 +112,7 @@ mod tests {
         check(18, 1025, 2.0);
         check(48, 24, 2.0);
         check(1, 16384, 1.0);
+        // 13 rows of 512 words stand side by side in three blocks of 36 bits.
+        check(8, 6272, 3.0);
     }
 }

@@ -24,7 +24,7 @@ terms! {
     Counter: "counter", CounterBits: "counter.bits",
     Fifo: "fifo", FifoBits: "fifo.bits", FifoCount: "fifo.count", FifoTwo: "fifo.two", FifoTwoBits: "fifo.two.bits",
     Credit: "credit", CreditCount: "credit.count",
-    RamBanks: "ram.banks",
+    RamBanks: "ram.banks", BlockChoice: "block.choice",
     Rom2: "rom.2", Rom4: "rom.4", Rom64: "rom.64", RomWide: "rom.wide", Delay: "delay",
     Adapter: "adapter", AdapterCount: "adapter.count", AdapterScatter: "adapter.scatter", AdapterBarrel: "adapter.barrel",
     AdapterSelect: "adapter.select",
@@ -131,8 +131,7 @@ impl Counts {
                     if *inputs > 1 {
                         self.add(Term::ControlReplay, n * real(*bits));
                         self.add(Term::ControlNext, if *block { n * real(log2(*inputs)) } else { 0.0 });
-                        let ram = if *block { memory::block_ram } else { memory::lut_ram };
-                        self.exact.add(&ram(family, *bits, *inputs), n);
+                        self.store(*bits, *inputs, *block, true, n, family);
                         // Yosys takes the address register into the read port and makes it anew.
                         self.exact.ff += if *block { 0.0 } else { n * real(log2(*inputs)) };
                         self.banks(*bits, *inputs, *block, n);
@@ -250,7 +249,7 @@ impl Counts {
             return;
         }
         if block {
-            self.exact.add(&memory::block_ram(family, bits, depth), n);
+            self.store(bits, depth, true, false, n, family);
             self.exact.ff += n * (bits * (cycles - 1)) as f64;
             return;
         }
@@ -275,10 +274,20 @@ impl Counts {
             self.exact.ff += n * (2 * bits) as f64;
             return;
         }
-        let ram = if block { memory::block_ram } else { memory::lut_ram };
-        self.exact.add(&ram(family, bits, words), n);
+        self.store(bits, words, block, true, n, family);
         self.exact.ff += if block { 0.0 } else { n * bits as f64 };
         self.banks(bits, words, block, n);
+    }
+
+    /// The cells of a memory.
+    fn store(&mut self, bits: u64, words: u64, block: bool, written: bool, n: f64, family: Family) {
+        if block {
+            let ram = memory::block_ram(family, bits, words, written);
+            self.exact.add(&ram.resources, n);
+            self.add(Term::BlockChoice, n * ram.chosen_bits as f64);
+        } else {
+            self.exact.add(&memory::lut_ram(family, bits, words), n);
+        }
     }
 
     /// Look-up tables that choose among the banks of a deep memory in look-up tables.

@@ -1,0 +1,56 @@
+//! A layer priced alone costs what it costs inside a design.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use hdl_gen::cost::{Estimate, Family, LayerCosts, Model, Resources};
+use hdl_gen::{BindOptions, bind, lower};
+use network::Plan;
+
+/// No width adapters stand between the layers, nothing forks, and no weights lie in look-up tables.
+const PLAN: &str = "\
+hwgen: 1
+name: costs
+random: { seed: 3 }
+input: { shape: [8, 8, 2], format: u4 }
+layers:
+  - { name: conv1, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s4, output: u4, hw: { pe: 2, simd: 2, memory: block, window: 2, requantize: rescale } }
+  - { name: pool1, op: max_pool, kernel: [2, 2], hw: { pe: 2 } }
+  - { name: conv2, op: conv2d, outputs: 8, kernel: [3, 3], weight: s3, output: u2, hw: { pe: 4, simd: 4, memory: block, window: 2, requantize: thresholds } }
+  - { name: codes, op: requantize, output: u2, hw: { pe: 4, requantize: rescale } }
+  - { name: fc, op: dense, outputs: 6, weight: s4, hw: { pe: 3, simd: 4, memory: block, multiplier: dsp } }
+";
+
+fn figures(used: &Resources) -> [i64; 5] {
+    [used.lut, used.lut_memory, used.ff, used.dsp, used.bram18].map(|figure| (100.0 * figure).round() as i64)
+}
+
+#[test]
+fn a_layer_alone_costs_what_it_costs_in_the_design() {
+    let network = Plan::parse(PLAN, "plan.yaml").unwrap().build(None).unwrap();
+    let bound = bind(&network, &BindOptions::default()).unwrap();
+    let model = Model::of(Family::Xc7).unwrap();
+    let estimate = Estimate::of(&lower(&bound).unwrap(), &model);
+    let costs = LayerCosts::new(&bound, &model);
+    assert!(estimate.unknown.is_empty(), "{:?}", estimate.unknown);
+    let mut sum = Resources::default();
+    for (index, layer) in network.layers().iter().enumerate() {
+        let alone = costs.layer(index, &bound.layers()[index]).unwrap();
+        let inside = estimate.layers.iter().find(|inside| inside.layer == layer.name).unwrap().resources;
+        assert_eq!(figures(&alone), figures(&inside), "{}", layer.name);
+        assert!(alone.lut > 0.0 && alone.ff > 0.0, "{}", layer.name);
+        sum.add(&alone, 1.0);
+    }
+    assert_eq!(figures(&sum), figures(&estimate.total));
+    assert!(sum.dsp > 0.0 && sum.bram18 >= 3.0);
+}
+
+#[test]
+fn an_adapter_costs_nothing_where_lanes_agree() {
+    let network = Plan::parse(PLAN, "plan.yaml").unwrap().build(None).unwrap();
+    let bound = bind(&network, &BindOptions::default()).unwrap();
+    let model = Model::of(Family::Xc7).unwrap();
+    let costs = LayerCosts::new(&bound, &model);
+    assert_eq!(costs.adapter(4, 2, 2, 64), Resources::default());
+    // 8 lanes of 4 bits are held, and what counts them and the words of a frame.
+    assert!(costs.adapter(4, 2, 8, 64).ff > 32.0);
+}
