@@ -288,3 +288,36 @@ fn wrong_codings_of_weights() {
     weight("{ wavelet: [4, 1, 1] }", Code::PlanValue, "[4, 1, 1]");
     weight("{ wavelet: [4, 1, 1, 1], transform: daubechies }", Code::PlanValue, "daubechies");
 }
+
+/// Two inputs, and layers that read them by name.
+fn two_inputs(inputs: &str, layers: &str) -> Result<Network, Diagnostics> {
+    let text =
+        format!("hwgen: 1\nname: a\nrandom: {{ seed: 1, weights: extreme }}\ninputs:\n{inputs}layers:\n{layers}");
+    Plan::parse(&text, "plan.yaml")?.build(None)
+}
+
+#[test]
+fn several_inputs_are_read_by_name_or_refused() {
+    let ends = "  - { name: left, shape: [2, 2, 3], format: u4 }\n  - { name: a b, shape: [3], format: s5 }\n";
+    let sum = "  - { name: sum, op: add, inputs: [left, a b], output: u4 }\n";
+    let network = two_inputs(ends, sum).unwrap();
+    assert_eq!((network.inputs().len(), network.frame_elements()), (2, 15));
+    assert_eq!(network.layers()[0].inputs, [network::graph::TensorId(0), network::graph::TensorId(1)]);
+    let refused = |inputs: &str, layers: &str, code: Code, word: &str| {
+        let faults = two_inputs(inputs, layers).unwrap_err();
+        assert!(
+            faults
+                .0
+                .iter()
+                .any(|fault| fault.code == code && format!("{} {}", fault.message, fault.help).contains(word)),
+            "{faults}"
+        );
+    };
+    let pool = "  - { name: pool, op: max_pool, kernel: [1, 1]";
+    refused(ends, &format!("{pool} }}\n"), Code::PlanMissingKey, "input");
+    refused(ends, &format!("{pool}, input: input }}\n"), Code::PlanReference, "one of the inputs");
+    refused(ends, &format!("{pool}, input: left }}\n"), Code::PlanConflict, "a b");
+    refused(&ends.replace("a b", "left"), sum, Code::PlanDuplicateLayer, "left");
+    refused(ends, &sum.replace("name: sum", "name: left"), Code::PlanDuplicateLayer, "left");
+    refused("  []\n", sum, Code::PlanValue, "0 entries");
+}

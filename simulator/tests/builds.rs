@@ -266,7 +266,7 @@ fn manifests_that_cannot_be_simulated_are_refused() {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains(expected), "{error}");
     };
-    check("\"hwgen\": 2", "\"hwgen\": 1", "version 1 is not 2");
+    check("\"hwgen\": 3", "\"hwgen\": 1", "version 1 is not 3");
     check("\"top\": \"slice\"", "\"top\": \"a b\"", "not a plain Verilog identifier");
     check("\"slice.v\"", "\"../slice.v\"", "not a path inside");
     check("\"slice.v\"", "\"/etc/passwd\"", "not a path inside");
@@ -278,6 +278,6 @@ fn manifests_that_cannot_be_simulated_are_refused() {
     check("\"prefix\": \"m_axis\"", "\"prefix\": \"s_axis\"", "two ports begin with");
     check("\"prefix\": \"m_axis\"", "\"prefix\": \"m-axis\"", "not a plain Verilog identifier");
     check("\"name\": \"output\"", "\"name\": \"input\"", "two edges");
-    check("\"hwgen\": 2", "\"hwgen\": ", "expected value");
-    check("\"hwgen\": 2", "\"hwgen\": 2, \"more\": 2", "unknown field");
+    check("\"hwgen\": 3", "\"hwgen\": ", "expected value");
+    check("\"hwgen\": 3", "\"hwgen\": 3, \"more\": 2", "unknown field");
 }

@@ -48,22 +48,26 @@ impl Lowering<'_> {
                 .binary(BinaryOp::Equal, Expr::constant(step_bits, u128::from(parts.result_steps - 1))),
         );
         let [rows, columns] = borders.axes;
-        items.push(wire("zone", zone_bits));
-        items.push(instance(
-            "hwgen_zone",
-            "zone",
-            vec![
-                ("ROWS", number(rows.positions)),
-                ("COLUMNS", number(columns.positions)),
-                ("ROWS_BEFORE", number(rows.before)),
-                ("ROWS_AFTER", number(rows.after)),
-                ("COLUMNS_BEFORE", number(columns.before)),
-                ("COLUMNS_AFTER", number(columns.after)),
-                ("ZONE_BITS", number(zone_bits)),
-            ],
-            true,
-            vec![("advance_i", vector_ends), ("zone_o", Expr::name("zone"))],
-        ));
+        // A single zone needs no count of positions.
+        if zones > 1 {
+            items.push(wire("zone", zone_bits));
+            items.push(instance(
+                "hwgen_zone",
+                "zone",
+                vec![
+                    ("ROWS", number(rows.positions)),
+                    ("COLUMNS", number(columns.positions)),
+                    ("ROWS_BEFORE", number(rows.before)),
+                    ("ROWS_AFTER", number(rows.after)),
+                    ("COLUMNS_BEFORE", number(columns.before)),
+                    ("COLUMNS_AFTER", number(columns.after)),
+                    ("ZONE_BITS", number(zone_bits)),
+                ],
+                true,
+                vec![("advance_i", vector_ends), ("zone_o", Expr::name("zone"))],
+            ));
+            self.uses(&["hwgen_zone"]);
+        }
         let address = if zones == 1 {
             Expr::name("step_output")
         } else if parts.result_steps == 1 {
@@ -100,6 +104,6 @@ impl Lowering<'_> {
             items.push(Item::wire("border_sum", pe as u32 * bits, each(lane_bits - 1, low_bits)));
             items.push(Item::wire("initial_low", pe as u32 * low_bits, each(low_bits - 1, 0)));
         }
-        self.uses(&["hwgen_zone", "hwgen_rom"]);
+        self.uses(&["hwgen_rom"]);
     }
 }
