@@ -1,9 +1,11 @@
 //! What can be typed: commands, options, help with examples.
 
 mod allocate;
+mod allocation;
 mod quantize;
 
 pub use allocate::AllocateOptions;
+pub use allocation::AllocationOptions;
 pub use quantize::QuantizeOptions;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -53,6 +55,8 @@ pub enum Command {
     Simulate(SimulateOptions),
     /// Choose the widths of least loss that a table of sensitivities and costs leaves within a budget.
     Allocate(AllocateOptions),
+    /// Measure how sensitive each layer of a float model is to narrow weights and activations.
+    Sensitivity(SensitivityOptions),
     /// Say what a diagnostic code means.
     Explain(ExplainOptions),
 }
@@ -63,16 +67,29 @@ pub enum Command {
   hwgen plan examples/mnist-cnn/mnist-cnn.qonnx.onnx -o plan.yaml
   hwgen plan examples/mnist-mbn/mnist-mbn.qonnx.onnx -o mbn.yaml --name mbn --json
   hwgen plan examples/mnist-cnn/mnist-cnn.float.onnx -o float.yaml --weight-bits 4 \\
+    --calibration examples/mnist-cnn/calib.npz:x_u8 --input-scale 1/256
+  hwgen plan examples/mnist-cnn/mnist-cnn.float.onnx -o small.yaml --budget size=40%,bitops=30% \\
     --calibration examples/mnist-cnn/calib.npz:x_u8 --input-scale 1/256")]
 pub struct PlanOptions {
-    /// The model: QONNX, or float ONNX with --calibration.
-    pub model: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub source: ModelOptions,
     /// The plan to write; its arrays go beside it.
     #[arg(short, long, value_name = "PLAN")]
     pub output: PathBuf,
     /// Name of the network and of its top module; else the model's file name.
     #[arg(long)]
     pub name: Option<String>,
+    /// How the quantizers of a QDQ model round.
+    #[arg(long, value_name = "RULE", value_enum, default_value_t)]
+    pub qdq_rule: QdqRule,
+}
+
+/// A model, what its input means, and how a float one is quantized.
+#[derive(Debug, Args)]
+pub struct ModelOptions {
+    /// The model: QONNX, or float ONNX with --calibration.
+    pub model: PathBuf,
     /// Format of the input codes, for a model without a quantizer at its input.
     #[arg(long, value_name = "FORMAT")]
     pub input_format: Option<Format>,
@@ -86,12 +103,23 @@ pub struct PlanOptions {
     /// Code of real zero, for a model without a quantizer at its input.
     #[arg(long, value_name = "Z", default_value_t = 0, allow_negative_numbers = true, conflicts_with = "input_offset")]
     pub input_zero_point: i64,
-    /// How the quantizers of a QDQ model round.
-    #[arg(long, value_name = "RULE", value_enum, default_value_t)]
-    pub qdq_rule: QdqRule,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub quantize: QuantizeOptions,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub allocation: AllocationOptions,
+}
+
+/// Options of `sensitivity`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hwgen sensitivity examples/mnist-cnn/mnist-cnn.float.onnx --input-scale 1/256 \\
+    --calibration examples/mnist-cnn/calib.npz:x_u8 --save-tables tables.yaml")]
+pub struct SensitivityOptions {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub source: ModelOptions,
 }
 
 /// The rule of QuantizeLinear behind an operator.

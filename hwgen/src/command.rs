@@ -7,6 +7,7 @@ mod estimate;
 mod explain;
 mod plan;
 mod run;
+mod sensitivity;
 mod simulate;
 
 use crate::cli::{Command, Options};
@@ -23,6 +24,7 @@ pub fn run(options: &Options) -> Outcome<()> {
         Command::Run(options) => run::run(options, json),
         Command::Simulate(options) => simulate::run(options, json),
         Command::Allocate(options) => allocate::run(options, json),
+        Command::Sensitivity(options) => sensitivity::run(options, json),
         Command::Explain(options) => explain::run(options, json),
     }
 }

@@ -7,10 +7,15 @@
 pub mod budget;
 pub mod curvature;
 pub mod descent;
+pub mod method;
 pub mod monotone;
 pub mod problem;
+pub mod rank;
+pub mod study;
 pub mod tables;
 
-pub use budget::{Budget, Limit};
+pub use budget::{Amount, Budget, Limit};
+pub use method::{Allocation, Candidate, Measure, Method, Sensitivities, allocate, measured};
 pub use problem::{Infeasible, Problem, Solution};
+pub use study::{Ended, LossKind, Study, StudyOptions, Targets, Unwatched, Watch, Widths, study};
 pub use tables::Tables;

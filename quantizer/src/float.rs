@@ -209,6 +209,43 @@ impl<'m> Program<'m> {
         Ok(())
     }
 
+    /// Runs one frame with other weights, by node, and with every tensor of data handed through `change`; the outputs.
+    pub fn run_changed(
+        &self,
+        frame: &[f32],
+        weights: &BTreeMap<usize, (usize, Tensor)>,
+        change: &dyn Fn(ValueId, Tensor) -> Checked<Tensor>,
+    ) -> Result<Vec<Tensor>, Diagnostic> {
+        let fault = |fault: Fault, id: ValueId| fault.at(&self.file, self.maker(id));
+        let input = self.model.input;
+        let first = change(input, self.input(frame)?).map_err(|found| fault(found, input))?;
+        let mut values: BTreeMap<ValueId, Tensor> = BTreeMap::from([(input, first)]);
+        let mut outputs: BTreeMap<ValueId, Tensor> = BTreeMap::new();
+        for (index, node) in self.model.nodes.iter().enumerate() {
+            if !node.outputs.first().is_some_and(|id| self.shapes.contains_key(id)) {
+                continue;
+            }
+            let mut operands = self.operands(node, &values);
+            if let Some((place, tensor)) = weights.get(&index)
+                && let Some(operand) = operands.tensors.get_mut(*place)
+            {
+                *operand = Some(tensor.clone());
+            }
+            let made = operator::apply(&operands).map_err(|fault| fault.at(&self.file, &node.name))?;
+            for (&id, tensor) in node.outputs.iter().zip(made) {
+                let tensor = change(id, tensor).map_err(|found| fault(found, id))?;
+                if self.model.outputs.contains(&id) {
+                    outputs.insert(id, tensor.clone());
+                }
+                values.insert(id, tensor);
+            }
+            for id in &self.dead[index] {
+                values.remove(id);
+            }
+        }
+        Ok(self.model.outputs.iter().filter_map(|id| outputs.get(id)).cloned().collect())
+    }
+
     /// The outputs for one frame one after the other, each in the model's own order of elements.
     pub fn output(&self, frame: &[f32]) -> Result<Vec<f32>, Diagnostic> {
         let mut made = BTreeMap::new();

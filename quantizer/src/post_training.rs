@@ -17,9 +17,12 @@ mod rewrite;
 mod rounding;
 mod sites;
 mod statistics;
+mod trial;
 mod weights;
 
 pub use options::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightRange};
+pub(crate) use random::normal;
+pub(crate) use trial::{Trial, TrialGroup, TrialLayer, with_trial};
 
 use crate::float::Program;
 use crate::import;
@@ -75,25 +78,9 @@ pub(crate) fn not_float(file: &str) -> Diagnostic {
 /// # Errors
 /// Options that do not fit the model, frames of another shape or with NaN, operators that cannot be evaluated, tensors
 /// that are constant: diagnostics that name the node.
-pub(crate) fn quantize(mut model: Model, file: &str, options: &PostTraining) -> Result<Quantized, Diagnostics> {
+pub(crate) fn quantize(model: Model, file: &str, options: &PostTraining) -> Result<Quantized, Diagnostics> {
+    let Prepared { model, input, frames, notes } = prepare(model, file, options)?;
     let whole = |fault| import::of_file(fault, file);
-    options.check().map_err(whole)?;
-    if let Some(seed) = options.random_weights {
-        random::replace_weights(&mut model, seed);
-    }
-    let mut notes = Vec::new();
-    let mut model = fold::fold(model, file, &mut notes)?;
-    if options.equalize {
-        let shapes = Program::new(&model, file)?.shapes;
-        let pairs = equalize::equalize(&mut model, &shapes).map_err(whole)?;
-        notes.push(format!("{pairs} pairs of layers were equalized"));
-    }
-    let program = Program::new(&model, file)?;
-    let frames = options.frames(&program.frame_dims).map_err(whole)?;
-    let meaning = options.codes(&frames, &program.frame_dims).map_err(whole)?;
-    let dims = program.frame_dims.clone();
-    drop(program);
-    let (model, input, frames) = rewrite::attach_input(model, frames, meaning, dims);
     let program = Program::new(&model, file)?;
     let sites = sites::Sites::find(&model, &program, input.as_ref(), options).map_err(whole)?;
     let measured = statistics::measure(&program, &sites, &frames)?;
@@ -124,4 +111,34 @@ pub(crate) fn quantize(mut model: Model, file: &str, options: &PostTraining) -> 
     drop(program);
     let model = rewrite::rewrite(model, &sites, &grids, layers);
     Ok(Quantized { model, origins, notes })
+}
+
+/// A float model that reads what the user says its input is, and its calibration frames.
+struct Prepared {
+    model: Model,
+    input: Option<grid::Grid>,
+    frames: statistics::Frames,
+    notes: Vec<String>,
+}
+
+fn prepare(mut model: Model, file: &str, options: &PostTraining) -> Result<Prepared, Diagnostics> {
+    let whole = |fault| import::of_file(fault, file);
+    options.check().map_err(whole)?;
+    if let Some(seed) = options.random_weights {
+        random::replace_weights(&mut model, seed);
+    }
+    let mut notes = Vec::new();
+    let mut model = fold::fold(model, file, &mut notes)?;
+    if options.equalize {
+        let shapes = Program::new(&model, file)?.shapes;
+        let pairs = equalize::equalize(&mut model, &shapes).map_err(whole)?;
+        notes.push(format!("{pairs} pairs of layers were equalized"));
+    }
+    let program = Program::new(&model, file)?;
+    let frames = options.frames(&program.frame_dims).map_err(whole)?;
+    let meaning = options.codes(&frames, &program.frame_dims).map_err(whole)?;
+    let dims = program.frame_dims.clone();
+    drop(program);
+    let (model, input, frames) = rewrite::attach_input(model, frames, meaning, dims);
+    Ok(Prepared { model, input, frames, notes })
 }

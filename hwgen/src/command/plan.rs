@@ -1,8 +1,9 @@
 //! `hwgen plan`: a trained model becomes a plan with its arrays.
 
-mod quantize;
+pub mod allocation;
+pub mod quantize;
 
-use crate::cli::PlanOptions;
+use crate::cli::{ModelOptions, PlanOptions};
 use crate::failure::Outcome;
 use crate::hardware;
 use crate::interrupt::Interrupt;
@@ -21,25 +22,43 @@ use std::path::Path;
 /// Imports, chooses hardware, and writes both files.
 pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
     let interrupt = Interrupt::listen(|| {});
-    let model_name = options.model.display().to_string();
+    let source = &options.source;
+    let model_name = source.model.display().to_string();
     let Some(stem) = options.output.file_stem() else {
         return Err(cannot_write(&options.output, &io::Error::other("is not the name of a file")).into());
     };
     let arrays_name = format!("{}.arrays.safetensors", stem.to_string_lossy());
-    let post_training = quantize::post_training(options)?;
-    let input = match (&post_training, options.input_format) {
-        (None, Some(format)) => Some(input_grid(options, format)?),
-        (None, None) => stated_without_format(options).map_or(Ok(None), Err)?,
+    let post_training = quantize::post_training(source)?;
+    let input = match (&post_training, source.input_format) {
+        (None, Some(format)) => Some(input_grid(source, format)?),
+        (None, None) => stated_without_format(source).map_or(Ok(None), Err)?,
         (Some(_), _) => None,
     };
-    let import_options = ImportOptions {
+    let mut import_options = ImportOptions {
         name: options.name.clone(),
         input,
         qdq_rule: options.qdq_rule.into(),
         post_training,
         ..ImportOptions::default()
     };
-    let bytes = read_model(&options.model)?;
+    let bytes = read_model(&source.model)?;
+    let mut allocated = None;
+    if source.allocation.is_wanted() {
+        let Some(post_training) = &import_options.post_training else {
+            return Err(allocation::without_frames(&model_name).into());
+        };
+        let common = ImportOptions { post_training: None, ..import_options.clone() };
+        let job = allocation::Job {
+            bytes: &bytes,
+            file: &model_name,
+            import: &common,
+            post_training,
+            options: &source.allocation,
+        };
+        let chosen = allocation::choose(&job, &interrupt, as_json)?;
+        import_options.post_training = Some(chosen.post_training.clone());
+        allocated = Some(chosen);
+    }
     let spinner = progress::spinner("importing", as_json);
     let imported = import(&bytes, &model_name, &import_options)?;
     interrupt.check()?;
@@ -51,7 +70,7 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         layer.hardware = request;
     }
     let provenance =
-        Provenance { file: file_name(&options.model).unwrap_or_default(), sha256: Some(sha256_hex(&bytes)) };
+        Provenance { file: file_name(&source.model).unwrap_or_default(), sha256: Some(sha256_hex(&bytes)) };
     let write_options = WriteOptions {
         arrays_file: arrays_name.clone(),
         model: Some(provenance),
@@ -73,12 +92,14 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
             "notes": imported.notes,
             "timing": timing,
             "layers": hardware.rows(),
+            "allocation": allocated.as_ref().map(allocation::Chosen::json),
         });
         return Ok(print(&format!("{report:#}\n"))?);
     }
     let notes: String = imported.notes.iter().map(|note| format!("note: {note}\n")).collect();
     Ok(print(&format!(
-        "{notes}{}{}wrote {} and {}\n",
+        "{}{notes}{}{}wrote {} and {}\n",
+        allocated.map_or(String::new(), |chosen| chosen.text()),
         layer_table(hardware.rows()),
         timing.map_or(String::new(), |timing| format!(
             "{} predicted cycles for a frame, then one every {}\n",
@@ -90,7 +111,7 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
 }
 
 /// The input's grid, for a model that is quantized.
-fn input_grid(options: &PlanOptions, format: Format) -> Result<InputGrid, Diagnostic> {
+fn input_grid(options: &ModelOptions, format: Format) -> Result<InputGrid, Diagnostic> {
     let one = |list: &[f32], default: f32| match list {
         [] => Ok(default),
         [one] => Ok(*one),
@@ -112,7 +133,7 @@ fn input_grid(options: &PlanOptions, format: Format) -> Result<InputGrid, Diagno
 }
 
 /// The fault of scales and offsets whose codes have no format.
-fn stated_without_format(options: &PlanOptions) -> Option<Diagnostic> {
+fn stated_without_format(options: &ModelOptions) -> Option<Diagnostic> {
     let stated = !options.input_scale.is_empty() || !options.input_offset.is_empty() || options.input_zero_point != 0;
     stated.then(|| input_fault("an input scale without the codes' format", "give --input-format, such as u8"))
 }

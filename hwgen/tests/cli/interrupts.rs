@@ -1,6 +1,6 @@
 //! An interrupted command ends with 130, writes nothing and leaves no child.
 
-use crate::place::{Folder, PLAN, npy};
+use crate::place::{Folder, PLAN, npy, repository};
 use std::fs::File;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -98,4 +98,15 @@ fn running_the_simulation() {
     assert_eq!(child.try_wait().unwrap(), None, "the simulation ended too early to be interrupted");
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn choosing_widths() {
+    let folder = Folder::new();
+    let example = repository().join("examples/mnist-cnn").display().to_string();
+    let arguments = format!(
+        "plan {example}/mnist-cnn.float.onnx -o plan.yaml --calibration {example}/calib.npz:x_u8 --input-scale 1/256 \
+         --budget size=40%"
+    );
+    interrupted(&folder, &arguments, Duration::from_secs(3), "-INT");
 }

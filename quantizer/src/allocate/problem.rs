@@ -128,6 +128,58 @@ impl<'t> Problem<'t> {
         Ok(problem)
     }
 
+    /// The same decisions, limits and allowed options over other tables of the same layers.
+    pub fn over<'u>(&self, tables: &'u Tables) -> Problem<'u> {
+        Problem {
+            tables,
+            decisions: self.decisions.clone(),
+            weights: self.weights.clone(),
+            reads: self.reads.clone(),
+            costs: self.costs.clone(),
+            limits: self.limits.clone(),
+        }
+    }
+
+    /// The parts that a cost is the sum of (or the greatest): the decisions that each depends on, none to two, and its
+    /// value for each of their options, those of the first decision outermost.
+    pub fn terms(&self, cost: usize) -> Vec<(Vec<usize>, Vec<f64>)> {
+        let mut terms = vec![(Vec::new(), vec![self.constant(cost)])];
+        for (decision, own) in self.decisions.iter().enumerate() {
+            if let Subject::Shared(index) = own.subject {
+                let values = own.bits.iter().map(|&bits| self.activation_cost(index, cost, bits)).collect();
+                terms.push((vec![decision], values));
+            }
+        }
+        for (index, layer) in self.tables.layers.iter().enumerate() {
+            let (weights, bits) = (self.weights[index], &self.decisions[self.weights[index]].bits);
+            match self.reads[index] {
+                Err(fixed) => {
+                    let values = bits.iter().map(|&w| self.layer_cost(layer, cost, w, fixed)).collect();
+                    terms.push((vec![weights], values));
+                }
+                Ok(reads) => {
+                    let read = &self.decisions[reads].bits;
+                    let both = bits.iter().flat_map(|&w| read.iter().map(move |&a| (w, a)));
+                    let values = both.map(|(w, a)| self.layer_cost(layer, cost, w, a)).collect();
+                    terms.push((vec![weights, reads], values));
+                }
+            }
+        }
+        terms
+    }
+
+    /// What the limits of a budget are over tables, in the costs' own units; unknown costs are left out.
+    pub fn limits_of(tables: &Tables, budget: &Budget) -> Vec<(String, f64)> {
+        let mut stated = tables.clone();
+        if let Some(layer) = stated.layers.first_mut() {
+            layer.loss.by_weights.entry(layer.bits.first().copied().unwrap_or(8)).or_insert(0.0);
+        }
+        match Problem::new(&stated, budget) {
+            Ok(problem) => problem.limits.iter().map(|&(cost, most)| (problem.costs[cost].clone(), most)).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// The tables.
     pub fn tables(&self) -> &'t Tables {
         self.tables

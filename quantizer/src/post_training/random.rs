@@ -29,7 +29,7 @@ impl Generator {
 }
 
 /// Standard normal numbers.
-pub(super) fn normal(seed: u64, count: usize) -> Vec<f32> {
+pub(crate) fn normal(seed: u64, count: usize) -> Vec<f32> {
     let mut generator = Generator(seed);
     (0..count).map(|_| generator.normal()).collect()
 }

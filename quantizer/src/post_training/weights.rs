@@ -75,7 +75,7 @@ pub(super) fn quantize(
     Ok(layers)
 }
 
-fn quantize_node(
+pub(super) fn quantize_node(
     model: &Model,
     program: &Program<'_>,
     index: usize,

@@ -1,7 +1,7 @@
 //! What the options of `plan` say about quantizing a float model, with the calibration frames read.
 
 use crate::arrays::{ArrayFile, ArraySpec, ElementKind, Elements};
-use crate::cli::PlanOptions;
+use crate::cli::ModelOptions;
 use crate::failure::Outcome;
 use network::{Code, Diagnostic, Format, Place};
 use quantizer::{Calibration, InputCodes, PostTraining};
@@ -12,7 +12,7 @@ const RANDOM_FRAMES: usize = 16;
 const MAX_ELEMENTS: u64 = 1 << 28;
 
 /// Nothing where the model is quantized already.
-pub fn post_training(options: &PlanOptions) -> Outcome<Option<PostTraining>> {
+pub fn post_training(options: &ModelOptions) -> Outcome<Option<PostTraining>> {
     let quantize = &options.quantize;
     if !quantize.is_wanted() {
         return Ok(None);

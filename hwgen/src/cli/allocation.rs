@@ -1,0 +1,64 @@
+//! Options of `plan` and `sensitivity` that choose widths.
+
+use clap::Args;
+use quantizer::allocate::{LossKind, Method};
+use std::path::PathBuf;
+
+/// Choosing a width for every layer.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Choosing widths")]
+pub struct AllocationOptions {
+    /// How to choose the widths of a float model's layers: joint (the default where a budget is given), uniform, pdb,
+    /// spmix, hmptq, hmptq-ratio, dhmq, hawq-v1, hawq-v2, hawq-v3, zeroq, first-order, adaquant-ip or ssps.
+    #[arg(long, value_name = "METHOD", value_parser = method)]
+    pub method: Option<Method>,
+    /// Limits between commas: size, bitops, activations, weight_bits, activation_bits, lut, ff, dsp, bram18, interval
+    /// (cycles between frames), as in size=40%,lut=20k.
+    #[arg(long, value_name = "COST=AMOUNT,..")]
+    pub budget: Option<String>,
+    /// Widths of weights to choose from.
+    #[arg(long, value_name = "W,..", value_delimiter = ',', default_values_t = [2, 3, 4, 6, 8])]
+    pub weight_widths: Vec<u32>,
+    /// Widths of activations to choose from.
+    #[arg(long, value_name = "A,..", value_delimiter = ',', default_values_t = [2, 3, 4, 6, 8])]
+    pub activation_widths: Vec<u32>,
+    /// Labels of the calibration frames: classes (frames,), or an array of the outputs' shape. Without them the float
+    /// network is the teacher.
+    #[arg(long, value_name = "FILE[:ARRAY]")]
+    pub labels: Option<String>,
+    /// What the loss is: classes, probabilities, squares, or detection=N for heads of N channels for each anchor; else
+    /// it follows from the outputs.
+    #[arg(long, value_name = "KIND", value_parser = loss)]
+    pub loss: Option<LossKind>,
+    /// Most frames to measure on, and as many to judge on.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..))]
+    pub study_frames: u64,
+    /// Seed of everything random in the methods.
+    #[arg(long, value_name = "N", env = "HWGEN_SEED", default_value_t = 1)]
+    pub seed: u64,
+    /// Write the measured sensitivities and costs here, as `hwgen allocate` reads them.
+    #[arg(long, value_name = "FILE")]
+    pub save_tables: Option<PathBuf>,
+}
+
+impl AllocationOptions {
+    /// Whether widths shall be chosen.
+    pub fn is_wanted(&self) -> bool {
+        self.method.is_some() || self.budget.is_some() || self.save_tables.is_some()
+    }
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    let names = || Method::ALL.iter().map(|method| method.name()).collect::<Vec<_>>().join(", ");
+    Method::parse(text).ok_or_else(|| format!("the methods are {}", names()))
+}
+
+fn loss(text: &str) -> Result<LossKind, String> {
+    match (text, text.strip_prefix("detection=").map(str::parse::<u32>)) {
+        ("classes", _) => Ok(LossKind::Classes),
+        ("probabilities", _) => Ok(LossKind::Probabilities),
+        ("squares", _) => Ok(LossKind::Squares),
+        (_, Some(Ok(channels))) if channels > 4 => Ok(LossKind::Detection(channels)),
+        _ => Err("write classes, probabilities, squares or detection=N with N of 5 or more".to_owned()),
+    }
+}

@@ -1,0 +1,135 @@
+//! Widths chosen from tables and for float networks.
+
+use crate::place::{Folder, repository};
+use serde_json::Value;
+
+const TABLES: &str = "\
+hwgen_tables: 1
+weight_bits: [2, 4, 8]
+layers:
+  - { name: a, parameters: 1000, macs: 10, loss: { w2: 0.9, w4: 0.3, w8: 0.1 } }
+  - { name: b, parameters: 1000, macs: 20, loss: { w2: 0.5, w4: 0.1, w8: 0.0 } }
+";
+
+#[test]
+fn tables_are_solved() {
+    let folder = Folder::new();
+    folder.write("t.yaml", TABLES.as_bytes());
+    // 1500 bytes leave 12 bits for both layers: a's 8 and b's 4 lose 0.2, the other way 0.3.
+    let report = json(&folder, "allocate --tables t.yaml --budget size=1.5kB");
+    assert_eq!(report["layers"][0]["weight_bits"], 8);
+    assert_eq!(report["layers"][1]["weight_bits"], 4);
+    assert_eq!((report["proved"].as_bool(), report["costs"]["size"].as_f64()), (Some(true), Some(1500.0)));
+    let text = good(&folder, "allocate --tables t.yaml --budget size=1.5kB");
+    assert!(text.contains("loss 0.2, proved to be the least"), "{text}");
+    folder.refuses("allocate --tables t.yaml --budget size=400", 2, "E0903", "size=500");
+    folder.refuses("allocate --tables t.yaml --budget lut=400", 2, "E0902", "lut");
+    folder.refuses("allocate --tables t.yaml --budget size", 2, "E0902", "size");
+    folder.refuses("allocate --tables none.yaml", 2, "E0703", "none.yaml");
+    folder.write("t.yaml", TABLES.replace("w8: 0.0", "w8: x").as_bytes());
+    folder.refuses("allocate --tables t.yaml", 2, "E0901", "t.yaml:5");
+}
+
+#[track_caller]
+fn good(folder: &Folder, arguments: &str) -> String {
+    let done = folder.run(arguments);
+    assert_eq!(done.exit_code, 0, "{arguments}\n{}{}", done.stdout, done.stderr);
+    done.stdout
+}
+
+#[track_caller]
+fn json(folder: &Folder, arguments: &str) -> Value {
+    let (exit_code, report) = folder.json(arguments);
+    assert_eq!(exit_code, 0, "{arguments}\n{report:#}");
+    report
+}
+
+#[track_caller]
+fn planned(folder: &Folder, name: &str, rest: &str) -> Value {
+    let example = repository().join("examples/digits-mlp").display().to_string();
+    let command = format!(
+        "plan {example}/digits-mlp.float.onnx -o {name} --calibration {example}/calib.npz:x_u8 --input-scale 1/16 \
+         --study-frames 24 --calibration-frames 48 --weight-widths 2,4,8 --activation-widths 2,4,8 {rest}"
+    );
+    json(folder, &command)["allocation"].clone()
+}
+
+/// Every method that applies to a chain of dense layers leaves a plan within the budget that can be checked.
+#[test]
+fn every_method_keeps_the_budget() {
+    let folder = Folder::new();
+    let methods = [
+        "uniform",
+        "pdb",
+        "hmptq",
+        "hmptq-ratio",
+        "dhmq",
+        "hawq-v1",
+        "hawq-v2",
+        "hawq-v3",
+        "zeroq",
+        "first-order",
+        "adaquant-ip",
+        "ssps",
+    ];
+    for method in methods {
+        let allocation = planned(&folder, "plan.yaml", &format!("--method {method} --budget size=80%,bitops=80%"));
+        assert_eq!(allocation["method"], method);
+        // 4096 + 3072 + 2304 + 480 weights, each of which multiplies once.
+        let size = allocation["costs"]["size"].as_f64().unwrap();
+        let bitops = allocation["costs"]["bitops"].as_f64().unwrap();
+        assert!(size <= 0.8 * 9952.0 && bitops <= 0.8 * 9952.0 * 64.0, "{method}: {size} {bitops}");
+        let layers = allocation["layers"].as_array().unwrap();
+        let payload: f64 = layers
+            .iter()
+            .zip([4096.0, 3072.0, 2304.0, 480.0])
+            .map(|(layer, weights)| weights * layer["weight_bits"].as_f64().unwrap() / 8.0)
+            .sum();
+        assert_eq!(payload, size, "{method}");
+        good(&folder, "check plan.yaml");
+    }
+}
+
+/// The joint plan is the best of its candidates on held-out frames, the same again, and Verilog that equals its model.
+#[test]
+fn the_joint_plan_is_simulated() {
+    let folder = Folder::new();
+    let allocation = planned(&folder, "plan.yaml", "--budget size=45%,bitops=40%,lut=70% --save-tables tables.yaml");
+    let held_out = allocation["held_out"].as_f64().unwrap();
+    let candidates = allocation["candidates"].as_array().unwrap();
+    assert!(candidates.len() > 8, "{candidates:#?}");
+    assert!(candidates.iter().all(|candidate| candidate["held_out"].as_f64().unwrap() >= held_out));
+    assert!(allocation["costs"]["lut"].as_f64().unwrap() > 0.0);
+    let again = planned(&folder, "again.yaml", "--budget size=45%,bitops=40%,lut=70%");
+    assert_eq!(again, allocation);
+    assert_eq!(folder.read("again.yaml").replace("again", "plan"), folder.read("plan.yaml"));
+    good(&folder, "allocate --tables tables.yaml --budget size=45%,bitops=40%,lut=70%");
+    let done = json(&folder, "simulate plan.yaml --frames 3 --stall 0.2");
+    assert_eq!(done["ok"], true, "{done:#}");
+}
+
+#[test]
+fn wrong_wishes_are_refused() {
+    let folder = Folder::new();
+    let example = repository().join("examples/digits-mlp").display().to_string();
+    let plan = |rest: &str| format!("plan {example}/digits-mlp.float.onnx -o p.yaml {rest}");
+    let frames = format!("--calibration {example}/calib.npz:x_u8 --input-scale 1/16");
+    folder.refuses(&plan("--budget size=50%"), 2, "E0904", "frames");
+    folder.refuses(&plan(&format!("{frames} --budget size=1 --method uniform")), 2, "E0903", "size=");
+    folder.refuses(&plan(&format!("{frames} --budget sizes=50% --method uniform")), 2, "E0902", "sizes");
+    folder.refuses(&plan(&format!("{frames} --method spmix --budget size=50%")), 2, "E0904", "encoder");
+    folder.refuses(&plan(&format!("{frames} --method uniform --weight-widths 0,4")), 2, "E0904", "[0, 4]");
+    folder.refuses(
+        &plan(&format!("{frames} --method uniform --labels {example}/calib.npz:x_u8")),
+        2,
+        "E0904",
+        "labels",
+    );
+    folder.refuses(&plan(&format!("{frames} --method uniform --loss detection=5")), 2, "E0904", "head");
+    // One image serves for both measuring and judging, which is said.
+    let text = good(
+        &folder,
+        &plan(&format!("{frames} --calibration-frames 1 --budget size=60% --weight-widths 4,8 --activation-widths 8")),
+    );
+    assert!(text.contains("too few calibration frames"), "{text}");
+}
