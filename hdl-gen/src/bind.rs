@@ -4,12 +4,15 @@
 //! every kind can do its formats. What the plan leaves open is chosen by [`folding`]: all layers take about as many
 //! cycles a frame as the slowest must.
 
+mod coded;
 mod folding;
 mod groups;
 mod requests;
+mod unit;
 
-use groups::Groups;
+use groups::{Groups, group_faults};
 use requests::request;
+use unit::requantize_unit;
 
 pub(crate) use folding::pools_in_place;
 pub(crate) use groups::as_convolution;
@@ -17,9 +20,10 @@ pub(crate) use groups::as_convolution;
 use crate::rearrange::{self, Reorder};
 use network::diagnostic::{At, Code, Diagnostic, Diagnostics};
 use network::format::Kind;
-use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind, RequantizeUnit, WindowForm};
+use network::graph::{
+    Encoding, HardwareRequest, Layer, Memory, Multiplier, PeForm, PeKind, RequantizeUnit, WindowForm,
+};
 use network::op::Op;
-use network::requantization::{Form, Requantization};
 use network::{Format, Network};
 
 /// Most thresholds of a channel that a search finds its code among.
@@ -102,6 +106,8 @@ pub enum BoundLayer {
 pub struct MatrixLayer {
     /// Kind of the PEs.
     pub kind: PeKind,
+    /// What becomes of coded weights, of the kinds for them.
+    pub form: Option<PeForm>,
     /// Output channels computed at once; divides the outputs.
     pub pe: u64,
     /// Inputs of a group taken at once; divides the dot product's length.
@@ -293,6 +299,9 @@ fn bind_matrix(
         return Err(wrong(layer, Code::Hardware, "there are no weights", "give the layer weights").into());
     };
     let groups = Groups::of(&op, input, weights.outputs as u64);
+    let wished = (wish.pe.as_ref().map(|at| at.value), wish.simd.as_ref().map(|at| at.value));
+    let blocks_fit = folding::any_blocks(weights, groups, wished);
+    let coded_kind = coded::default_kind(weights, blocks_fit);
     let both_bipolar = activation.kind() == Kind::Bipolar && weights.format.kind() == Kind::Bipolar;
     let kind = match &wish.kind {
         Some(At { value: PeKind::Xnor, place }) if !both_bipolar => {
@@ -319,11 +328,19 @@ fn bind_matrix(
             ));
             PeKind::Mac
         }
-        Some(at) => at.value,
+        Some(At { value, place }) => match coded::wrong_kind(layer, weights, *value, place) {
+            Some(fault) => {
+                faults.push(fault);
+                PeKind::Mac
+            }
+            None => *value,
+        },
+        None if coded_kind.is_some() => coded_kind.unwrap_or(PeKind::Mac),
         None if groups.is_depthwise() => PeKind::Depthwise,
         None if both_bipolar => PeKind::Xnor,
         None => PeKind::Mac,
     };
+    let form = coded::form(layer, weights, kind, activation, &mut faults);
     let multiplier = wish.multiplier.as_ref().map_or(Multiplier::Lut, |at| at.value);
     if let (Some(at), Multiplier::Dsp, PeKind::Xnor) = (&wish.multiplier, multiplier, kind) {
         faults.push(Diagnostic::new(
@@ -347,11 +364,15 @@ fn bind_matrix(
         }
     }
     group_faults(layer, groups, &mut faults);
+    if kind == PeKind::Wavelet && !blocks_fit && faults.0.is_empty() {
+        faults.push(coded::blocks_fault(layer, weights, groups));
+    }
     faults.or(())?;
     let requantization = layer.requantization.as_ref();
     let sum_bits = network.sums(index).map_or(32, |sums| sums.all.bits());
     let choice = folding::MatrixChoice {
         op: &op,
+        blocks: kind == PeKind::Wavelet,
         weights,
         groups,
         activation,
@@ -365,6 +386,13 @@ fn bind_matrix(
     };
     let (pe, simd) =
         folding::choose(&choice, wish.pe.as_ref().map(|at| at.value), wish.simd.as_ref().map(|at| at.value));
+    // Codes and tags together must be fewer bits than plain codes.
+    let (kind, form) = match (&wish.kind, kind) {
+        (None, PeKind::Piecewise) if !coded::pays(weights, pe, simd) && wish.form.is_none() => {
+            (if groups.is_depthwise() { PeKind::Depthwise } else { PeKind::Mac }, None)
+        }
+        _ => (kind, form),
+    };
     if pe.saturating_mul(simd) > MAX_LANES {
         return Err(wrong(
             layer,
@@ -398,7 +426,7 @@ fn bind_matrix(
         false => None,
     };
     let sets = groups.count / side;
-    Ok(MatrixLayer { kind, pe, simd, side, sets, multiplier, memory, unit, window })
+    Ok(MatrixLayer { kind, form, pe, simd, side, sets, multiplier, memory, unit, window })
 }
 
 /// The sliding window: as wished, else one that keeps up with the array.
@@ -418,32 +446,6 @@ fn window_form(layer: &Layer, choice: &folding::MatrixChoice, pe: u64, simd: u64
         (form, _) => return Ok(form),
     };
     Err(Diagnostic::new(Code::Folding, place.clone(), message, help).into())
-}
-
-/// Faults of wishes that divide what they fold, but do not fit its groups.
-fn group_faults(layer: &Layer, groups: Groups, faults: &mut Diagnostics) {
-    let Some(pe) = &layer.hardware.pe else { return };
-    if pe.value == 0 || groups.count == 1 {
-        return;
-    }
-    if !groups.takes_pe(pe.value) {
-        faults.push(Diagnostic::new(
-            Code::Folding,
-            pe.place.clone(),
-            format!(
-                "`{}`: pe {} neither divides the {} outputs of a group nor makes up whole groups",
-                layer.name, pe.value, groups.outputs
-            ),
-            format!("use a divisor of {0}, or {0} times a divisor of {1}", groups.outputs, groups.count),
-        ));
-    } else if let Some(simd) = layer.hardware.simd.as_ref().filter(|at| !groups.takes_simd(pe.value, at.value)) {
-        faults.push(Diagnostic::new(
-            Code::Folding,
-            simd.place.clone(),
-            format!("`{}`: pe {} works on several groups, with one tap of each in a step", layer.name, pe.value),
-            format!("use `simd: {}`", groups.inputs),
-        ));
-    }
 }
 
 /// Lanes of a unit that works channel by channel: as wished, else the fewest that are quick enough.
@@ -466,49 +468,6 @@ fn folded_lanes(layer: &Layer, folded: u64, of: &str, quick: impl Fn(u64) -> boo
         return Ok(at.value);
     }
     Ok(folding::divisors(folded).into_iter().find(|&lanes| quick(lanes)).unwrap_or(folded))
-}
-
-/// The unit that makes codes: as wished where it can, else the one with fewer look-up tables.
-fn requantize_unit(
-    layer: &Layer,
-    requantization: &Requantization,
-    channel_groups: u64,
-    sum_bits: u32,
-) -> Result<RequantizeUnit, Diagnostics> {
-    let thresholds = folding::thresholds(requantization);
-    if let Some(at) = &layer.hardware.requantize {
-        let reason = match at.value {
-            RequantizeUnit::Rescale if !matches!(requantization.form, Form::Shift(_)) => {
-                Some("no multiply and shift equals this layer's rule".to_owned())
-            }
-            RequantizeUnit::Thresholds if !folding::fits_thresholds(requantization, sum_bits) => Some(format!(
-                "a search handles {MAX_THRESHOLDS} thresholds and sums of {MAX_THRESHOLD_SUM_BITS} bits, not {thresholds} thresholds and {sum_bits} bits"
-            )),
-            RequantizeUnit::Rescale | RequantizeUnit::Thresholds => None,
-        };
-        return match reason {
-            None => Ok(at.value),
-            Some(reason) => Err(Diagnostic::new(
-                Code::Hardware,
-                at.place.clone(),
-                format!("`{}`: {reason}", layer.name),
-                "leave `requantize` out to have it chosen",
-            )
-            .into()),
-        };
-    }
-    let chosen = folding::cheapest_unit(requantization, None, channel_groups, sum_bits);
-    chosen.map(|(unit, _)| unit).ok_or_else(|| {
-        wrong(
-            layer,
-            Code::Hardware,
-            &format!(
-                "a search handles {MAX_THRESHOLDS} thresholds and sums of {MAX_THRESHOLD_SUM_BITS} bits, not {thresholds} thresholds and {sum_bits} bits, and no multiply and shift equals this layer's rule"
-            ),
-            "narrow the output format",
-        )
-        .into()
-    })
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

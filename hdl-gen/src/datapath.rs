@@ -5,18 +5,24 @@
 //!
 //! - [`DotProductForm`]: how one lane is multiplied, with the constants that this leaves to the caller;
 //! - [`DotProduct`]: lanes, accumulator and pipeline of a whole dot product;
-//! - [`Rescale`]: multiply, add, shift, clamp.
+//! - [`Rescale`]: multiply, add, shift, clamp;
+//! - [`Combination`]: sums of integers times constants; [`regions`] and [`sub_bands`]: what stands between a memory of
+//!   coded weights and dot products.
 //!
 //! What it does not do: streams, back-pressure, memories, thresholds.
 
+mod combination;
 mod dot_product;
 mod dsp;
 mod operand;
 mod product;
 mod recode;
+pub mod regions;
 mod rescale;
 mod row;
+pub mod sub_bands;
 
+pub use combination::{Combination, CombinationSpec, CombinationTerm};
 pub use dot_product::{DotProduct, DotProductSpec};
 pub use operand::{DatapathError, Multiplier, Operand};
 pub use recode::DotProductForm;

@@ -36,6 +36,29 @@ impl Image {
         self.push_fields(0, codes.into_iter());
     }
 
+    /// Adds a word of fields of any widths, the first lowest, which together have at most a word's bits.
+    pub fn push_parts(&mut self, parts: impl Iterator<Item = (i64, u32)>) {
+        let word_bits = self.low_bits as usize + self.lanes * self.lane_bits as usize;
+        let mut nibbles = vec![0u8; word_bits.div_ceil(4).max(1)];
+        let mut at = 0;
+        for (value, bits) in parts {
+            for bit in 0..bits {
+                if let Some(nibble) = nibbles.get_mut(at / 4).filter(|_| value >> bit.min(63) & 1 == 1) {
+                    *nibble |= 1 << (at % 4);
+                }
+                at += 1;
+            }
+        }
+        self.push_nibbles(&nibbles);
+    }
+
+    fn push_nibbles(&mut self, nibbles: &[u8]) {
+        for nibble in nibbles.iter().rev() {
+            let _ = write!(self.text, "{nibble:x}");
+        }
+        self.text.push('\n');
+    }
+
     fn push_fields(&mut self, low: i64, codes: impl Iterator<Item = i128>) {
         let word_bits = self.low_bits as usize + self.lanes * self.lane_bits as usize;
         let mut nibbles = vec![0u8; word_bits.div_ceil(4).max(1)];
@@ -52,10 +75,7 @@ impl Image {
         for code in codes.take(self.lanes) {
             set(code, self.lane_bits);
         }
-        for nibble in nibbles.iter().rev() {
-            let _ = write!(self.text, "{nibble:x}");
-        }
-        self.text.push('\n');
+        self.push_nibbles(&nibbles);
     }
 
     /// The file's text.

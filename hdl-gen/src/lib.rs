@@ -10,6 +10,7 @@ pub mod timing;
 pub mod datapath;
 pub mod heap;
 pub mod verilog;
+mod weight_layout;
 
 pub mod bind;
 pub mod cost;

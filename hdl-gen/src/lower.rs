@@ -30,7 +30,7 @@ use crate::verilog::ModuleText;
 use chain::{Chain, Flow};
 use join::JoinChoice;
 use names::Names;
-use network::graph::{Encoding, PeKind, RequantizeUnit, Tensor, TensorId};
+use network::graph::{Encoding, RequantizeUnit, Tensor, TensorId};
 use network::manifest::{Edge, EdgeContent, EdgeOrder, EdgeTensor, LayerRow, Word};
 use network::op::Op;
 use std::collections::BTreeMap;
@@ -291,12 +291,7 @@ fn rows(bound: &Bound) -> Vec<LayerRow> {
         let shape = output.shape;
         let (kind, pe, simd, unit) = match hardware {
             BoundLayer::Matrix(matrix) => {
-                let kind = match matrix.kind {
-                    PeKind::Mac => "mac",
-                    PeKind::Xnor => "xnor",
-                    PeKind::Depthwise => "depthwise",
-                };
-                let kind = layer.op.weights().map(|_| kind.to_owned());
+                let kind = layer.op.weights().map(|_| matrix.kind.name().to_owned());
                 (kind, matrix.pe, matrix.simd, matrix.unit)
             }
             BoundLayer::Pool { lanes }

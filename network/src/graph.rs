@@ -178,6 +178,8 @@ impl Layer {
 pub struct HardwareRequest {
     /// PE kind.
     pub kind: Option<At<PeKind>>,
+    /// What becomes of coded weights.
+    pub form: Option<At<PeForm>>,
     /// Output channels computed at once.
     pub pe: Option<At<u64>>,
     /// Input elements taken at once.
@@ -210,6 +212,45 @@ pub enum PeKind {
     Xnor,
     /// A PE for each channel of a depthwise convolution, with products of any formats.
     Depthwise,
+    /// Piecewise weights behind a memory of region tags and codes.
+    Piecewise,
+    /// Wavelet weights behind a memory of sub-band codes.
+    Wavelet,
+}
+
+impl PeKind {
+    /// The word in plans and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            PeKind::Mac => "mac",
+            PeKind::Xnor => "xnor",
+            PeKind::Depthwise => "depthwise",
+            PeKind::Piecewise => "piecewise",
+            PeKind::Wavelet => "wavelet",
+        }
+    }
+}
+
+/// What becomes of coded weights behind their memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeForm {
+    /// They become integers in front of an ordinary PE.
+    Decompress,
+    /// One accumulator for each region, scaled and added at the end.
+    Accumulators,
+    /// Sums and differences of activations meet sub-band codes: four narrow products serve two output channels.
+    Products,
+}
+
+impl PeForm {
+    /// The word in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            PeForm::Decompress => "decompress",
+            PeForm::Accumulators => "accumulators",
+            PeForm::Products => "products",
+        }
+    }
 }
 
 /// Where products are made.

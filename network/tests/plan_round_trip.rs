@@ -33,8 +33,9 @@ fn without_places(mut parts: NetworkParts) -> NetworkParts {
     }
     for layer in &mut parts.layers {
         layer.place = Place::default();
-        let HardwareRequest { kind, pe, simd, multiplier, memory, requantize, window } = &mut layer.hardware;
+        let HardwareRequest { kind, form, pe, simd, multiplier, memory, requantize, window } = &mut layer.hardware;
         bare(kind);
+        bare(form);
         bare(pe);
         bare(simd);
         bare(multiplier);

@@ -6,8 +6,10 @@ use crate::names::network_name;
 use crate::post_training::{self, PostTraining};
 use crate::walk::{self, InputPlan};
 use crate::{model, onnx, qdq};
+use network::coding::{Coding, Tagged, Wavelet};
 use network::graph::NetworkParts;
-use network::{Code, Diagnostics, Format, Network};
+use network::op::Op;
+use network::{Code, Diagnostics, Format, Network, WeightFormat};
 use std::collections::BTreeMap;
 
 /// What the user may say about a model that the model itself does not.
@@ -71,13 +73,13 @@ pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> R
     qdq::rewrite(&mut model, options.qdq_rule);
     let name = options.name.clone().unwrap_or_else(|| network_name(file_name));
     let is_float = post_training::is_float(&model);
-    let mut origins = BTreeMap::new();
+    let (mut origins, mut codings) = (BTreeMap::new(), BTreeMap::new());
     if let Some(post_training) = &options.post_training {
         if post_training::is_quantized(&model) {
             return Err(post_training::not_float(file_name).into());
         }
         let quantized = post_training::quantize(model, file_name, post_training)?;
-        (model, origins) = (quantized.model, quantized.origins);
+        (model, origins, codings) = (quantized.model, quantized.origins, quantized.codings);
         model.notes.extend(quantized.notes);
     }
     let walked = walk_annotated(&model, file_name, &name, options);
@@ -89,6 +91,7 @@ pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> R
         }
         walked => walked?,
     };
+    recode(&mut imported, &codings);
     for origin in &mut imported.origins {
         if let Some(text) = origins.get(origin) {
             *origin = format!("{origin}: {text}");
@@ -97,6 +100,33 @@ pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> R
     // What is handed on is sure to build.
     Network::build(imported.parts.clone()).map_err(|faults| faults.in_file(file_name))?;
     Ok(imported)
+}
+
+/// Gives weights the codings that they were made with, where their order in hardware keeps groups and blocks together.
+fn recode(imported: &mut Imported, codings: &BTreeMap<String, WeightFormat>) {
+    for (layer, origin) in imported.parts.layers.iter_mut().zip(&imported.origins) {
+        let (Op::Dense { weights } | Op::Conv2d { weights, .. }) = &mut layer.op else { continue };
+        let Some(format) = codings.get(origin) else { continue };
+        let coding = match format {
+            WeightFormat::Plain(_) => continue,
+            WeightFormat::Piecewise(regions) => {
+                Tagged::fewest_bits(regions.clone(), weights.length, &weights.values).ok().map(Coding::Piecewise)
+            }
+            WeightFormat::Wavelet(wavelet) => {
+                let blocks = (0..weights.outputs.div_ceil(2))
+                    .flat_map(|row| (0..weights.length.div_ceil(2)).map(move |column| (row, column)));
+                let are_coded = |(row, column)| wavelet.codes(Wavelet::block(weights, row, column)).is_some();
+                blocks.into_iter().all(are_coded).then(|| Coding::Wavelet(wavelet.clone()))
+            }
+        };
+        match coding {
+            Some(coding) => (weights.coding, weights.format) = (coding, format.plain()),
+            None => imported.notes.push(format!(
+                "{}: hardware takes its weights in another order, which {format} codes do not have: plain",
+                layer.name
+            )),
+        }
+    }
 }
 
 /// A fault of a whole file.

@@ -18,12 +18,14 @@ mod layout;
 mod model;
 mod names;
 mod onnx;
+pub mod piecewise;
 mod post_training;
 mod qdq;
 mod quantization;
 mod solve;
 mod walk;
+pub mod wavelet;
 
 pub use float::FloatModel;
 pub use import::{ImportOptions, Imported, InputGrid, QdqRule, import};
-pub use post_training::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightRange};
+pub use post_training::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightQuantizer, WeightRange};

@@ -7,6 +7,7 @@
 //! between processors; the plan that results does not depend on anything else.
 
 mod bias;
+mod coded;
 mod equalize;
 mod fold;
 mod grid;
@@ -20,6 +21,7 @@ mod statistics;
 mod trial;
 mod weights;
 
+pub use coded::WeightQuantizer;
 pub use options::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightRange};
 pub(crate) use random::normal;
 pub(crate) use trial::{Trial, TrialGroup, TrialLayer, with_trial};
@@ -28,7 +30,7 @@ use crate::float::Program;
 use crate::import;
 use crate::model::Model;
 use crate::quantization;
-use network::{Code, Diagnostic, Diagnostics, Place};
+use network::{Code, Diagnostic, Diagnostics, Place, WeightFormat};
 use std::collections::BTreeMap;
 
 /// Operators of weights times data.
@@ -40,6 +42,8 @@ pub(crate) struct Quantized {
     /// What was done, by the name of the node of weights.
     pub origins: BTreeMap<String, String>,
     pub notes: Vec<String>,
+    /// Codings of weights, by the name of the node.
+    pub codings: BTreeMap<String, WeightFormat>,
 }
 
 /// Whether nothing in the model is quantized, although it has weights.
@@ -101,16 +105,22 @@ pub(crate) fn quantize(model: Model, file: &str, options: &PostTraining) -> Resu
     };
     faults.or(())?;
     if options.adaround {
-        rounding::fit(&program, &frames, &mut layers)?;
+        // Regions and sub-bands have no free choice between two neighbouring integers.
+        let (coded, mut plain): (Vec<_>, Vec<_>) = layers.into_iter().partition(|layer| layer.coding.is_some());
+        rounding::fit(&program, &frames, &mut plain)?;
+        layers = coded.into_iter().chain(plain).collect();
+        layers.sort_by_key(|layer| layer.node);
     }
     if options.bias_correction {
         bias::correct(&program, &frames, &mut layers)?;
     }
     let origins =
         layers.iter().map(|layer| (layer.name.clone(), layer.origin(&model, &sites, &grids, options))).collect();
+    notes.extend(layers.iter().filter_map(|layer| layer.note.clone()));
+    let codings = layers.iter().filter_map(|layer| Some((layer.name.clone(), layer.coding.clone()?))).collect();
     drop(program);
     let model = rewrite::rewrite(model, &sites, &grids, layers);
-    Ok(Quantized { model, origins, notes })
+    Ok(Quantized { model, origins, notes, codings })
 }
 
 /// A float model that reads what the user says its input is, and its calibration frames.

@@ -4,6 +4,7 @@
 //! what the slowest layer needs however wide it is made, and not less than [`DEFAULT_CYCLES`]; every layer then gets
 //! the cheapest lanes that meet the target, by a rough count of look-up tables.
 
+use super::coded::takes_blocks;
 use super::groups::Groups;
 use super::{MAX_THRESHOLD_SUM_BITS, MAX_THRESHOLDS, MatrixLayer, needs_window};
 use network::graph::{RequantizeUnit, WindowForm};
@@ -18,6 +19,8 @@ pub(crate) const DEFAULT_CYCLES: u64 = 4096;
 /// All that a matrix layer's folding depends on.
 pub(crate) struct MatrixChoice<'a> {
     pub op: &'a Op,
+    /// Whether steps must take whole blocks of a wavelet.
+    pub blocks: bool,
     pub weights: &'a Weights,
     pub groups: Groups,
     pub activation: Format,
@@ -141,7 +144,8 @@ pub(crate) fn choose(choice: &MatrixChoice, pe: Option<u64>, simd: Option<u64>) 
     let mut best: Option<(Rank, (u64, u64))> = None;
     for &pe in &pes {
         for &simd in &simds {
-            if !choice.groups.takes_pe(pe) || !choice.groups.takes_simd(pe, simd) {
+            let cuts = choice.blocks && !takes_blocks(choice.weights, choice.groups, pe, simd);
+            if cuts || !choice.groups.takes_pe(pe) || !choice.groups.takes_simd(pe, simd) {
                 continue;
             }
             let cycles = choice.array_cycles(pe, simd);
@@ -172,6 +176,17 @@ pub(crate) fn window_form(choice: &MatrixChoice, pe: u64, simd: u64) -> WindowFo
         return WindowForm::Parallel;
     }
     WindowForm::Serial(divisors(channels).into_iter().find(|&lanes| cycles(lanes) <= goal).unwrap_or(channels))
+}
+
+/// Whether there is a folding as wished whose steps take whole blocks.
+pub(crate) fn any_blocks(weights: &Weights, groups: Groups, (pe, simd): (Option<u64>, Option<u64>)) -> bool {
+    let pes = pe.map_or_else(|| divisors(weights.outputs as u64), |pe| vec![pe]);
+    let simds = simd.map_or_else(|| divisors(weights.length as u64), |simd| vec![simd]);
+    pes.iter().any(|&pe| {
+        pe > 0
+            && groups.takes_pe(pe)
+            && simds.iter().any(|&simd| groups.takes_simd(pe, simd) && takes_blocks(weights, groups, pe, simd))
+    })
 }
 
 /// A rough count of look-up tables, only for comparing foldings of one layer (in tenths of a LUT).

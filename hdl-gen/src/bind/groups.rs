@@ -4,6 +4,8 @@
 //! side, each PE then taking one tap of its own group in a step.
 
 use network::Format;
+use network::diagnostic::{Code, Diagnostic, Diagnostics};
+use network::graph::Layer;
 use network::op::{Op, Weights};
 use network::shape::Shape;
 use std::borrow::Cow;
@@ -48,6 +50,32 @@ impl Groups {
     /// one tap a step.
     pub fn takes_simd(self, pe: u64, simd: u64) -> bool {
         self.side(pe) == 1 || simd == self.inputs
+    }
+}
+
+/// Faults of wishes that divide what they fold, but do not fit its groups.
+pub(super) fn group_faults(layer: &Layer, groups: Groups, faults: &mut Diagnostics) {
+    let Some(pe) = &layer.hardware.pe else { return };
+    if pe.value == 0 || groups.count == 1 {
+        return;
+    }
+    if !groups.takes_pe(pe.value) {
+        faults.push(Diagnostic::new(
+            Code::Folding,
+            pe.place.clone(),
+            format!(
+                "`{}`: pe {} neither divides the {} outputs of a group nor makes up whole groups",
+                layer.name, pe.value, groups.outputs
+            ),
+            format!("use a divisor of {0}, or {0} times a divisor of {1}", groups.outputs, groups.count),
+        ));
+    } else if let Some(simd) = layer.hardware.simd.as_ref().filter(|at| !groups.takes_simd(pe.value, at.value)) {
+        faults.push(Diagnostic::new(
+            Code::Folding,
+            simd.place.clone(),
+            format!("`{}`: pe {} works on several groups, with one tap of each in a step", layer.name, pe.value),
+            format!("use `simd: {}`", groups.inputs),
+        ));
     }
 }
 

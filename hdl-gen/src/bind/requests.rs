@@ -19,6 +19,7 @@ pub(super) fn request(layer: &Layer, bound: &BoundLayer) -> HardwareRequest {
         },
         BoundLayer::Matrix(matrix) => HardwareRequest {
             kind: at(matrix.kind, place),
+            form: matrix.form.and_then(|form| at(form, place)),
             pe: at(matrix.pe, place),
             simd: at(matrix.simd, place),
             multiplier: if matrix.kind == PeKind::Xnor { None } else { at(matrix.multiplier, place) },

@@ -115,6 +115,16 @@ impl DotProductForm {
         Ok(DotProductForm { activation, weight, multiplier, target, digits })
     }
 
+    /// Wires of an activation.
+    pub fn activation_bits(&self) -> u32 {
+        self.activation.bits()
+    }
+
+    /// Wires of a weight.
+    pub fn weight_bits(&self) -> u32 {
+        self.weight.bits()
+    }
+
     /// The power of two by which a raw result is multiplied.
     pub fn gain(&self) -> i64 {
         match self.activation {

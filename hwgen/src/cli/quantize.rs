@@ -1,7 +1,7 @@
 //! Options of `plan` that quantize a float model.
 
 use clap::Args;
-use quantizer::{LayerBits, RangeRule, WeightRange};
+use quantizer::{LayerBits, RangeRule, WeightQuantizer, WeightRange};
 
 /// Post-training quantization of a float model.
 #[derive(Debug, Args)]
@@ -35,6 +35,14 @@ pub struct QuantizeOptions {
     /// Range of each row of weights: min-max or mse.
     #[arg(long, value_name = "RULE", value_parser = weight_range, default_value = "mse")]
     pub weight_range: WeightRange,
+    /// How weights become integers: uniform, piecewise (regions of 2, 4 and 8 bits around --weight-bits 2, 4 or 8), pwlq
+    /// (two regions of --weight-bits) or wavelet (sub-bands of --weight-bits on average). A layer stays uniform where
+    /// that is as near with no more bits, tags counted.
+    #[arg(long, value_name = "WORD", value_parser = weight_quantizer, default_value = "uniform")]
+    pub weight_quantizer: WeightQuantizer,
+    /// Weights in a row that share a region tag.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub tag_group: u64,
     /// Weights and activations as plane codes (odd integers), for xnor arithmetic.
     #[arg(long)]
     pub planes: bool,
@@ -79,6 +87,12 @@ fn range_rule(text: &str) -> Result<RangeRule, String> {
         (_, Some(Ok(part))) if (50.0..=100.0).contains(&part) => Ok(RangeRule::Percentile(part)),
         _ => Err("write min-max, percentile=P (50 to 100), mse or entropy".to_owned()),
     }
+}
+
+fn weight_quantizer(text: &str) -> Result<WeightQuantizer, String> {
+    let all = [WeightQuantizer::Uniform, WeightQuantizer::Piecewise, WeightQuantizer::Pwlq, WeightQuantizer::Wavelet];
+    let found = all.into_iter().find(|quantizer| quantizer.name() == text);
+    found.ok_or_else(|| "write uniform, piecewise, pwlq or wavelet".to_owned())
 }
 
 fn weight_range(text: &str) -> Result<WeightRange, String> {

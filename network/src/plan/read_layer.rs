@@ -5,7 +5,7 @@ use super::node::{Content, Node};
 use super::{CodesPlan, InputPlan, LayerPlan, OpPlan, read, read_weight};
 use crate::coding::WeightFormat;
 use crate::diagnostic::{At, Code};
-use crate::graph::{HardwareRequest, Memory, Multiplier, PeKind, RequantizeUnit, WindowForm};
+use crate::graph::{HardwareRequest, Memory, Multiplier, PeForm, PeKind, RequantizeUnit, WindowForm};
 use crate::op::{Loop, MAX_LOOPS, Rearrangement};
 use crate::shape::{MAX_ELEMENTS, Shape, Window};
 
@@ -20,8 +20,16 @@ const MAX_FOLDING: i64 = 1 << 24;
 const COMMON: &[&str] = &["name", "op", "input", "inputs", "hw"];
 
 /// Words for PE kinds.
-pub(super) const KINDS: &[(&str, PeKind)] =
-    &[("mac", PeKind::Mac), ("xnor", PeKind::Xnor), ("depthwise", PeKind::Depthwise)];
+pub(super) const KINDS: &[(&str, PeKind)] = &[
+    ("mac", PeKind::Mac),
+    ("xnor", PeKind::Xnor),
+    ("depthwise", PeKind::Depthwise),
+    ("piecewise", PeKind::Piecewise),
+    ("wavelet", PeKind::Wavelet),
+];
+/// Words for what becomes of coded weights.
+pub(super) const FORMS: &[(&str, PeForm)] =
+    &[("decompress", PeForm::Decompress), ("accumulators", PeForm::Accumulators), ("products", PeForm::Products)];
 /// Words for multipliers.
 pub(super) const MULTIPLIERS: &[(&str, Multiplier)] = &[("lut", Multiplier::Lut), ("dsp", Multiplier::Dsp)];
 /// Words for memories.
@@ -86,8 +94,8 @@ impl Word {
     /// Keys of `hw` that have a meaning for this operator.
     fn hardware_keys(self) -> &'static [&'static str] {
         match self {
-            Word::Dense => &["kind", "multiplier", "pe", "simd", "memory", "requantize"],
-            Word::Conv2d => &["kind", "multiplier", "pe", "simd", "memory", "requantize", "window"],
+            Word::Dense => &["kind", "form", "multiplier", "pe", "simd", "memory", "requantize"],
+            Word::Conv2d => &["kind", "form", "multiplier", "pe", "simd", "memory", "requantize", "window"],
             Word::MaxPool | Word::Argmax | Word::Concat | Word::Rearrange => &["pe", "simd"],
             Word::SumPool => &["pe", "simd", "requantize"],
             Word::Requantize | Word::Add | Word::Multiply => &["multiplier", "pe", "simd", "requantize"],
@@ -402,7 +410,7 @@ fn two(values: &[i64], from: usize) -> Option<[u64; 2]> {
 }
 
 fn hardware(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word) -> HardwareRequest {
-    let keys = &["kind", "multiplier", "pe", "simd", "memory", "requantize", "window"];
+    let keys = &["kind", "form", "multiplier", "pe", "simd", "memory", "requantize", "window"];
     let what = format!("`hw` of {}", fields.what);
     let Some(hw) = fields.get("hw").and_then(|node| reader.fields(node, what, keys)) else {
         return HardwareRequest::default();
@@ -421,6 +429,7 @@ fn hardware(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word) -> Hardwar
     }
     HardwareRequest {
         kind: reader.word(&hw, "kind", KINDS),
+        form: reader.word(&hw, "form", FORMS),
         pe: reader.count(&hw, "pe", 1..=MAX_FOLDING),
         simd: reader.count(&hw, "simd", 1..=MAX_FOLDING),
         multiplier: reader.word(&hw, "multiplier", MULTIPLIERS),

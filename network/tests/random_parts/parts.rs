@@ -3,7 +3,7 @@
 use network::coding::{Piecewise, Transform, Wavelet, WeightFormat};
 use network::format::{Format, Kind};
 use network::graph::{
-    HardwareRequest, HostStep, Input, InputQuantizer, Layer, Memory, Multiplier, NetworkParts, Output, PeKind,
+    HardwareRequest, HostStep, Input, InputQuantizer, Layer, Memory, Multiplier, NetworkParts, Output, PeForm, PeKind,
     RequantizeUnit, TensorId, WindowForm,
 };
 use network::op::{Loop, Op, Rearrangement, Weights};
@@ -154,7 +154,8 @@ fn layer(
     };
     let weighted = op.weights().is_some();
     let unit = dice.pick(&[RequantizeUnit::Thresholds, RequantizeUnit::Rescale]);
-    let kind = dice.pick(&[PeKind::Mac, PeKind::Xnor, PeKind::Depthwise]);
+    let kind = dice.pick(&[PeKind::Mac, PeKind::Xnor, PeKind::Depthwise, PeKind::Piecewise, PeKind::Wavelet]);
+    let form = dice.pick(&[PeForm::Decompress, PeForm::Accumulators, PeForm::Products]);
     let multiplier = dice.pick(&[Multiplier::Lut, Multiplier::Dsp]);
     let memory = dice.pick(&[Memory::Lut, Memory::Block]);
     let window = dice.pick(&[WindowForm::Serial(2), WindowForm::Parallel]);
@@ -162,6 +163,7 @@ fn layer(
         pe: dice.some(3),
         simd: dice.some(12),
         kind: dice.some(kind).filter(|_| weighted),
+        form: dice.some(form).filter(|_| weighted),
         multiplier: dice.some(multiplier).filter(|_| weighted),
         memory: dice.some(memory).filter(|_| weighted),
         requantize: dice.some(unit).filter(|_| requantizes),

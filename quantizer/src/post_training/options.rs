@@ -1,5 +1,6 @@
 //! What the user says about post-training quantization, and the frames that follow from it.
 
+use super::WeightQuantizer;
 use super::random;
 use crate::fault::{Checked, Fault};
 use network::format::{Kind, MAX_INTEGER_BITS, MAX_PLANES};
@@ -25,6 +26,10 @@ pub struct PostTraining {
     pub range: RangeRule,
     /// How the scale of a row of weights is chosen.
     pub weight_range: WeightRange,
+    /// How weights become integers.
+    pub weight_quantizer: WeightQuantizer,
+    /// Weights in a row that share a region tag, 1 to 4096.
+    pub tag_group: u64,
     /// Weights and activations become plane codes (odd integers).
     pub planes: bool,
     /// Activations with few negative values get a zero point instead of a sign.
@@ -51,6 +56,8 @@ impl Default for PostTraining {
             layer_bits: Vec::new(),
             range: RangeRule::Mse,
             weight_range: WeightRange::Mse,
+            weight_quantizer: WeightQuantizer::Uniform,
+            tag_group: 1,
             planes: false,
             zero_points: false,
             equalize: false,

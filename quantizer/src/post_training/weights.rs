@@ -1,5 +1,6 @@
 //! Weights on their grids: one scale for each output channel.
 
+use super::coded;
 use super::fold::{Row, channel_of};
 use super::grid::{Grid, round_scale};
 use super::sites::Sites;
@@ -7,7 +8,7 @@ use super::{PostTraining, WeightRange};
 use crate::fault::{Checked, Fault};
 use crate::float::Program;
 use crate::model::{Array, Model, Node};
-use network::Diagnostics;
+use network::{Diagnostics, WeightFormat};
 
 /// Parts of the full range that are tried for each row.
 const STEPS: usize = 80;
@@ -29,6 +30,10 @@ pub(super) struct Layer {
     pub rows: Vec<Vec<usize>>,
     /// What is added to each output channel.
     pub correction: Option<Vec<f32>>,
+    /// The coding, where weights are regions or sub-bands.
+    pub coding: Option<WeightFormat>,
+    /// What coding costs and gains.
+    pub note: Option<String>,
 }
 
 impl Layer {
@@ -47,8 +52,8 @@ impl Layer {
         ];
         let steps: String = steps.iter().filter(|(is_done, _)| *is_done).map(|(_, name)| *name).collect();
         format!(
-            "{weights}, weights {} bits{planes} per channel ({}{steps}), activations {activations}",
-            self.grid.bits,
+            "{weights}, weights {}{planes} per channel ({}{steps}), activations {activations}",
+            self.coding.as_ref().map_or_else(|| format!("{} bits", self.grid.bits), ToString::to_string),
             options.weight_range.name()
         )
     }
@@ -96,6 +101,29 @@ pub(super) fn quantize_node(
     let count = scale_dims.iter().product::<usize>();
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); count];
     (0..values.len()).for_each(|place| rows[channel(place)].push(place));
+    let (coded, note) = coded::code(model, program, node, (input, &array.dims), &rows, (&values, bits), options);
+    if let Some(coded) = coded {
+        let grid = Grid { scale: 1.0, zero_point: 0.0, bits: coded.format.plain().bits(), signed: true };
+        let mut made = vec![0f32; values.len()];
+        for (places, scale) in rows.iter().zip(&coded.scales) {
+            places.iter().for_each(|&place| made[place] = (f64::from(coded.values[place]) * scale) as f32);
+        }
+        let scales = Array::float(scale_dims, coded.scales.iter().map(|&scale| scale as f32).collect());
+        let weights = Array::float(array.dims.clone(), made);
+        let (name, coding) = (node.name.clone(), Some(coded.format));
+        return Ok(Some(Layer {
+            node: index,
+            name,
+            input,
+            weights,
+            scales,
+            grid,
+            rows,
+            correction: None,
+            coding,
+            note,
+        }));
+    }
     let zero_point = if options.planes && bits > 1 { -0.5 } else { 0.0 };
     let grid = Grid { scale: 1.0, zero_point, bits, signed: true };
     let mut scales = vec![0f32; count];
@@ -109,7 +137,8 @@ pub(super) fn quantize_node(
         }
     }
     let (weights, scales) = (Array::float(array.dims.clone(), made), Array::float(scale_dims, scales));
-    Ok(Some(Layer { node: index, name: node.name.clone(), input, weights, scales, grid, rows, correction: None }))
+    let (name, coding) = (node.name.clone(), None);
+    Ok(Some(Layer { node: index, name, input, weights, scales, grid, rows, correction: None, coding, note }))
 }
 
 /// The shape of the scales, and the scale of each element of the weights.

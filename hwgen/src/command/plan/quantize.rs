@@ -43,6 +43,8 @@ pub fn post_training(options: &ModelOptions) -> Outcome<Option<PostTraining>> {
         layer_bits: quantize.layer_bits.clone(),
         range: quantize.range,
         weight_range: quantize.weight_range,
+        weight_quantizer: quantize.weight_quantizer,
+        tag_group: quantize.tag_group,
         planes: quantize.planes,
         zero_points: quantize.zero_points,
         equalize: quantize.equalize,

@@ -5,7 +5,7 @@ use crate::coding::{Transform, WeightFormat};
 use crate::diagnostic::At;
 use crate::graph::{HardwareRequest, Layer, NetworkParts, TensorId, WindowForm};
 use crate::op::{Op, Rearrangement, Weights};
-use crate::plan::read_layer::{KINDS, MEMORIES, MULTIPLIERS, REQUANTIZE_UNITS};
+use crate::plan::read_layer::{FORMS, KINDS, MEMORIES, MULTIPLIERS, REQUANTIZE_UNITS};
 use crate::plan::read_weight::TRANSFORMS;
 use crate::shape::{Shape, Window};
 
@@ -177,6 +177,7 @@ fn hardware_fields(hardware: &HardwareRequest) -> Vec<(&'static str, String)> {
     let count = |key: &'static str, wish: &Option<At<u64>>| wish.as_ref().map(|at| (key, at.value.to_string()));
     let fields = [
         choice("kind", KINDS, &hardware.kind),
+        choice("form", FORMS, &hardware.form),
         choice("multiplier", MULTIPLIERS, &hardware.multiplier),
         count("pe", &hardware.pe),
         count("simd", &hardware.simd),
