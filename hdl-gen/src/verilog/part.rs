@@ -25,13 +25,17 @@ pub enum Value {
 }
 
 impl Part {
-    /// The instances among a module's items.
+    /// The instances among a module's items, those of a loop as often as it runs.
     pub fn all(items: &[Item]) -> Vec<Part> {
-        let part = |item: &Item| match item {
-            Item::Instance(instance) => Some(Part::of(instance)),
-            _ => None,
+        let parts = |item: &Item| match item {
+            Item::Instance(instance) => vec![Part::of(instance)],
+            Item::Repeat { count: Expr::Integer(count), items, .. } => {
+                let once = Part::all(items);
+                (0..*count).flat_map(|_| once.clone()).collect()
+            }
+            _ => Vec::new(),
         };
-        items.iter().filter_map(part).collect()
+        items.iter().flat_map(parts).collect()
     }
 
     fn of(instance: &Instance) -> Part {
