@@ -1,7 +1,7 @@
 //! Kernel density of weights: how much of them lies inside a range.
 
 /// Bins of magnitudes beyond which samples are gathered.
-const BINS: usize = 4096;
+const BINS: usize = 1024;
 
 /// Silverman's bandwidth for `count` samples of standard deviation `sigma` (HMPTQ equation 16):
 /// (4 sigma^5 / (3 N))^(1/5).
@@ -14,7 +14,7 @@ pub fn normal_cdf(x: f64) -> f64 {
     0.5 * libm::erfc(-x / std::f64::consts::SQRT_2)
 }
 
-/// A symmetric kernel density with Gaussian kernels (HMPTQ equation 15). More than 4096 samples are gathered in so many
+/// A symmetric kernel density with Gaussian kernels (HMPTQ equation 15). More than 1024 samples are gathered in so many
 /// bins of their magnitude, each at its mean.
 #[derive(Clone, Debug)]
 pub struct Density {
@@ -67,7 +67,7 @@ impl Density {
     pub fn symmetric_quantile(&self, mass: f64) -> f64 {
         let most = self.samples.iter().fold(0f64, |most, sample| most.max(sample.0));
         let (mut low, mut high) = (0.0, most + 10.0 * self.bandwidth);
-        for _ in 0..50 {
+        for _ in 0..40 {
             let middle = (low + high) / 2.0;
             if self.mass(middle) < mass { low = middle } else { high = middle }
         }

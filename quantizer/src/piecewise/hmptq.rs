@@ -78,8 +78,10 @@ fn splits(matrix: Matrix<'_>, options: HmptqOptions) -> Vec<Split> {
     let magnitudes = Magnitudes::of(matrix);
     let plain = magnitudes.plain_error(options.width);
     // Thresholds and the errors of regions are shared by many splits: one for each percent of the mass.
-    let quantiles: Vec<f64> =
-        (0..=100).map(|percent| density.symmetric_quantile(f64::from(percent) / 100.0).min(1.0)).collect();
+    let quantiles: Vec<f64> = (0..=100 / STEP_PERCENT)
+        .map(|step| density.symmetric_quantile((step * STEP_PERCENT) as f64 / 100.0).min(1.0))
+        .collect();
+    let quantile = |percent: usize| quantiles[percent / STEP_PERCENT];
     let mut found = Vec::new();
     for share in OWN_PERCENT.step_by(STEP_PERCENT) {
         for other in (STEP_PERCENT..(100 - share as usize)).step_by(STEP_PERCENT) {
@@ -88,7 +90,7 @@ fn splits(matrix: Matrix<'_>, options: HmptqOptions) -> Vec<Split> {
             percents[own] = share as usize;
             percents[others[0]] = other;
             percents[others[1]] = 100 - share as usize - other;
-            let thresholds = [quantiles[percents[0]], quantiles[percents[0] + percents[1]]];
+            let thresholds = [quantile(percents[0]), quantile(percents[0] + percents[1])];
             if thresholds[0] <= 0.0 || thresholds[1] <= thresholds[0] || thresholds[1] >= 1.0 {
                 continue;
             }
