@@ -83,7 +83,7 @@ pub(crate) fn not_float(file: &str) -> Diagnostic {
 /// Options that do not fit the model, frames of another shape or with NaN, operators that cannot be evaluated, tensors
 /// that are constant: diagnostics that name the node.
 pub(crate) fn quantize(model: Model, file: &str, options: &PostTraining) -> Result<Quantized, Diagnostics> {
-    let Prepared { model, input, frames, notes } = prepare(model, file, options)?;
+    let Prepared { model, input, frames, mut notes } = prepare(model, file, options)?;
     let whole = |fault| import::of_file(fault, file);
     let program = Program::new(&model, file)?;
     let sites = sites::Sites::find(&model, &program, input.as_ref(), options).map_err(whole)?;
