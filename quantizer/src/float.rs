@@ -4,6 +4,7 @@
 //! one run over zeros, and then runs frames (batch 1) in float32. Quantizers are evaluated too, so a rewritten model
 //! runs as it will be quantized. Not here: integers, hardware shapes, files.
 
+mod convolution;
 mod matrix;
 mod operator;
 mod pointwise;
@@ -280,7 +281,8 @@ fn frame_dims(model: &Model) -> Checked<(Vec<usize>, usize)> {
         .map(|(axis, dim)| if axis == 0 && declared.len() > 1 { Some(1) } else { usize::try_from((*dim)?).ok() })
         .collect();
     let dims = dims.ok_or_else(|| {
-        let help = "export with fixed sizes; only the first axis (the batch) may be open";
+        let help =
+            "state them with --input-shape, or export with fixed sizes; only the first axis (the batch) may be open";
         Fault::shape(format!("the input's shape {declared:?} is not static"), help)
     })?;
     bounded(&dims)?;

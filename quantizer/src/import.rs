@@ -19,6 +19,8 @@ pub struct ImportOptions {
     pub name: Option<String>,
     /// What the input's integers are, for models without a quantizer at their input.
     pub input: Option<InputGrid>,
+    /// Shape of the model's input, for one that leaves axes open.
+    pub input_shape: Option<Vec<u64>>,
     /// How the quantizers of QDQ models round.
     pub qdq_rule: QdqRule,
     /// How a float model is quantized.
@@ -70,15 +72,25 @@ pub struct Imported {
 pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> Result<Imported, Diagnostics> {
     let wire = onnx::decode(model_bytes).map_err(|fault| of_file(fault, file_name))?;
     let mut model = Model::build(wire, file_name)?;
+    if let Some(shape) = &options.input_shape {
+        fix_input(&mut model, shape).map_err(|fault| of_file(fault, file_name))?;
+    }
     qdq::rewrite(&mut model, options.qdq_rule);
     let name = options.name.clone().unwrap_or_else(|| network_name(file_name));
     let is_float = post_training::is_float(&model);
     let (mut origins, mut codings) = (BTreeMap::new(), BTreeMap::new());
     if let Some(post_training) = &options.post_training {
+        let refused = walk::refusals(&model);
         if post_training::is_quantized(&model) {
+            let mut faults = Diagnostics::default();
+            add_refused(&mut faults, refused, file_name);
+            faults.or(())?;
             return Err(post_training::not_float(file_name).into());
         }
-        let quantized = post_training::quantize(model, file_name, post_training)?;
+        let quantized = post_training::quantize(model, file_name, post_training).map_err(|mut faults| {
+            add_refused(&mut faults, refused, file_name);
+            faults
+        })?;
         (model, origins, codings) = (quantized.model, quantized.origins, quantized.codings);
         model.notes.extend(quantized.notes);
     }
@@ -125,6 +137,31 @@ fn recode(imported: &mut Imported, codings: &BTreeMap<String, WeightFormat>) {
                 "{}: hardware takes its weights in another order, which {format} codes do not have: plain",
                 layer.name
             )),
+        }
+    }
+}
+
+/// States the axes of the input that the model leaves open.
+fn fix_input(model: &mut Model, shape: &[u64]) -> Result<(), Fault> {
+    let declared = model.input_shape.clone().unwrap_or_else(|| vec![None; shape.len()]);
+    let fits = declared.iter().zip(shape).all(|(declared, &stated)| declared.is_none_or(|length| length == stated));
+    if declared.len() != shape.len() || !fits || shape.contains(&0) {
+        let text = |axis: &Option<u64>| axis.map_or("?".to_owned(), |length| length.to_string());
+        let declared: Vec<String> = declared.iter().map(text).collect();
+        return Err(Fault::shape(
+            format!("an input shape of {shape:?} for the model's ({})", declared.join(", ")),
+            "give a positive length for each axis; those that the model states cannot be changed",
+        ));
+    }
+    model.input_shape = Some(shape.iter().copied().map(Some).collect());
+    Ok(())
+}
+
+/// Adds what cannot be built and was not reached, so that one list tells all.
+fn add_refused(faults: &mut Diagnostics, refused: Vec<(String, Fault)>, file: &str) {
+    for (node, fault) in refused {
+        if !faults.0.iter().any(|known| known.place.layer.as_deref() == Some(&node)) {
+            faults.push(fault.at(file, &node));
         }
     }
 }

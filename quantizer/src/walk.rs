@@ -35,6 +35,7 @@ use network::op::Op;
 use network::requantization::Requantization;
 use network::shape::AxisOrder;
 use network::{Diagnostics, Format, Place, Range, Shape};
+pub(crate) use refusal::refusals;
 use refusal::{CONSTANT_OPERATORS, refusal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;

@@ -137,6 +137,9 @@ fn outliers_are_cut_by_rule() {
     assert!((reach(RangeRule::Percentile(99.0), 8) - 0.99).abs() < 2.0 * bin);
     assert!((reach(RangeRule::Percentile(50.0), 8) - 0.5).abs() < 2.0 * bin);
     assert!(reach(RangeRule::Mse, 2) < 10.0);
+    // Left to the width: all that occurred from 8 bits on, the least error below.
+    assert_eq!(reach(RangeRule::Auto, 8), reach(RangeRule::MinMax, 8));
+    assert_eq!(reach(RangeRule::Auto, 2), reach(RangeRule::Mse, 2));
     // Divergence looks at the shape: an exponential with mean 0.1, and the outlier.
     let falling: Vec<f32> = (0..20000).map(|k| -0.1 * (1.0 - k as f32 / 20000.0).ln()).chain([10.0]).collect();
     let options = PostTraining { range: RangeRule::Entropy, activation_bits: 6, ..reals(&[20001, 1], &falling) };
@@ -335,6 +338,54 @@ fn check(bytes: &[u8], options: Option<PostTraining>, code: Code, place: &str, t
     assert!(fault.place.layer.as_deref().unwrap_or("").contains(place), "{fault}");
     assert!(fault.message.contains(text), "{fault}");
     assert_eq!(fault.place.file.as_deref(), Some("net.onnx"));
+}
+
+/// Nodes behind an unknown operator are never reached, but reported all the same.
+#[test]
+fn all_operators_that_cannot_be_built_are_listed() {
+    let bytes = Net::new(&[1, 3])
+        .floats("w", &[3, 3], &[0.5; 9])
+        .node("Det", &["x"], "a", &[])
+        .node("MatMul", &["a", "w"], "b", &[])
+        .node("Hardmax", &["b"], "c", &[])
+        .node("Sinh", &["c"], "y", &[])
+        .bytes();
+    let options = ImportOptions { post_training: Some(reals(&[1, 3], &[1.0; 3])), ..ImportOptions::default() };
+    let faults = import(&bytes, "net.onnx", &options).unwrap_err();
+    let places: Vec<&str> = faults.0.iter().filter_map(|fault| fault.place.layer.as_deref()).collect();
+    assert_eq!(places, ["a", "c", "y"], "{faults}");
+}
+
+#[test]
+fn control_flow_is_named_where_a_model_seems_to_have_no_weights() {
+    let bytes = Net::new(&[1, 3]).node("Relu", &["x"], "a", &[]).node("If", &["a"], "y", &[]).bytes();
+    check(&bytes, Some(reals(&[1, 3], &[1.0; 3])), ModelOperator, "y", "`If`");
+}
+
+/// An input whose axes are open becomes static by what the user states.
+#[test]
+fn a_stated_shape_closes_open_axes() {
+    let open = || {
+        Net::new(&[1, 1, -1, -1])
+            .floats("w", &[2, 1, 3, 3], &[0.25; 18])
+            .node("Conv", &["x", "w"], "y", &[("pads", Value::Ints(&[1, 1, 1, 1]))])
+            .bytes()
+    };
+    let with = |shape: &[u64]| ImportOptions {
+        post_training: Some(PostTraining {
+            calibration: Calibration::Random { seed: 1, frames: 2 },
+            ..reals(&[], &[])
+        }),
+        input_shape: Some(shape.to_vec()),
+        ..ImportOptions::default()
+    };
+    let imported = import(&open(), "net.onnx", &with(&[1, 1, 5, 7])).unwrap();
+    assert_eq!(imported.parts.input.shape.to_string(), "5x7x1");
+    for wrong in [&[1, 2, 5, 7][..], &[1, 1, 5], &[1, 1, 0, 7]] {
+        let faults = import(&open(), "net.onnx", &with(wrong)).unwrap_err();
+        assert_eq!(faults.0[0].code, ModelShape, "{faults}");
+        assert!(faults.0[0].message.contains("(1, 1, ?, ?)"), "{faults}");
+    }
 }
 
 #[test]

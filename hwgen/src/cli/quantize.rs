@@ -29,8 +29,8 @@ pub struct QuantizeOptions {
     /// Other widths for one layer, by its node's name or its number in the plan (conv1=4,8); may be repeated.
     #[arg(long, value_name = "NAME=W,A", value_parser = layer_bits)]
     pub layer_bits: Vec<LayerBits>,
-    /// Range of activations: min-max, percentile=P, mse or entropy.
-    #[arg(long, value_name = "RULE", value_parser = range_rule, default_value = "mse")]
+    /// Range of activations: auto (min-max from 8 bits on, mse below), min-max, percentile=P, mse or entropy.
+    #[arg(long, value_name = "RULE", value_parser = range_rule, default_value = "auto")]
     pub range: RangeRule,
     /// Range of each row of weights: min-max or mse.
     #[arg(long, value_name = "RULE", value_parser = weight_range, default_value = "mse")]
@@ -81,6 +81,7 @@ fn layer_bits(text: &str) -> Result<LayerBits, String> {
 
 fn range_rule(text: &str) -> Result<RangeRule, String> {
     match (text, text.strip_prefix("percentile=").map(str::parse::<f64>)) {
+        ("auto", _) => Ok(RangeRule::Auto),
         ("min-max", _) => Ok(RangeRule::MinMax),
         ("mse", _) => Ok(RangeRule::Mse),
         ("entropy", _) => Ok(RangeRule::Entropy),

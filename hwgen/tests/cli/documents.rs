@@ -70,7 +70,7 @@ fn readme() {
 
 #[test]
 fn readmes_of_the_examples() {
-    for example in ["digits-mlp", "mnist-cnn", "mnist-mbn"] {
+    for example in ["digits-mlp", "irst-unet", "mnist-cnn", "mnist-mbn", "ship-yolo-tiny"] {
         let name = format!("examples/{example}/README.md");
         let text = std::fs::read_to_string(repository().join(&name)).unwrap();
         assert!(run_lines(&folder(), &joined(&code(&text)), &name) >= 2, "{name}");
@@ -81,7 +81,9 @@ fn readmes_of_the_examples() {
 #[test]
 fn links() {
     let mut documents = vec![];
-    for folder in ["", "docs", "examples/digits-mlp", "examples/mnist-cnn", "examples/mnist-mbn"] {
+    let examples = ["digits-mlp", "irst-unet", "mnist-cnn", "mnist-mbn", "ship-yolo-tiny"];
+    let examples = examples.map(|name| format!("examples/{name}"));
+    for folder in ["", "docs"].into_iter().chain(examples.iter().map(String::as_str)) {
         let entries = std::fs::read_dir(repository().join(folder)).unwrap().map(|entry| entry.unwrap().path());
         documents.extend(entries.filter(|path| path.extension().is_some_and(|ending| ending == "md")));
     }

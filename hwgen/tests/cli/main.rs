@@ -13,3 +13,4 @@ mod outputs;
 mod place;
 mod plans;
 mod simulation;
+mod tasks;

@@ -1,13 +1,12 @@
 //! Weights times data: Conv, ConvTranspose, Gemm, MatMul.
 
 use super::bounded;
+use super::convolution;
 use super::operator::{Operands, fault};
-use super::window::{Windows, every, list, pad_axis, select};
+use super::pointwise::meet;
+use super::window::{Windows, list, pad_axis, select};
 use crate::fault::{Checked, Fault};
 use candle_core::Tensor;
-
-/// Groups from which on a depthwise convolution is summed tap by tap.
-const MANY_GROUPS: usize = 4;
 
 /// Conv over one or two spatial axes.
 pub(super) fn conv(operands: &Operands<'_>) -> Checked<Tensor> {
@@ -21,15 +20,10 @@ pub(super) fn conv(operands: &Operands<'_>) -> Checked<Tensor> {
     let windows = Windows::parse(operands.node, shape[2..].to_vec(), &dims[2..])?;
     let made: Vec<usize> = [1, shape[0]].into_iter().chain(windows.positions.iter().copied()).collect();
     bounded(&made)?;
-    let padded = windows.pad(x, 0.0)?;
-    let result = if group >= MANY_GROUPS && shape[1] == 1 && shape[0] == group {
-        depthwise(&padded, weights, &windows)?
-    } else if dims.len() == 3 {
-        let [stride, dilation] = [windows.stride[0], windows.dilation[0]];
-        padded.conv1d(weights, 0, stride, dilation, group).map_err(fault)?
-    } else {
-        conv2d(&padded, weights, &windows, group)?
-    };
+    if let Some(fault) = convolution::is_empty(dims, shape) {
+        return Err(fault);
+    }
+    let result = convolution::convolve(x, weights, &windows, group)?;
     add_bias(result, operands)
 }
 
@@ -52,7 +46,7 @@ fn add_bias(result: Tensor, operands: &Operands<'_>) -> Checked<Tensor> {
     let Some(bias) = operands.optional(2) else { return Ok(result) };
     let mut dims = vec![1; result.rank()];
     dims[1] = bias.elem_count();
-    bias.reshape(dims).and_then(|bias| result.broadcast_add(&bias)).map_err(fault)
+    meet(&result, &bias.reshape(dims).map_err(fault)?, |sum, bias| sum + bias)
 }
 
 /// What each row of weights of a Conv, Gemm or MatMul (with constant second side) is multiplied with: one matrix
@@ -81,44 +75,6 @@ pub(crate) fn patches(operands: &Operands<'_>) -> Checked<Vec<Tensor>> {
     })?;
     let all = Tensor::cat(&seen_by_tap, 1).and_then(|all| all.reshape((channels * taps, positions))).map_err(fault)?;
     all.chunk(group(operands)?, 0).map_err(fault)
-}
-
-/// A convolution whose groups have one channel each.
-fn depthwise(padded: &Tensor, weights: &Tensor, windows: &Windows) -> Checked<Tensor> {
-    let channels = weights.dims()[0];
-    let taps: usize = windows.kernel.iter().product();
-    let columns = weights.reshape((channels, taps)).map_err(fault)?;
-    let mut shape = vec![1; padded.rank()];
-    shape[1] = channels;
-    let mut sum: Option<Tensor> = None;
-    windows.taps(padded, &mut |tap, seen| {
-        let term = (|| seen.broadcast_mul(&columns.narrow(1, tap, 1)?.reshape(shape.clone())?))().map_err(fault)?;
-        sum = Some(match &sum {
-            Some(sum) => (sum + term).map_err(fault)?,
-            None => term,
-        });
-        Ok(())
-    })?;
-    sum.ok_or_else(|| Fault::shape("a convolution without taps", "check the kernel's shape"))
-}
-
-/// Two spatial axes; strides and dilations that differ between them become a kernel with zeros and every n-th result.
-fn conv2d(padded: &Tensor, weights: &Tensor, windows: &Windows, group: usize) -> Checked<Tensor> {
-    let (mut kernel, mut dilation) = (weights.clone(), windows.dilation[0]);
-    if windows.dilation[0] != windows.dilation[1] {
-        dilation = 1;
-        for axis in 0..2 {
-            kernel = spread(&kernel, axis + 2, windows.dilation[axis])?;
-        }
-    }
-    if windows.stride[0] == windows.stride[1] {
-        return padded.conv2d(&kernel, 0, windows.stride[0], dilation, group).map_err(fault);
-    }
-    let mut result = padded.conv2d(&kernel, 0, 1, dilation, group).map_err(fault)?;
-    for axis in 0..2 {
-        result = every(&result, axis + 2, 0, windows.stride[axis], windows.positions[axis])?;
-    }
-    Ok(result)
 }
 
 /// Zeros between the places of an axis, so that neighbours come to stand `factor` apart.

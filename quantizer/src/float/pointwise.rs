@@ -1,10 +1,14 @@
 //! Operators that work on each element: arithmetic, normalisation, activation functions.
 
 use super::operator::{Operands, fault, unknown};
-use super::tensor;
+use super::{bounded, tensor};
 use crate::fault::{Checked, Fault};
 use crate::model::Array;
-use candle_core::Tensor;
+use candle_core::{Storage, Tensor};
+use rayon::prelude::*;
+
+/// Elements from which on several cores work on a tensor.
+const MANY_ELEMENTS: usize = 1 << 16;
 
 /// Any element-wise operator.
 pub(super) fn pointwise(operands: &Operands<'_>) -> Checked<Tensor> {
@@ -16,24 +20,30 @@ pub(super) fn pointwise(operands: &Operands<'_>) -> Checked<Tensor> {
         "BatchNormalization" => return batch_normalization(operands),
         "Clip" => return clip(operands),
         "Pow" => return pow(operands),
-        "Relu" => x.relu(),
-        "Neg" => x.neg(),
-        "Abs" => x.abs(),
+        "Relu" => return map(x, |x| if x < 0.0 { 0.0 } else { x }),
+        "Neg" => return map(x, |x| -x),
+        "Abs" => return map(x, f32::abs),
         "Sqrt" => x.sqrt(),
         "Exp" => x.exp(),
         "Log" => x.log(),
         "Erf" => x.erf(),
-        "Tanh" => x.tanh(),
+        "Tanh" => return map(x, f32::tanh),
         "Reciprocal" => x.recip(),
-        "Sigmoid" => sigmoid(x),
+        "Sigmoid" => return map(x, |x| 1.0 / (1.0 + (-x).exp())),
         "Softplus" => softplus(x),
-        "LeakyRelu" => leaky(x, number("alpha", 0.01)?),
+        "LeakyRelu" => {
+            let alpha = node.attributes.float("alpha", 0.01)?;
+            return map(x, |x| if x < 0.0 { alpha * x } else { x });
+        }
         "PRelu" => {
             let slope = operands.tensor(1)?;
-            x.neg().and_then(|neg| x.relu()? - neg.relu()?.broadcast_mul(slope)?)
+            return meet(x, slope, |x, slope| if x < 0.0 { slope * x } else { x });
         }
-        "HardSigmoid" => hard_sigmoid(x, number("alpha", 0.2)?, number("beta", 0.5)?),
-        "HardSwish" => hard_sigmoid(x, 1.0 / 6.0, 0.5).and_then(|gate| x * gate),
+        "HardSigmoid" => {
+            let (alpha, beta) = (node.attributes.float("alpha", 0.2)?, node.attributes.float("beta", 0.5)?);
+            return map(x, |x| (alpha * x + beta).clamp(0.0, 1.0));
+        }
+        "HardSwish" => return map(x, |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0)),
         "Elu" => x.elu(number("alpha", 1.0)?),
         "Mish" => softplus(x).and_then(|x| x.tanh()).and_then(|gate| x * gate),
         "Gelu" if node.attributes.text("approximate", "none")? == "tanh" => x.gelu(),
@@ -46,21 +56,69 @@ pub(super) fn pointwise(operands: &Operands<'_>) -> Checked<Tensor> {
     made.map_err(fault)
 }
 
-fn sigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
-    (x.neg()?.exp()? + 1.0)?.recip()
-}
-
 /// ln(1 + e^x), without overflow.
 fn softplus(x: &Tensor) -> candle_core::Result<Tensor> {
     x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
 }
 
-fn leaky(x: &Tensor, alpha: f64) -> candle_core::Result<Tensor> {
-    x.relu()? - (x.neg()?.relu()? * alpha)?
+/// What `read` makes of a tensor's elements in row-major order.
+pub(super) fn with_elements<T>(x: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Checked<T> {
+    let x = x.contiguous().map_err(fault)?;
+    let (storage, layout) = x.storage_and_layout();
+    let elements = match &*storage {
+        Storage::Cpu(storage) => storage.as_slice::<f32>().map_err(fault)?,
+        Storage::Cuda(_) | Storage::Metal(_) => &[],
+    };
+    let (start, end) = layout.contiguous_offsets().unwrap_or((0, 0));
+    Ok(read(&elements[start..end]))
 }
 
-fn hard_sigmoid(x: &Tensor, alpha: f64, beta: f64) -> candle_core::Result<Tensor> {
-    x.affine(alpha, beta)?.clamp(0f32, 1f32)
+/// A function of each element.
+fn map(x: &Tensor, function: impl Fn(f32) -> f32 + Sync) -> Checked<Tensor> {
+    let made = with_elements(x, |elements| {
+        if elements.len() < MANY_ELEMENTS {
+            return elements.iter().map(|&x| function(x)).collect::<Vec<f32>>();
+        }
+        elements.par_iter().with_min_len(MANY_ELEMENTS / 4).map(|&x| function(x)).collect()
+    })?;
+    tensor(made, x.dims())
+}
+
+/// A function of the elements of two tensors, one of them perhaps repeated along some axes.
+pub(super) fn meet(a: &Tensor, b: &Tensor, function: impl Fn(f32, f32) -> f32 + Sync) -> Checked<Tensor> {
+    let shape = a.shape().broadcast_shape_binary_op(b.shape(), "meet").map_err(fault)?;
+    let dims = shape.dims();
+    bounded(dims)?;
+    // One number for each channel, as a bias is.
+    let is_by_channel = b.rank() == dims.len()
+        && a.dims() == dims
+        && b.rank() >= 2
+        && b.dims()[0] == 1
+        && b.dims()[1] == dims[1]
+        && dims[0] == 1
+        && b.dims()[2..].iter().all(|&dim| dim == 1);
+    let made = if is_by_channel {
+        let positions = dims[2..].iter().product::<usize>().max(1);
+        with_elements(a, |a| {
+            with_elements(b, |b| {
+                let mut made = vec![0f32; a.len()];
+                let channels = made.par_chunks_mut(positions).zip(a.par_chunks(positions)).zip(b);
+                channels.for_each(|((made, a), &b)| made.iter_mut().zip(a).for_each(|(to, &a)| *to = function(a, b)));
+                made
+            })
+        })??
+    } else {
+        let (a, b) = (a.broadcast_as(dims).map_err(fault)?, b.broadcast_as(dims).map_err(fault)?);
+        with_elements(&a, |a| {
+            with_elements(&b, |b| {
+                if a.len() < MANY_ELEMENTS {
+                    return a.iter().zip(b).map(|(&a, &b)| function(a, b)).collect::<Vec<f32>>();
+                }
+                a.par_iter().zip(b).with_min_len(MANY_ELEMENTS / 4).map(|(&a, &b)| function(a, b)).collect()
+            })
+        })??
+    };
+    tensor(made, dims)
 }
 
 /// Operators of two inputs, or (Max, Min, Sum) of any number.
@@ -69,14 +127,13 @@ fn arithmetic(operands: &Operands<'_>) -> Checked<Tensor> {
     for index in 1..operands.tensors.len() {
         let right = operands.tensor(index)?;
         made = match operands.node.op.as_str() {
-            "Add" | "Sum" => made.broadcast_add(right),
-            "Sub" => made.broadcast_sub(right),
-            "Mul" => made.broadcast_mul(right),
-            "Div" => made.broadcast_div(right),
-            "Max" => made.broadcast_maximum(right),
-            _ => made.broadcast_minimum(right),
-        }
-        .map_err(fault)?;
+            "Add" | "Sum" => meet(&made, right, |a, b| a + b),
+            "Sub" => meet(&made, right, |a, b| a - b),
+            "Mul" => meet(&made, right, |a, b| a * b),
+            "Div" => meet(&made, right, |a, b| a / b),
+            "Max" => meet(&made, right, |a, b| if a.is_nan() || a > b { a } else { b }),
+            _ => meet(&made, right, |a, b| if a.is_nan() || a < b { a } else { b }),
+        }?;
     }
     Ok(made)
 }
@@ -118,7 +175,7 @@ fn batch_normalization(operands: &Operands<'_>) -> Checked<Tensor> {
     *dims.get_mut(1).ok_or_else(|| Fault::shape("batch normalisation of a vector", "it needs channels"))? = pairs.len();
     let gains = tensor(pairs.iter().map(|pair| pair.0 as f32).collect(), &dims)?;
     let offsets = tensor(pairs.iter().map(|pair| pair.1 as f32).collect(), &dims)?;
-    x.broadcast_mul(&gains).and_then(|x| x.broadcast_add(&offsets)).map_err(fault)
+    meet(&meet(x, &gains, |x, gain| x * gain)?, &offsets, |x, offset| x + offset)
 }
 
 fn clip(operands: &Operands<'_>) -> Checked<Tensor> {
@@ -129,7 +186,10 @@ fn clip(operands: &Operands<'_>) -> Checked<Tensor> {
     }
     // The upper bound wins where the two are crossed.
     let x = operands.tensor(0)?;
-    x.maximum(low).and_then(|x| x.minimum(high)).map_err(fault)
+    map(x, |x| {
+        let x = if x < low { low } else { x };
+        if x > high { high } else { x }
+    })
 }
 
 fn pow(operands: &Operands<'_>) -> Checked<Tensor> {

@@ -1,6 +1,7 @@
 //! Max and average pooling.
 
 use super::operator::{Operands, fault};
+use super::pointwise::meet;
 use super::tensor;
 use super::window::{Windows, list};
 use crate::fault::{Checked, Fault};
@@ -24,8 +25,10 @@ pub(super) fn pool(operands: &Operands<'_>) -> Checked<Tensor> {
     windows.taps(&padded, &mut |_, seen| {
         made = Some(match &made {
             None => seen,
-            Some(made) if is_max => made.maximum(&seen).map_err(fault)?,
-            Some(made) => (made + seen).map_err(fault)?,
+            Some(made) if is_max => {
+                meet(made, &seen, |most, next| if next > most || next.is_nan() { next } else { most })?
+            }
+            Some(made) => meet(made, &seen, |sum, next| sum + next)?,
         });
         Ok(())
     })?;

@@ -8,6 +8,11 @@ use network::{Code, Format};
 
 /// Most elements of all calibration frames together.
 const MAX_CALIBRATION_ELEMENTS: usize = 1 << 28;
+/// Elements that random frames have together at most, except for a single one.
+const RANDOM_ELEMENTS: usize = 1 << 19;
+
+/// Bits from which on all that occurred is covered, where nothing else is asked for.
+const LEAST_WIDE_BITS: u32 = 8;
 
 /// How a float model becomes one of integers.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +59,7 @@ impl Default for PostTraining {
             weight_bits: 8,
             activation_bits: 8,
             layer_bits: Vec::new(),
-            range: RangeRule::Mse,
+            range: RangeRule::Auto,
             weight_range: WeightRange::Mse,
             weight_quantizer: WeightQuantizer::Uniform,
             tag_group: 1,
@@ -86,7 +91,7 @@ pub enum Calibration {
     Random {
         /// Seed.
         seed: u64,
-        /// Number of frames.
+        /// Number of frames; fewer where they are large, since statistics depend on elements.
         frames: usize,
     },
 }
@@ -116,6 +121,9 @@ pub struct LayerBits {
 /// How an activation's range is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RangeRule {
+    /// Everything that occurred from 8 bits on, since rare peaks are what detectors live on; least mean square error
+    /// below, where steps would get too large.
+    Auto,
     /// Everything that occurred.
     MinMax,
     /// This part of all values in percent, 50 to 100.
@@ -136,9 +144,19 @@ pub enum WeightRange {
 }
 
 impl RangeRule {
+    /// The rule for codes of so many bits.
+    pub(super) fn of(self, bits: u32) -> RangeRule {
+        match self {
+            RangeRule::Auto if bits >= LEAST_WIDE_BITS => RangeRule::MinMax,
+            RangeRule::Auto => RangeRule::Mse,
+            rule => rule,
+        }
+    }
+
     /// As the command line spells it.
     pub fn name(&self) -> String {
         match self {
+            RangeRule::Auto => "auto".to_owned(),
             RangeRule::MinMax => "min-max".to_owned(),
             RangeRule::Percentile(part) => format!("percentile={part}"),
             RangeRule::Mse => "mse".to_owned(),
@@ -244,6 +262,7 @@ impl PostTraining {
                 (values.clone(), *integers && self.input.is_some())
             }
             Calibration::Random { seed, frames } => {
+                let frames = &(*frames).min(RANDOM_ELEMENTS / elements.max(1)).max(1);
                 let count = frames.checked_mul(elements).filter(|&count| count <= MAX_CALIBRATION_ELEMENTS);
                 let count = count.ok_or_else(|| wrong(format!("{frames} random frames are too many")))?;
                 match self.input.as_ref().and_then(|input| input.format) {

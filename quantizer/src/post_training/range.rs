@@ -15,10 +15,10 @@ pub(super) fn choose(
     bits: u32,
     make: &dyn Fn(f64, f64) -> Grid,
 ) -> (f64, f64) {
-    match rule {
+    match rule.of(bits) {
         RangeRule::MinMax => full,
         RangeRule::Percentile(part) => percentile(measured, full, part),
-        RangeRule::Mse => shrunk(full, &|range| error(measured, &make(range.0, range.1))),
+        RangeRule::Mse | RangeRule::Auto => shrunk(full, &|range| error(measured, &make(range.0, range.1))),
         RangeRule::Entropy => entropy(measured, full, bits),
     }
 }

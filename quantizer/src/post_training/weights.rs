@@ -9,6 +9,7 @@ use crate::fault::{Checked, Fault};
 use crate::float::Program;
 use crate::model::{Array, Model, Node};
 use network::{Diagnostics, WeightFormat};
+use rayon::prelude::*;
 
 /// Parts of the full range that are tried for each row.
 const STEPS: usize = 80;
@@ -41,7 +42,7 @@ impl Layer {
     pub fn origin(&self, model: &Model, sites: &Sites, grids: &[Grid], options: &PostTraining) -> String {
         let weights = if options.random_weights.is_some() { "random" } else { "float" };
         let activations = match model.nodes[self.node].outputs.first().and_then(|&id| sites.after(id)) {
-            Some(group) => format!("{} bits {}", grids[group].bits, options.range.name()),
+            Some(group) => format!("{} bits {}", grids[group].bits, options.range.of(grids[group].bits).name()),
             None => "exact sums".to_owned(),
         };
         let planes = if options.planes { " planes" } else { "" };
@@ -69,11 +70,15 @@ pub(super) fn quantize(
 ) -> Result<Vec<Layer>, Diagnostics> {
     let mut faults = Diagnostics::default();
     let mut layers = Vec::new();
-    for (&index, &(_, bits, _)) in &sites.widths {
-        let node = &model.nodes[index];
-        match quantize_node(model, program, index, bits, options) {
+    let widths: Vec<(usize, u32)> = sites.widths.iter().map(|(&index, &(_, bits, _))| (index, bits)).collect();
+    let made: Vec<_> = widths
+        .into_par_iter()
+        .map(|(index, bits)| (index, quantize_node(model, program, index, bits, options)))
+        .collect();
+    for (index, made) in made {
+        match made {
             Ok(layer) => layers.extend(layer),
-            Err(fault) => faults.push(fault.at(file, &node.name)),
+            Err(fault) => faults.push(fault.at(file, &model.nodes[index].name)),
         }
     }
     faults.or(())?;

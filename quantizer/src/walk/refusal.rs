@@ -2,7 +2,7 @@
 
 use super::activation::ACTIVATIONS;
 use crate::fault::Fault;
-use crate::model::{Node, Refused};
+use crate::model::{Model, Node, Refused};
 use crate::{qdq, quantization};
 
 /// Operators that take streams.
@@ -63,6 +63,11 @@ fn is_known(node: &Node) -> bool {
     quantization::is_quantizer(node)
         || qdq::is_dequantizer(node)
         || (standard && (OPERATORS.contains(&op) || ACTIVATIONS.contains(&op) || CONSTANT_OPERATORS.contains(&op)))
+}
+
+/// All nodes of a model that cannot be built whatever they read, each with the reason.
+pub(crate) fn refusals(model: &Model) -> Vec<(String, Fault)> {
+    model.nodes.iter().filter_map(|node| Some((node.name.clone(), refusal(node)?))).collect()
 }
 
 /// Why an operator, or its attributes, cannot be built; `None` where that depends on what it reads.

@@ -189,7 +189,7 @@ fn input_dims(declared: &[Option<u64>]) -> Checked<(Vec<u64>, u64)> {
     let known = known.ok_or_else(|| {
         Fault::shape(
             format!("the input's shape {declared:?} is not static"),
-            "export with fixed sizes; only the first axis (the batch) may be open",
+            "state them with --input-shape, or export with fixed sizes; only the first axis (the batch) may be open",
         )
     })?;
     let dims: Vec<u64> = batch.map(|_| 1).into_iter().chain(known).collect();
