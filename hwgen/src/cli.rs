@@ -80,6 +80,9 @@ pub struct PlanOptions {
     /// Name of the network and of its top module; else the model's file name.
     #[arg(long)]
     pub name: Option<String>,
+    /// Shape of the input, batch first, for a model that leaves axes open (1,3,48,192).
+    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    pub input_shape: Vec<u64>,
     /// How the quantizers of a QDQ model round.
     #[arg(long, value_name = "RULE", value_enum, default_value_t)]
     pub qdq_rule: QdqRule,
@@ -103,9 +106,6 @@ pub struct ModelOptions {
     /// Code of real zero, for a model without a quantizer at its input.
     #[arg(long, value_name = "Z", default_value_t = 0, allow_negative_numbers = true, conflicts_with = "input_offset")]
     pub input_zero_point: i64,
-    /// Shape of the input, batch first, for a model that leaves axes open (1,3,48,192).
-    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
-    pub input_shape: Vec<u64>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub quantize: QuantizeOptions,
