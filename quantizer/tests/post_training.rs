@@ -380,7 +380,7 @@ fn a_stated_shape_closes_open_axes() {
         ..ImportOptions::default()
     };
     let imported = import(&open(), "net.onnx", &with(&[1, 1, 5, 7])).unwrap();
-    assert_eq!(imported.parts.input.shape.to_string(), "5x7x1");
+    assert_eq!(imported.parts.inputs[0].shape.to_string(), "5x7x1");
     for wrong in [&[1, 2, 5, 7][..], &[1, 1, 5], &[1, 1, 0, 7]] {
         let faults = import(&open(), "net.onnx", &with(wrong)).unwrap_err();
         assert_eq!(faults.0[0].code, ModelShape, "{faults}");
