@@ -20,10 +20,9 @@ fn results(example: &str, model: &str, options: &str, reference: &str) -> Vec<f6
     let (exit_code, report) =
         folder.json(&format!("run plan.yaml --input {files}/val.npz:x_u8 --output out.npz {reference}"));
     assert_eq!(exit_code, 0, "{report}");
-    let mut npz = NpzReader::new(File::open(folder.join("out.npz")).unwrap()).unwrap();
-    let name = npz.names().unwrap().into_iter().find(|name| !name.starts_with("integers")).unwrap();
-    drop(npz);
-    array(&folder.join("out.npz"), &name)
+    let names = NpzReader::new(File::open(folder.join("out.npz")).unwrap()).unwrap().names().unwrap();
+    let name = names.into_iter().find(|name| !name.starts_with("integers")).unwrap();
+    array::<f32>(&folder.join("out.npz"), &name).into_iter().map(f64::from).collect()
 }
 
 fn calibrated(example: &str, options: &str) -> Vec<f64> {
