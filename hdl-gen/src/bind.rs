@@ -4,6 +4,7 @@
 //! every kind can do its formats. What the plan leaves open is chosen by [`folding`]: all layers take about as many
 //! cycles a frame as the slowest must.
 
+mod candidates;
 mod coded;
 mod folding;
 mod groups;
@@ -14,6 +15,7 @@ use groups::{Groups, group_faults};
 use requests::request;
 use unit::requantize_unit;
 
+pub(crate) use candidates::{BuildWish, Candidate, all_cycles, candidates, fits, least_cycles, may_be_xnor, raised};
 pub(crate) use folding::pools_in_place;
 pub(crate) use groups::as_convolution;
 
@@ -151,6 +153,11 @@ impl Bound {
     /// One entry for each layer of the network.
     pub fn layers(&self) -> &[BoundLayer] {
         &self.layers
+    }
+
+    /// Gives the layer at `index` other hardware, as [`bind`] would choose it for its wishes.
+    pub(crate) fn replace(&mut self, index: usize, hardware: BoundLayer) {
+        self.layers[index] = hardware;
     }
 
     /// The hardware as wishes, one for each layer: written into a plan they give the same binding again.

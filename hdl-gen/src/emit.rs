@@ -3,6 +3,7 @@
 //! Output: Verilog, memory images, `manifest.json`, a self-checking testbench, synthesis scripts, constraints and a
 //! README of the design. The same design gives the same bytes.
 
+mod harness;
 mod readme;
 mod scripts;
 mod testbench;

@@ -16,6 +16,7 @@ pub mod bind;
 pub mod cost;
 pub mod design;
 pub mod emit;
+pub mod fold;
 mod image;
 pub mod library;
 pub mod lower;

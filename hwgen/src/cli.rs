@@ -2,10 +2,12 @@
 
 mod allocate;
 mod allocation;
+mod fold;
 mod quantize;
 
 pub use allocate::AllocateOptions;
 pub use allocation::AllocationOptions;
+pub use fold::{ExploreOptions, FoldOptions};
 pub use quantize::QuantizeOptions;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -49,6 +51,10 @@ pub enum Command {
     Emit(EmitOptions),
     /// Estimate what a plan takes of a part, and how fast it is, before any synthesis.
     Estimate(EstimateOptions),
+    /// Choose PE, SIMD, memories and multipliers of all layers together, for a rate, a budget or a latency.
+    Fold(FoldOptions),
+    /// Show what rates cost: the Pareto front over LUT, DSP and block RAM, as a table and a picture.
+    Explore(ExploreOptions),
     /// Run the integer golden model on frames.
     Run(RunOptions),
     /// Run the Verilog in Verilator and compare every edge with the golden model and every cycle with the prediction.
@@ -301,7 +307,7 @@ fn finite(text: &str) -> Result<f64, String> {
     }
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
         _ => Err("not a finite number above 0".to_owned()),

@@ -5,10 +5,14 @@ mod check;
 mod emit;
 mod estimate;
 mod explain;
+mod explore;
+mod fold;
 mod plan;
 mod run;
 mod sensitivity;
 mod simulate;
+
+pub use estimate::device;
 
 use crate::cli::{Command, Options};
 use crate::failure::Outcome;
@@ -21,6 +25,8 @@ pub fn run(options: &Options) -> Outcome<()> {
         Command::Check(options) => check::run(options, json),
         Command::Emit(options) => emit::run(options, json),
         Command::Estimate(options) => estimate::run(options, json),
+        Command::Fold(options) => fold::run(options, json),
+        Command::Explore(options) => explore::run(options, json),
         Command::Run(options) => run::run(options, json),
         Command::Simulate(options) => simulate::run(options, json),
         Command::Allocate(options) => allocate::run(options, json),

@@ -1,15 +1,20 @@
 //! From a network to its hardware: binding, lowering, emission, each with the faults a user should see.
 
+use crate::command::device;
 use crate::failure::{Outcome, cannot_evaluate};
+use crate::fold;
+use crate::interrupt::Interrupt;
 use crate::plan_file::LoadedPlan;
+use hdl_gen::cost::Model;
 use hdl_gen::timing::{RunError, Wait};
 use hdl_gen::{Artifact, BindOptions, Bound, Design, EmitError, EmitOptions, LowerError, PredictError, bind, lower};
+use network::graph::Layer;
 use network::manifest::{LayerRow, Timing};
 use network::{Code, Diagnostic, Network, Place};
 use testbench::vectors::test_vectors;
 
 /// Clock that constraints ask for where the plan states none, in MHz.
-const DEFAULT_CLOCK_MHZ: f64 = 200.0;
+pub const DEFAULT_CLOCK_MHZ: f64 = 200.0;
 /// A network with its hardware.
 pub struct Hardware {
     /// Kinds and foldings.
@@ -20,8 +25,36 @@ pub struct Hardware {
 
 /// Chooses what the plan leaves open and lowers.
 pub fn build(network: &Network) -> Outcome<Hardware> {
-    let bound = bind(network, &BindOptions::default())?;
+    build_for(network, &BindOptions::default())
+}
+
+fn build_for(network: &Network, options: &BindOptions) -> Outcome<Hardware> {
+    let bound = bind(network, options)?;
     let design = lower(&bound).map_err(|error| cannot_lower(network, &error))?;
+    Ok(Hardware { bound, design })
+}
+
+/// The hardware of a plan: folded for its target where the plan has a rate or a budget and no folding of its own.
+pub fn of_plan(loaded: &LoadedPlan, interrupt: &Interrupt) -> Outcome<Hardware> {
+    let (network, target) = (&loaded.network, &loaded.plan.target);
+    let folded = |layer: &Layer| layer.hardware.pe.is_some() || layer.hardware.simd.is_some();
+    let Some(goal) = fold::plan_goal(target).filter(|_| !network.layers().iter().any(folded)) else {
+        return build(network);
+    };
+    let device = device::choose(None, target)?;
+    let clock_mhz = target.clock_mhz.as_ref().map_or(DEFAULT_CLOCK_MHZ, |at| at.value);
+    let model = match (Model::of(device.family), goal) {
+        (Ok(model), _) => model,
+        // Without prices of the family the rate alone is kept, by a rough count of look-up tables.
+        (Err(_), fold::Goal::Rate(fps)) => {
+            let target_cycles = Some((clock_mhz * 1e6 / fps).floor() as u64);
+            return build_for(network, &BindOptions { target_cycles });
+        }
+        (Err(fault), _) => return Err(device::no_model(&fault).into()),
+    };
+    let part_counts = target.device.is_some();
+    let site = fold::Site { network, device: &device, model: &model, clock_mhz, part_counts, gap: 1e-3, interrupt };
+    let fold::Point { bound, design, .. } = site.best(goal)?;
     Ok(Hardware { bound, design })
 }
 
@@ -75,7 +108,7 @@ pub fn standstill_text(last_move: Option<u64>, waits: &[Wait]) -> String {
 }
 
 /// A layer that is too large to be emitted, at its place in the plan; or a design that stops.
-fn cannot_lower(network: &Network, error: &LowerError) -> Diagnostic {
+pub fn cannot_lower(network: &Network, error: &LowerError) -> Diagnostic {
     if let LowerError::Buffers(fault) = error {
         return cannot_predict(fault);
     }

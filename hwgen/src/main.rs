@@ -7,6 +7,7 @@ mod arrays;
 mod cli;
 mod command;
 mod failure;
+mod fold;
 mod frames;
 mod hardware;
 mod interrupt;

@@ -20,6 +20,7 @@ fn options() -> WriteOptions {
         arrays_file: "net.arrays.safetensors".to_owned(),
         model: Some(Provenance { file: "net.onnx".to_owned(), sha256: Some("ab".repeat(32)) }),
         target,
+        random: None,
         origins: vec!["/conv: float, \"weights\"\n{ 4 bits".to_owned()],
     }
 }

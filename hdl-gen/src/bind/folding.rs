@@ -37,7 +37,7 @@ pub(crate) struct MatrixChoice<'a> {
 
 impl MatrixChoice<'_> {
     /// Cycles a frame that the array takes.
-    fn array_cycles(&self, pe: u64, simd: u64) -> u64 {
+    pub(crate) fn array_cycles(&self, pe: u64, simd: u64) -> u64 {
         let steps = (self.weights.outputs as u64 / pe) * (self.weights.length as u64 / simd);
         self.output.positions().saturating_mul(steps)
     }
@@ -99,6 +99,18 @@ pub(crate) fn matrix_cycles(op: &Op, input: Shape, output: Shape, matrix: &Matri
         Some(WindowForm::Serial(lanes)) => array.max(window_cycles(op, input, output, lanes)),
         Some(WindowForm::Parallel) => array.max(padded_places(op, input)),
         None => array,
+    }
+}
+
+/// Cycles a frame of an array and the window in front of it.
+pub(crate) fn folded_cycles(choice: &MatrixChoice, pe: u64, simd: u64, window: Option<WindowForm>) -> u64 {
+    let array = choice.array_cycles(pe, simd);
+    match window {
+        Some(WindowForm::Serial(lanes)) if lanes > 0 => {
+            array.max(window_cycles(choice.op, choice.input, choice.output, lanes))
+        }
+        Some(WindowForm::Serial(_)) | None => array,
+        Some(WindowForm::Parallel) => array.max(padded_places(choice.op, choice.input)),
     }
 }
 
@@ -190,7 +202,7 @@ pub(crate) fn any_blocks(weights: &Weights, groups: Groups, (pe, simd): (Option<
 }
 
 /// A rough count of look-up tables, only for comparing foldings of one layer (in tenths of a LUT).
-fn cost(choice: &MatrixChoice, pe: u64, simd: u64) -> u64 {
+pub(crate) fn cost(choice: &MatrixChoice, pe: u64, simd: u64) -> u64 {
     let (weight_bits, activation_bits) = (u64::from(choice.weights.format.bits()), u64::from(choice.activation.bits()));
     let lane = 14 * weight_bits * activation_bits;
     let sum_bits = u64::from(choice.sum_bits);

@@ -40,7 +40,8 @@ pub(super) fn text(manifest: &Manifest, has_testbench: bool) -> String {
          - `rtl/`: Verilog 2005, one module a file; `hwgen_*` is the library, the rest was generated for this network.\n\
          - `mem/`: weights and requantization constants for `$readmemh`; run tools in this folder so that they are found.\n\
          - `manifest.json`: ports, streams, layers and timing for programs.\n\
-         - `synth/`, `constraints/`: scripts for Yosys, Vivado and Quartus, and the clock.\n",
+         - `synth/`, `constraints/`: scripts for Yosys, Vivado and Quartus, and the clock. `sh synth/flow.sh ecp5`\n  \
+         (or `ice40`, `gowin`, `asic`) synthesises, places and routes with open tools; its head tells the options.\n",
     );
     if has_testbench {
         let _ = write!(

@@ -33,36 +33,10 @@ pub(super) fn files(manifest: &Manifest, clock_mhz: f64) -> Vec<(String, String)
                 read("read_verilog -DSYNTHESIS"),
             ),
         ),
-        (
-            "synth/vivado.tcl".to_owned(),
-            format!(
-                "# Out-of-context synthesis: vivado -mode batch -source synth/vivado.tcl -tclargs PART, run in the design's folder.\n\
-                 set part [lindex $argv 0]\n\
-                 read_verilog [glob rtl/*.v]\n\
-                 read_xdc constraints/{top}.xdc\n\
-                 synth_design -top {top} -part $part -mode out_of_context -verilog_define SYNTHESIS\n\
-                 opt_design\nplace_design\nroute_design\n\
-                 report_utilization -file synth/utilization.rpt\n\
-                 report_timing_summary -file synth/timing.rpt\n",
-            ),
-        ),
-        (
-            "synth/quartus.tcl".to_owned(),
-            format!(
-                "# quartus_sh -t synth/quartus.tcl FAMILY DEVICE, run in the design's folder.\n\
-                 package require ::quartus::project\n\
-                 package require ::quartus::flow\n\
-                 project_new {top} -overwrite\n\
-                 set_global_assignment -name FAMILY [lindex $quartus(args) 0]\n\
-                 set_global_assignment -name DEVICE [lindex $quartus(args) 1]\n\
-                 set_global_assignment -name TOP_LEVEL_ENTITY {top}\n\
-                 set_global_assignment -name VERILOG_MACRO SYNTHESIS\n\
-                 set_global_assignment -name SDC_FILE constraints/{top}.sdc\n\
-                 foreach file [glob rtl/*.v] {{ set_global_assignment -name VERILOG_FILE $file }}\n\
-                 execute_flow -compile\n\
-                 project_close\n",
-            ),
-        ),
+        super::harness::file(manifest),
+        ("synth/flow.sh".to_owned(), clock(include_str!("flow/flow.sh"))),
+        ("synth/vivado.tcl".to_owned(), clock(include_str!("flow/vivado.tcl"))),
+        ("synth/quartus.tcl".to_owned(), clock(include_str!("flow/quartus.tcl"))),
         (format!("constraints/{top}.xdc"), clock(include_str!("../../../constraints/out-of-context/clock.xdc"))),
         (format!("constraints/{top}.sdc"), clock(include_str!("../../../constraints/out-of-context/clock.sdc"))),
         (format!("constraints/{top}.lpf"), clock(include_str!("../../../constraints/out-of-context/clock.lpf"))),

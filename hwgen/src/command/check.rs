@@ -3,6 +3,7 @@
 use crate::cli::CheckOptions;
 use crate::failure::Outcome;
 use crate::hardware;
+use crate::interrupt::Interrupt;
 use crate::output::print;
 use crate::plan_file;
 use crate::table::{buffer_table, buffers_json, layer_table};
@@ -11,7 +12,7 @@ use serde_json::json;
 /// Reads, builds, binds and lowers a plan and shows the layer table.
 pub fn run(options: &CheckOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
-    let hardware = hardware::build(&loaded.network)?;
+    let hardware = hardware::of_plan(&loaded, &Interrupt::listen(|| {}))?;
     let timing = hardware.timing()?;
     let buffers = hardware.design.join_buffers();
     if as_json {

@@ -15,7 +15,7 @@ pub fn run(options: &EmitOptions, as_json: bool) -> Outcome<()> {
     check_folder(&options.output, options.force)?;
     let loaded = plan_file::load(&options.plan)?;
     interrupt.check()?;
-    let hardware = hardware::build(&loaded.network)?;
+    let hardware = hardware::of_plan(&loaded, &interrupt)?;
     interrupt.check()?;
     let artifact = hardware.emit(&loaded)?;
     interrupt.check()?;

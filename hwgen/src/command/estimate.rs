@@ -1,6 +1,6 @@
 //! `hwgen estimate`: what a plan takes of a part, and how fast it is, before any synthesis.
 
-mod device;
+pub mod device;
 mod report;
 mod synth;
 
@@ -18,7 +18,7 @@ use std::time::Duration;
 pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
     let device = device::choose(options.device.as_deref(), &loaded.plan.target)?;
-    let hardware = hardware::build(&loaded.network)?;
+    let hardware = hardware::of_plan(&loaded, &Interrupt::listen(|| {}))?;
     if options.terms {
         return Ok(print(&terms(&hardware.design, device.family))?);
     }

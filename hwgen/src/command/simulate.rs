@@ -36,7 +36,7 @@ pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
     let spec = options.input.as_deref().map(ArraySpec::parse);
     open_source(options, &loaded, spec.as_ref(), &mut Vec::new())?;
-    let hardware = hardware::build(&loaded.network)?;
+    let hardware = hardware::of_plan(&loaded, &interrupt)?;
     interrupt.check()?;
 
     let folder = tempfile::tempdir().map_err(|error| cannot_write(&std::env::temp_dir(), &error))?;

@@ -7,6 +7,7 @@ mod arrays;
 mod documents;
 mod estimate;
 mod examples;
+mod fold;
 mod interrupts;
 mod models;
 mod outputs;

@@ -93,6 +93,8 @@ catalogue! {
     Hardware = "E0603",
     /// A part is not known, its file is wrong, or no model of its family has been fitted.
     Device = "E0604",
+    /// No folding reaches the rate, the latency or the budget.
+    Budget = "E0605",
     /// The output folder exists and was not made by hwgen.
     OutputExists = "E0701",
     /// The output cannot be written.

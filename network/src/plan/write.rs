@@ -27,6 +27,9 @@ pub struct WriteOptions {
     pub model: Option<Provenance>,
     /// What the hardware is for.
     pub target: Target,
+    /// The seed that all constants come from, for a network that was built from one, and whether its weights are
+    /// extremes: the plan then states both and has no arrays.
+    pub random: Option<(u64, bool)>,
     /// For each layer where its numbers came from, as a comment; none, or one for each layer.
     pub origins: Vec<String>,
 }
@@ -36,7 +39,7 @@ pub struct WriteOptions {
 pub struct Written {
     /// Text of `plan.yaml`.
     pub plan: String,
-    /// Bytes of the sidecar file.
+    /// Bytes of the sidecar file; empty where constants come from a seed.
     pub arrays: Vec<u8>,
     /// SHA-256 of the sidecar file, as the plan states it.
     pub arrays_sha256: String,
@@ -49,7 +52,7 @@ pub struct Written {
 /// where an array's length is not what its matrix says, `PlanRange` where a scale is not finite.
 pub fn write(parts: &NetworkParts, options: &WriteOptions) -> Result<Written, Diagnostics> {
     check(parts, options)?;
-    let arrays = arrays(parts).finish()?;
+    let arrays = if options.random.is_some() { Vec::new() } else { arrays(parts).finish()? };
     let arrays_sha256 = sha256_hex(&arrays);
     let mut plan = format!("hwgen: {PLAN_VERSION}\nname: {}\n", text(&parts.name));
     if let Some(model) = &options.model {
@@ -57,7 +60,14 @@ pub fn write(parts: &NetworkParts, options: &WriteOptions) -> Result<Written, Di
         fields.extend(model.sha256.as_ref().map(|sha256| ("sha256", text(sha256))));
         line(&mut plan, "model", &fields);
     }
-    line(&mut plan, "arrays", &[("file", text(&options.arrays_file)), ("sha256", text(&arrays_sha256))]);
+    match options.random {
+        Some((seed, extreme)) => {
+            let mut fields = vec![("seed", seed.to_string())];
+            fields.extend(extreme.then(|| ("weights", "extreme".to_owned())));
+            line(&mut plan, "random", &fields);
+        }
+        None => line(&mut plan, "arrays", &[("file", text(&options.arrays_file)), ("sha256", text(&arrays_sha256))]),
+    }
     let target = target_fields(&options.target);
     if !target.is_empty() {
         line(&mut plan, "target", &target);

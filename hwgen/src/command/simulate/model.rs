@@ -7,6 +7,7 @@ use super::report::{outputs_json, outputs_text};
 use crate::cli::SimulateOptions;
 use crate::failure::{Failure, Outcome};
 use crate::hardware::{self, cannot_predict, standstill_text};
+use crate::interrupt::Interrupt;
 use crate::output::print;
 use crate::plan_file;
 use crate::table::align;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 /// Predicts and reports; fails the check where nothing moves any more.
 pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
-    let design = hardware::build(&loaded.network)?.design;
+    let design = hardware::of_plan(&loaded, &Interrupt::listen(|| {}))?.design;
     let frames = options.frames.frames.unwrap_or(DEFAULT_RANDOM_FRAMES);
     let stalls = (options.stall > 0.0).then(|| Stalls::uniform(options.seed, options.stall));
     let request = Request { name: loaded.network.name(), options, frames };
