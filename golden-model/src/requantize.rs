@@ -147,7 +147,8 @@ fn counted(form: &Thresholds, channels: usize, sums: Range) -> Laid {
 
 /// Rows of thresholds and codes, laid out for a search.
 fn lookup(rows: &[(Vec<i64>, Vec<i64>)], channels: usize, sums: Range, is_narrow: bool) -> Option<Laid> {
-    if is_narrow {
+    // The distance of two sums must fit too.
+    if is_narrow && sums.max().abs_diff(sums.min()) <= i32::MAX.unsigned_abs().into() {
         Lookup::<i32>::new(rows, channels, sums).map(Laid::Lookup)
     } else {
         Lookup::<i64>::new(rows, channels, sums).map(Laid::WideLookup)
