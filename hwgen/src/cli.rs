@@ -180,8 +180,7 @@ pub struct EmitOptions {
 #[command(after_help = "Examples:
   hwgen estimate plan.yaml
   hwgen estimate plan.yaml --device xc7a100t --clock-mhz 150 --json
-  hwgen estimate plan.yaml --device my-part.yaml --csv
-  hwgen estimate plan.yaml --synth")]
+  hwgen estimate plan.yaml --csv")]
 pub struct EstimateOptions {
     /// The plan; `random:` instead of arrays is enough.
     pub plan: PathBuf,

@@ -38,7 +38,7 @@ fn joined(text: &str) -> String {
 fn help_texts() {
     let folder = folder();
     let mut count = 0;
-    for command in ["", "plan", "check", "emit", "run", "simulate", "explain"] {
+    for command in ["", "plan", "check", "emit", "estimate", "run", "simulate", "explain"] {
         let help = folder.run(&format!("{command} --help")).stdout;
         assert!(help.contains("Usage: hwgen"), "{command}: {help}");
         let ran = run_lines(&folder, &joined(&examples(&help)), command);

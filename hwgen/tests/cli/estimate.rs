@@ -30,8 +30,13 @@ fn check(example: &str, percent: f64, truth: &[(&str, f64)]) {
 /// Recorded with `hwgen estimate plan.yaml --synth`; no coefficient was fitted to these designs.
 #[test]
 fn examples_come_near_recorded_synthesis() {
-    check("mnist-cnn", 10.0, &[("lut", 3688.0), ("ff", 3661.0), ("carry", 562.0), ("lut_memory", 629.0)]);
+    check(
+        "mnist-cnn",
+        10.0,
+        &[("lut", 3688.0), ("ff", 3661.0), ("carry", 562.0), ("lut_memory", 629.0), ("bram36", 1.5)],
+    );
     check("digits-mlp", 10.0, &[("lut", 1515.0), ("ff", 864.0), ("carry", 116.0), ("bram36", 0.5)]);
+    check("mnist-mbn", 10.0, &[("lut", 3502.0), ("ff", 3827.0), ("carry", 438.0), ("bram36", 1.0)]);
 }
 
 #[test]
