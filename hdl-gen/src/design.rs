@@ -5,17 +5,24 @@
 
 mod buffers;
 mod modules;
+mod skew;
 
+pub(crate) use buffers::Buffer;
+pub use buffers::ShallowBuffer;
 pub use modules::{JoinBuffer, StageRow};
+pub use skew::SkewCause;
 
 use crate::heap::Cost;
 use crate::library::LibraryModule;
-use crate::timing::{Graph, GraphBuilder, GraphError, ModuleId, Report, Run, RunError, Stalls, Twin};
+use crate::timing::{Graph, GraphBuilder, GraphError, ModuleId, Report, Run, RunError, Stalls, Twin, Untimed};
 use crate::verilog::{Expr, ModuleText};
 use network::manifest::{
     Edge, EdgeContent, InputPort, LayerRow, OutputPort, StreamPort, Timing, Word, input_prefix, output_prefix,
 };
 use std::collections::BTreeMap;
+
+/// Frames after which an untimed run must have come back to an earlier state, or nothing is proved.
+const UNTIMED_FRAMES: u64 = 4;
 
 /// A lowered network.
 #[derive(Clone, Debug)]
@@ -34,8 +41,8 @@ pub struct Design {
     pub(crate) memories: BTreeMap<String, String>,
     /// The modules of the top, each behind those that feed it.
     pub(crate) stages: Vec<Stage>,
-    /// FIFOs in front of joins, as indices of stages.
-    pub(crate) buffers: Vec<usize>,
+    /// FIFOs in front of joins.
+    pub(crate) buffers: Vec<Buffer>,
     /// The streams that leave the top.
     pub(crate) outputs: Vec<OutputEnd>,
     /// Streams inside layer modules, each with the index of the stage that it belongs to.
@@ -180,6 +187,12 @@ impl Design {
         graph
             .run(&stalls.map_or(run.clone(), |stalls| run.with_stalls(stalls)))
             .map_err(|fault| PredictError::Run(self.name_ends(fault)))
+    }
+
+    /// Whether any stall pattern can bring it to a standstill ([`Graph::check_untimed`]).
+    pub fn check_untimed(&self) -> Result<Untimed, PredictError> {
+        let graph = self.graph().map_err(PredictError::Graph)?;
+        graph.check_untimed(UNTIMED_FRAMES).map_err(|fault| PredictError::Run(self.name_ends(fault)))
     }
 
     /// Predicted timing of an undisturbed run, from as many frames as it takes to become regular.

@@ -24,7 +24,7 @@ pub mod rearrange;
 mod requantize;
 
 pub use bind::{BindOptions, Bound, BoundLayer, MatrixLayer, bind};
-pub use design::{Design, JoinBuffer, PredictError, StageRow};
+pub use design::{Design, JoinBuffer, PredictError, ShallowBuffer, SkewCause, StageRow};
 pub use emit::{Artifact, EmitError, EmitOptions, TestVector};
 pub use library::{LIBRARY, LibraryModule};
 pub use lower::{LowerError, lower};

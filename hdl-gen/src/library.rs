@@ -35,6 +35,7 @@ library! {
     "stream" / "hwgen_delay",
     "stream" / "hwgen_fifo",
     "stream" / "hwgen_credit_fifo",
+    "stream" / "hwgen_block_fifo",
     "stream" / "hwgen_register_slice",
     "stream" / "hwgen_width_adapter",
     "stream" / "hwgen_fork",

@@ -105,11 +105,10 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
         outputs.push(OutputEnd { stream, name: output.name.clone(), port: port(word, words_per_frame), content });
     }
     let Lowering { names, chain, modules, costs, memories, inner_edges, mut library, .. } = lowering;
-    library.extend(chain.stages.iter().map(|stage| stage.module.clone()));
     let mut design = Design {
         name: network.name().to_owned(),
         top: names.top().to_owned(),
-        library: library::closure(library.iter().map(String::as_str)),
+        library: Vec::new(),
         modules: modules.into_values().collect(),
         costs,
         memories,
@@ -121,6 +120,8 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
         rows: rows(bound),
     };
     design.size_buffers()?;
+    library.extend(design.stages.iter().map(|stage| stage.module.clone()));
+    design.library = library::closure(library.iter().map(String::as_str));
     Ok(design)
 }
 

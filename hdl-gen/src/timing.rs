@@ -25,6 +25,7 @@ pub mod stall;
 mod stream;
 mod window;
 
+pub use dates::Untimed;
 pub use graph::{Graph, GraphBuilder, GraphError, ModuleId};
 pub use join::{Concat, Join};
 pub use line_window::LineWindow;

@@ -30,6 +30,7 @@ const CORNERS: &[(&str, &[&str])] = &[
     ("hwgen_counter", &["LIMIT=1", "LIMIT=2", "LIMIT=3", "LIMIT=1000000"]),
     ("hwgen_delay", &["CYCLES=0", "CYCLES=0 RESET=0", "BITS=9 CYCLES=1 RESET=0", "BITS=40 CYCLES=33"]),
     ("hwgen_fifo", &["DEPTH=1", "DEPTH=2", "DEPTH=3 MEMORY=\"auto\"", "DATA_BITS=1 DEPTH=4", "DATA_BITS=200 DEPTH=33"]),
+    ("hwgen_block_fifo", &["DEPTH=32", "DATA_BITS=1 DEPTH=33", "DATA_BITS=70 DEPTH=5000"]),
     ("hwgen_register_slice", &["DATA_BITS=1", "DATA_BITS=64"]),
     ("hwgen_credit_fifo", &["DEPTH=1", "DEPTH=2", "DATA_BITS=1 DEPTH=3", "DATA_BITS=33 DEPTH=32 MEMORY=\"auto\""]),
     ("hwgen_join", &["INPUTS=2", "INPUTS=5 DATA_BITS=1"]),

@@ -35,6 +35,24 @@ fn fifo(bits: usize, depth: u32, slice: bool) -> Device {
     }
 }
 
+/// The same twin, the words behind the first in block RAM; long enough to fill and to run empty several times.
+fn block_fifo(bits: usize, depth: u32) -> Device {
+    let (frames, words_per_frame) = (3usize, 1500usize);
+    let mut random = Random::new((bits * 10_000) as u64 + u64::from(depth));
+    let words: Vec<harness::Word> = (0..frames * words_per_frame).map(|_| pack(&random.lanes(1, bits), bits)).collect();
+    Device {
+        name: format!("block FIFO {bits} bits, {depth} words"),
+        module: "hwgen_block_fifo",
+        parameters: vec![("DATA_BITS", bits.to_string()), ("DEPTH", depth.to_string())],
+        in_bits: bits,
+        out_bits: bits,
+        frames,
+        input: words.clone(),
+        outputs: vec![words],
+        graph: chain(Twin::Fifo(Fifo::new(depth).unwrap()), words_per_frame, words_per_frame),
+    }
+}
+
 fn adapter(lane_bits: usize, in_lanes: usize, out_lanes: usize, out_words: usize) -> Device {
     let frames = 4;
     let lanes_per_frame = out_lanes * out_words;
@@ -149,6 +167,9 @@ fn streams_equal_definition_and_twin() {
         devices.push(fifo([1, 8, 13, 33, 2, 7, 16, 1, 40][index], depth, false));
     }
     devices.push(fifo(9, 2, true));
+    for (bits, depth) in [(8, 32), (1, 33), (17, 40), (5, 100)] {
+        devices.push(block_fifo(bits, depth));
+    }
     for (bits, outputs) in [(1, 1), (8, 2), (13, 3), (5, 7)] {
         devices.push(fork(bits, outputs));
     }

@@ -7,7 +7,9 @@ use crate::interrupt::Interrupt;
 use crate::plan_file::LoadedPlan;
 use hdl_gen::cost::Model;
 use hdl_gen::timing::{RunError, Wait};
-use hdl_gen::{Artifact, BindOptions, Bound, Design, EmitError, EmitOptions, LowerError, PredictError, bind, lower};
+use hdl_gen::{
+    Artifact, BindOptions, Bound, Design, EmitError, EmitOptions, LowerError, PredictError, ShallowBuffer, bind, lower,
+};
 use network::graph::Layer;
 use network::manifest::{LayerRow, Timing};
 use network::{Code, Diagnostic, Network, Place};
@@ -66,7 +68,7 @@ impl Hardware {
 
     /// Predicted cycles of runs without stalls.
     pub fn timing(&self) -> Outcome<Timing> {
-        Ok(self.design.timing().map_err(|error| cannot_predict(&error))?)
+        Ok(self.design.timing().map_err(|error| self.cannot_predict(&error))?)
     }
 
     /// All files of the design.
@@ -75,11 +77,41 @@ impl Hardware {
         let clock_mhz = loaded.plan.target.clock_mhz.as_ref().map_or(DEFAULT_CLOCK_MHZ, |at| at.value);
         let options = EmitOptions { plan_sha256: loaded.sha256.clone(), clock_mhz, vectors };
         let emitted = self.design.emit(&options).map_err(|error| match &error {
-            EmitError::Predict(fault) => cannot_predict(fault),
+            EmitError::Predict(fault) => self.cannot_predict(fault),
             EmitError::Manifest(_) | EmitError::Vector { .. } => internal(&error),
         });
         Ok(emitted?)
     }
+}
+
+impl Hardware {
+    /// A design that the timing model cannot run to its end; names FIFOs that the plan makes too shallow.
+    pub fn cannot_predict(&self, error: &PredictError) -> Diagnostic {
+        let fault = cannot_predict(error);
+        if !matches!(error, PredictError::Run(RunError::Deadlock { .. })) {
+            return fault;
+        }
+        let shallow = self.design.shallow_buffers();
+        let layers = self.bound.network().layers();
+        let Some(layer) = shallow.first().and_then(|first| layers.iter().find(|layer| layer.name == first.join)) else {
+            return fault;
+        };
+        Diagnostic::new(
+            Code::SimulationHang,
+            layer.hardware.fifo.as_ref().map_or_else(|| layer.place.clone(), |at| at.place.clone()),
+            format!("{}{}", shallow_text(&shallow), fault.message),
+            "give `fifo` more words, or leave it out: then the depths are found",
+        )
+    }
+}
+
+/// One line for each FIFO that the plan makes shallower than is surely enough.
+pub fn shallow_text(shallow: &[ShallowBuffer]) -> String {
+    let line = |buffer: &ShallowBuffer| {
+        let ShallowBuffer { name, join, depth, enough } = buffer;
+        format!("FIFO {name} in front of {join} holds {depth} words; {enough} are enough\n")
+    };
+    shallow.iter().map(line).collect()
 }
 
 /// A design that the timing model cannot run to its end.

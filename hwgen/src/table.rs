@@ -35,10 +35,21 @@ pub fn buffer_table(buffers: &[JoinBuffer]) -> String {
     if buffers.is_empty() {
         return String::new();
     }
-    let mut lines = vec![["join", "FIFO in front", "words", "bits a word", "bits"].map(str::to_owned).to_vec()];
+    let header =
+        ["join", "FIFO in front", "words", "bits a word", "bits", "in", "holds", "while it waits for", "since", "by"];
+    let mut lines = vec![header.map(str::to_owned).to_vec()];
     for buffer in buffers {
         let (depth, word_bits) = (buffer.depth.to_string(), buffer.word_bits.to_string());
-        lines.push(vec![buffer.join.clone(), buffer.name.clone(), depth, word_bits, buffer.bits().to_string()]);
+        let memory = if buffer.block { "block RAM" } else { "LUTs" }.to_owned();
+        let mut line =
+            vec![buffer.join.clone(), buffer.name.clone(), depth, word_bits, buffer.bits().to_string(), memory];
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let cause = buffer.cause.as_ref();
+        line.push(or_dash(cause.map(|cause| cause.waiting.clone())));
+        line.push(or_dash(cause.map(|cause| cause.late.clone())));
+        line.push(or_dash(cause.and_then(|cause| cause.parted.clone())));
+        line.push(or_dash(cause.and_then(|cause| cause.collector.clone())));
+        lines.push(line);
     }
     let bits: u64 = buffers.iter().map(JoinBuffer::bits).sum();
     let count = buffers.len();
@@ -55,6 +66,14 @@ pub fn buffers_json(buffers: &[JoinBuffer]) -> Value {
             "depth_words": buffer.depth,
             "word_bits": buffer.word_bits,
             "bits": buffer.bits(),
+            "input": buffer.input,
+            "memory": if buffer.block { "block" } else { "lut" },
+            "cause": buffer.cause.as_ref().map(|cause| json!({
+                "waiting": cause.waiting,
+                "late": cause.late,
+                "parted_behind": cause.parted,
+                "collector": cause.collector,
+            })),
         })
     };
     buffers.iter().map(row).collect()

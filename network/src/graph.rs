@@ -192,6 +192,8 @@ pub struct HardwareRequest {
     pub requantize: Option<At<RequantizeUnit>>,
     /// How a sliding window gives out its taps.
     pub window: Option<At<WindowForm>>,
+    /// Words of the FIFO in front of each input of a join.
+    pub fifo: Option<At<Vec<u64>>>,
 }
 
 /// How a sliding window gives out its taps.

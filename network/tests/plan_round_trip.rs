@@ -34,7 +34,8 @@ fn without_places(mut parts: NetworkParts) -> NetworkParts {
     }
     for layer in &mut parts.layers {
         layer.place = Place::default();
-        let HardwareRequest { kind, form, pe, simd, multiplier, memory, requantize, window } = &mut layer.hardware;
+        let HardwareRequest { kind, form, pe, simd, multiplier, memory, requantize, window, fifo } =
+            &mut layer.hardware;
         bare(kind);
         bare(form);
         bare(pe);
@@ -43,6 +44,7 @@ fn without_places(mut parts: NetworkParts) -> NetworkParts {
         bare(memory);
         bare(requantize);
         bare(window);
+        bare(fifo);
     }
     parts
 }

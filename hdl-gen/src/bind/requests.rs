@@ -26,6 +26,7 @@ pub(super) fn request(layer: &Layer, bound: &BoundLayer) -> HardwareRequest {
             memory: at(matrix.memory, place),
             requantize: matrix.unit.and_then(|unit| at(unit, place)),
             window: if matrix.side * matrix.sets > 1 { None } else { matrix.window.and_then(|form| at(form, place)) },
+            fifo: None,
         },
         BoundLayer::Join { lanes, unit, .. } => HardwareRequest {
             pe: at(*lanes, place),

@@ -18,6 +18,8 @@ pub enum Block {
     Rom { bits: u64, depth: u64, block: bool, cycles: u64, live: Option<u64> },
     /// `hwgen_fifo`
     Fifo { bits: u64, depth: u64 },
+    /// `hwgen_block_fifo`
+    BlockFifo { bits: u64, depth: u64 },
     /// `hwgen_credit_fifo`
     CreditFifo { bits: u64, depth: u64 },
     /// `hwgen_width_adapter`
@@ -124,6 +126,7 @@ impl Block {
                 live: part.parameter(LIVE).map(|_| part.number(LIVE, 0)),
             },
             "hwgen_fifo" => Block::Fifo { bits: number("DATA_BITS"), depth: number("DEPTH") },
+            "hwgen_block_fifo" => Block::BlockFifo { bits: number("DATA_BITS"), depth: number("DEPTH") },
             "hwgen_credit_fifo" => Block::CreditFifo { bits: number("DATA_BITS"), depth: number("DEPTH") },
             "hwgen_width_adapter" => Block::Adapter {
                 lane_bits: number("LANE_BITS"),

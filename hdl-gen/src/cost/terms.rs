@@ -85,6 +85,7 @@ impl Counts {
                 self.rom([*bits, *depth, *cycles], *block, *live, n, family);
             }
             Block::Fifo { bits, depth } => self.fifo(*bits, *depth, n, family),
+            Block::BlockFifo { bits, depth } => self.block_fifo(*bits, *depth, n, family),
             Block::CreditFifo { bits, depth } => self.credit_fifo(*bits, *depth, n, family),
             Block::Adapter { lane_bits, from, to, words } => self.adapter([*lane_bits, *from, *to, *words], n),
             Block::Fork { bits, outputs } => {
@@ -315,6 +316,21 @@ impl Counts {
         self.counter(rest, 2.0 * n);
         self.exact.add(&memory::lut_ram(family, word, rest), n);
         self.banks(word, rest, false, n);
+    }
+
+    /// Its parts: head, skid, two counts, two addresses, the RAM with a register in front of and behind it.
+    fn block_fifo(&mut self, bits: u64, depth: u64, n: f64, family: Family) {
+        let (word, count) = (bits + 1, log2(depth + 1));
+        self.credit_fifo(bits, 16, n, family);
+        self.fifo(bits, 4, n, family);
+        self.add(Term::Fifo, n);
+        self.add(Term::FifoBits, n * word as f64);
+        self.add(Term::FifoCount, 2.0 * n * count as f64);
+        self.exact.ff += n * (2 * word + 2 * count + 6) as f64;
+        self.counter(depth, 2.0 * n);
+        let ram = memory::block_ram(family, word, depth, true);
+        self.exact.add(&ram.resources, n);
+        self.add(Term::BlockChoice, n * ram.chosen_bits as f64);
     }
 
     fn credit_fifo(&mut self, bits: u64, depth: u64, n: f64, family: Family) {

@@ -1,6 +1,6 @@
 //! What a design tells about its modules: the FIFOs in front of joins with their cost, and every stage.
 
-use super::{Design, Stage};
+use super::{Design, SkewCause, Stage};
 use crate::timing::{RunError, Twin};
 use network::manifest::input_prefix;
 
@@ -15,6 +15,12 @@ pub struct JoinBuffer {
     pub depth: u32,
     /// Bits of one word, with the bit that marks a frame's last word.
     pub word_bits: u32,
+    /// Number of the join's input behind it.
+    pub input: usize,
+    /// Its words lie in block RAM.
+    pub block: bool,
+    /// Why it is needed.
+    pub cause: Option<SkewCause>,
 }
 
 impl JoinBuffer {
@@ -42,12 +48,31 @@ pub struct StageRow {
 impl Design {
     /// The FIFOs in front of joins.
     pub fn join_buffers(&self) -> Vec<JoinBuffer> {
-        let stages = self.buffers.iter().filter_map(|&index| self.stages.get(index));
-        let buffer = |stage: &Stage| {
-            let (name, join) = (stage.name.clone(), stage.layer.clone());
-            JoinBuffer { name, join, depth: stage.depth().unwrap_or(0), word_bits: stage.word.bits() + 1 }
-        };
-        stages.map(buffer).collect()
+        let rows = self.buffers.iter().filter_map(|buffer| {
+            let stage = self.stages.get(buffer.stage)?;
+            Some(JoinBuffer {
+                name: stage.name.clone(),
+                join: stage.layer.clone(),
+                depth: stage.depth().unwrap_or(0),
+                word_bits: stage.word.bits() + 1,
+                input: buffer.input,
+                block: stage.module == "hwgen_block_fifo",
+                cause: self.skew_cause(buffer.stage),
+            })
+        });
+        rows.collect()
+    }
+
+    /// The depths of the FIFOs in front of a layer's inputs, as a plan gives them; none where it joins nothing.
+    pub fn fifo_depths(&self, layer: &str) -> Option<Vec<u64>> {
+        let of_layer = |stage: &usize| self.stages.get(*stage).is_some_and(|stage| stage.layer == layer);
+        let mut depths: Vec<(usize, u64)> = Vec::new();
+        for buffer in self.buffers.iter().filter(|buffer| of_layer(&buffer.stage)) {
+            let depth = self.stages.get(buffer.stage).and_then(Stage::depth).unwrap_or(0);
+            depths.push((buffer.input, u64::from(depth)));
+        }
+        depths.sort_unstable();
+        (!depths.is_empty()).then(|| depths.into_iter().map(|(_, depth)| depth).collect())
     }
 
     /// The modules of the top, in the order of [`crate::timing::Report::occupancy_max`].

@@ -1,9 +1,9 @@
 //! The graph of streams while it is being built, layer by layer along its branches.
 
-use crate::design::{Stage, StreamId};
+use crate::design::{Buffer, Stage, StreamId};
 use crate::timing::{Fifo, Fork, LineWindow, SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
 use crate::verilog::Expr;
-use network::graph::{Memory, WindowForm};
+use network::graph::{Layer, Memory, WindowForm};
 use network::manifest::{EdgeContent, EdgeOrder, Word};
 use network::shape::{Shape, Window};
 
@@ -13,8 +13,8 @@ const BLOCK_BUFFER_BITS: u64 = 16 * 1024;
 /// All stages so far, and the stream that the next one continues.
 pub(super) struct Chain {
     pub stages: Vec<Stage>,
-    /// FIFOs whose depths are to be found, as indices of stages.
-    pub buffers: Vec<usize>,
+    /// FIFOs in front of joins.
+    pub buffers: Vec<Buffer>,
     /// The stream that is continued.
     pub stream: StreamId,
     pub word: Word,
@@ -179,11 +179,13 @@ impl Chain {
         Ok(())
     }
 
-    /// Adds a FIFO in front of a join, whose depth is found later.
-    pub fn skew_buffer(&mut self, name: &str, layer: &str) -> Result<(), TimingError> {
+    /// Adds a FIFO in front of an input of a join; where the plan gives no depth, it is found later.
+    pub fn skew_buffer(&mut self, name: &str, layer: &Layer, input: usize) -> Result<(), TimingError> {
         let name = self.free_name(&format!("{name}_skew"));
-        self.buffers.push(self.stages.len());
-        self.fifo(name, layer, 2)
+        let wish = layer.hardware.fifo.as_ref().and_then(|depths| depths.value.get(input));
+        let depth = wish.map(|&depth| small(depth));
+        self.buffers.push(Buffer { stage: self.stages.len(), input, depth });
+        self.fifo(name, &layer.name, 2)
     }
 
     /// Whether words may come slower than one a cycle: the last stage is neither the input nor a window.

@@ -86,9 +86,9 @@ impl Lowering<'_> {
                 (Combine::Sum, (0..channels).map(|channel| RawMap { gain, offset: offset(channel) }).collect())
             }
         };
-        for flow in &mut flows {
+        for (input, flow) in flows.iter_mut().enumerate() {
             self.chain.resume(flow.clone());
-            self.chain.skew_buffer(&name, &layer.name)?;
+            self.chain.skew_buffer(&name, layer, input)?;
             *flow = self.chain.flow();
         }
         let content = match choice.unit {
@@ -256,7 +256,7 @@ impl Lowering<'_> {
             self.chain.adapt(&name, &layer.name, lanes)?;
             let channels = network.tensors()[id.0].shape.channels;
             self.same_raw(index, number, &name)?;
-            self.chain.skew_buffer(&name, &layer.name)?;
+            self.chain.skew_buffer(&name, layer, number)?;
             let content = &self.chain.content;
             gain = content.gain;
             offsets.extend((0..channels as usize).map(|c| per_channel(&content.offset, c).unwrap_or(0)));

@@ -42,10 +42,31 @@ impl Graph {
         Dates::new(self, run, true)?.finish()
     }
 
+    /// Whether any stall pattern can bring the design to a standstill, without looking at cycles.
+    ///
+    /// The modules are deterministic processes that wait for words and for room (a Kahn network with bounded streams), so
+    /// which words can move at last does not depend on when they move: if the frames pass in one order of moves, they pass
+    /// in every order, that is, under every pattern of stalls. This run moves words in an order of its own, that of a work
+    /// list, lets frames in one by one until as many words as after an earlier frame are at each place, at most `frames`
+    /// times, and fails where a sink misses words. What is proved is that words pass, not how fast.
+    pub fn check_untimed(&self, frames: u64) -> Result<Untimed, RunError> {
+        Dates::new(self, &Run::frames(frames), false)?.untimed()
+    }
+
     /// The same without [`Report::occupancy_max`], which stays empty: faster.
     pub fn run_cycles(&self, run: &Run) -> Result<Report, RunError> {
         Dates::new(self, run, false)?.finish()
     }
+}
+
+/// What an untimed run showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Untimed {
+    /// Frames that were run.
+    pub frames: u64,
+    /// After so many frames everything is where it was: no number of frames ends in a standstill. None: it has not come
+    /// back to an earlier state, so nothing is said about more frames.
+    pub period_frames: Option<u64>,
 }
 
 struct Source<'a> {
@@ -127,10 +148,7 @@ impl<'a> Dates<'a> {
         let compares = self.run.stalls.is_none() && !self.run.keep_words;
         let mut frame = 0;
         while frame < self.run.frames {
-            for index in 0..self.sources.len() {
-                self.sources[index].left += self.sources[index].end.words_per_frame;
-                self.feed(index);
-            }
+            self.let_in();
             self.settle()?;
             frame += 1;
             if compares && frame + 1 < self.run.frames {
@@ -149,7 +167,7 @@ impl<'a> Dates<'a> {
             }
         }
         if self.sinks.iter().any(|sink| sink.words < sink.wanted) {
-            return Err(RunError::Deadlock { last_move: self.last_move(), waits: self.waits() });
+            return Err(self.standstill());
         }
         self.report.first_input_cycle = self.sources.iter().filter_map(|source| source.first).min().unwrap_or(0);
         if self.levels {
@@ -157,6 +175,39 @@ impl<'a> Dates<'a> {
             self.report.occupancy_max = self.units.iter_mut().map(|unit| unit.most(end, channels)).collect();
         }
         Ok(self.report)
+    }
+
+    fn untimed(mut self) -> Result<Untimed, RunError> {
+        let mut states: Vec<Vec<i64>> = Vec::new();
+        for frame in 1..=self.run.frames {
+            self.let_in();
+            self.settle()?;
+            let mut state = Vec::new();
+            self.visit(&mut Visitor::Untimed(&mut state));
+            let same = states.iter().rposition(|before| *before == state);
+            states.push(state);
+            let late = |sink: &Sink<'_>| sink.words < sink.end.words_per_frame * frame;
+            if same.is_some() || frame == self.run.frames {
+                if self.sinks.iter().any(late) {
+                    return Err(self.standstill());
+                }
+                let period_frames = same.map(|before| frame - 1 - before as u64);
+                return Ok(Untimed { frames: frame, period_frames });
+            }
+        }
+        Err(self.standstill())
+    }
+
+    /// Lets a frame in at each source.
+    fn let_in(&mut self) {
+        for index in 0..self.sources.len() {
+            self.sources[index].left += self.sources[index].end.words_per_frame;
+            self.feed(index);
+        }
+    }
+
+    fn standstill(&self) -> RunError {
+        RunError::Deadlock { last_move: self.last_move(), waits: self.waits() }
     }
 
     /// Lets every module go on until none can.

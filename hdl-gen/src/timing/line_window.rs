@@ -56,6 +56,11 @@ impl LineWindow {
             && ends(self.row.value(), self.first[1], self.stride[1]);
     }
 
+    /// Places of the padded frame up to the end of the first window.
+    pub(crate) fn first_words(&self) -> u64 {
+        u64::from(self.first[1]) * u64::from(self.column.places()) + u64::from(self.first[0]) + 1
+    }
+
     /// The pipeline behind the steps.
     pub(super) fn pipe(&self) -> &CreditPipe {
         &self.pipe

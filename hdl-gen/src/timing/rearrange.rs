@@ -70,6 +70,11 @@ impl Rearrange {
         })
     }
 
+    /// Words up to the end of the first block.
+    pub(crate) fn first_words(&self) -> u64 {
+        (self.span - self.fill).unsigned_abs()
+    }
+
     pub(super) fn valid(&self) -> bool {
         self.pipe.valid()
     }

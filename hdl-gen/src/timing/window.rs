@@ -253,6 +253,11 @@ impl SlidingWindow {
         })
     }
 
+    /// Words of the padded frame up to the end of the first window.
+    pub(crate) fn first_words(&self) -> u64 {
+        self.distances.span.unsigned_abs()
+    }
+
     pub(super) fn valid(&self) -> bool {
         self.pipe.valid()
     }

@@ -13,6 +13,7 @@ use serde_json::json;
 pub fn run(options: &CheckOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
     let hardware = hardware::of_plan(&loaded, &Interrupt::listen(|| {}))?;
+    let untimed = hardware.design.check_untimed().map_err(|error| hardware.cannot_predict(&error))?;
     let timing = hardware.timing()?;
     let buffers = hardware.design.join_buffers();
     if as_json {
@@ -21,6 +22,7 @@ pub fn run(options: &CheckOptions, as_json: bool) -> Outcome<()> {
             "name": loaded.network.name(),
             "plan_sha256": loaded.sha256,
             "timing": timing,
+            "no_stall_pattern_stops_it": untimed.period_frames.is_some(),
             "layers": hardware.rows(),
             "join_buffers": buffers_json(&buffers),
             "outputs": hardware.design.output_ports(),
@@ -28,11 +30,12 @@ pub fn run(options: &CheckOptions, as_json: bool) -> Outcome<()> {
         return Ok(print(&format!("{report:#}\n"))?);
     }
     Ok(print(&format!(
-        "{}{}{} is good: {} predicted cycles for a frame, then one every {}\n",
+        "{}{}{} is good: {} predicted cycles for a frame, then one every {}{}\n",
         layer_table(hardware.rows()),
         buffer_table(&buffers),
         options.plan.display(),
         timing.first_frame_cycles,
-        timing.initiation_interval_cycles
+        timing.initiation_interval_cycles,
+        if untimed.period_frames.is_some() { "; no stall pattern can stop it" } else { "" }
     ))?)
 }

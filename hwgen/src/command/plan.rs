@@ -12,6 +12,7 @@ use crate::plan_file::read_model;
 use crate::progress;
 use crate::table::layer_table;
 use network::arrays::sha256_hex;
+use network::diagnostic::At;
 use network::plan::{Provenance, WriteOptions, write};
 use network::{Code, Diagnostic, Format, Network, Place};
 use quantizer::{ImportOptions, InputGrid, import};
@@ -69,6 +70,8 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
     let mut parts = network.into_parts();
     for (layer, request) in parts.layers.iter_mut().zip(hardware.bound.requests()) {
         layer.hardware = request;
+        let depths = hardware.design.fifo_depths(&layer.name);
+        layer.hardware.fifo = depths.map(|depths| At::new(depths, layer.place.clone()));
     }
     let provenance =
         Provenance { file: file_name(&source.model).unwrap_or_default(), sha256: Some(sha256_hex(&bytes)) };

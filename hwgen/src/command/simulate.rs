@@ -8,7 +8,7 @@ use crate::arrays::{ArrayFile, ArraySpec};
 use crate::cli::SimulateOptions;
 use crate::failure::{Failure, Outcome, cannot_evaluate};
 use crate::frames::Frames;
-use crate::hardware::{self, Hardware, cannot_predict, internal};
+use crate::hardware::{self, Hardware, internal};
 use crate::interrupt::Interrupt;
 use crate::output::{cannot_write, folder_of, print, write_folder};
 use crate::plan_file::{self, LoadedPlan};
@@ -102,7 +102,7 @@ fn simulate_once(
         CosimulateError::Simulator(error) => failure(error),
         CosimulateError::Evaluate(error) => cannot_evaluate(&error).into(),
         CosimulateError::Judge(error) => internal(&error).into(),
-        CosimulateError::Predict(error) => cannot_predict(&error).into(),
+        CosimulateError::Predict(error) => hardware.cannot_predict(&error).into(),
     })
 }
 

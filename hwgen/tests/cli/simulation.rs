@@ -128,3 +128,27 @@ fn buffers_in_front_of_joins_are_reported_with_their_cost() {
     let text = folder.run("check plan.yaml").stdout;
     assert!(text.contains("FIFO in front") && text.contains(" in front of joins, "), "{text}");
 }
+
+#[test]
+fn fifos_that_the_plan_makes_too_shallow_are_named_with_what_is_enough() {
+    let shallow =
+        BRANCHES.replace("inputs: [stem, deep], output: u5", "inputs: [stem, deep], output: u5, hw: { fifo: [1, 1] }");
+    let folder = Folder::with_plan(&shallow);
+    for command in ["check plan.yaml", "emit plan.yaml -o design", "simulate plan.yaml --random --frames 1"] {
+        let run = folder.run(command);
+        assert_eq!(run.exit_code, 1, "{command}: {}", run.stderr);
+        let named =
+            run.stderr.contains("E0803") && run.stderr.contains("FIFO sum_skew in front of sum holds 1 words; ");
+        assert!(named && run.stderr.contains("a word waits for room"), "{command}: {}", run.stderr);
+    }
+    let run = folder.run("simulate plan.yaml --model");
+    assert_eq!(run.exit_code, 1, "{}", run.stdout);
+    assert!(run.stdout.contains("sum_skew in front of sum holds 1 words; "), "{}", run.stdout);
+    let (_, model) = folder.json("simulate plan.yaml --model");
+    let enough = model["deadlock"]["shallow_fifos"][0]["enough_words"].as_u64().unwrap();
+    // What is said to be enough is.
+    let folder = Folder::with_plan(&shallow.replace("[1, 1]", &format!("[{enough}, {enough}]")));
+    let (_, checked) = folder.json("check plan.yaml");
+    assert_eq!(checked["no_stall_pattern_stops_it"].as_bool(), Some(true), "{checked}");
+    assert_eq!(checked["join_buffers"][0]["depth_words"].as_u64(), Some(enough), "{checked}");
+}

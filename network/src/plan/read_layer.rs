@@ -96,9 +96,11 @@ impl Word {
         match self {
             Word::Dense => &["kind", "form", "multiplier", "pe", "simd", "memory", "requantize"],
             Word::Conv2d => &["kind", "form", "multiplier", "pe", "simd", "memory", "requantize", "window"],
-            Word::MaxPool | Word::Argmax | Word::Concat | Word::Rearrange => &["pe", "simd"],
+            Word::MaxPool | Word::Argmax | Word::Rearrange => &["pe", "simd"],
+            Word::Concat => &["pe", "simd", "fifo"],
             Word::SumPool => &["pe", "simd", "requantize"],
-            Word::Requantize | Word::Add | Word::Multiply => &["multiplier", "pe", "simd", "requantize"],
+            Word::Requantize => &["multiplier", "pe", "simd", "requantize"],
+            Word::Add | Word::Multiply => &["multiplier", "pe", "simd", "requantize", "fifo"],
         }
     }
 
@@ -410,7 +412,7 @@ fn two(values: &[i64], from: usize) -> Option<[u64; 2]> {
 }
 
 fn hardware(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word) -> HardwareRequest {
-    let keys = &["kind", "form", "multiplier", "pe", "simd", "memory", "requantize", "window"];
+    let keys = &["kind", "form", "multiplier", "pe", "simd", "memory", "requantize", "window", "fifo"];
     let what = format!("`hw` of {}", fields.what);
     let Some(hw) = fields.get("hw").and_then(|node| reader.fields(node, what, keys)) else {
         return HardwareRequest::default();
@@ -436,7 +438,19 @@ fn hardware(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word) -> Hardwar
         memory: reader.word(&hw, "memory", MEMORIES),
         requantize: reader.word(&hw, "requantize", REQUANTIZE_UNITS),
         window: window_form(reader, &hw),
+        fifo: fifo_depths(reader, fields, &hw),
     }
+}
+
+/// Words of the FIFO in front of each input.
+fn fifo_depths(reader: &mut Reader<'_>, fields: &Fields<'_>, hw: &Fields<'_>) -> Option<At<Vec<u64>>> {
+    let inputs = match fields.get("inputs").map(|node| &node.content) {
+        Some(Content::List(names)) => names.len(),
+        _ => return None,
+    };
+    let form = "a list with a number of words, 1 to 16777216, for each input";
+    let At { value, place } = reader.numbers(hw, "fifo", &[inputs], form, 1..=MAX_FOLDING)?;
+    Some(At::new(value.into_iter().filter_map(|depth| u64::try_from(depth).ok()).collect(), place))
 }
 
 /// `parallel`, or the channels side by side of a serial window.

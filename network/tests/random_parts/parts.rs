@@ -159,6 +159,7 @@ fn layer(
     let multiplier = dice.pick(&[Multiplier::Lut, Multiplier::Dsp]);
     let memory = dice.pick(&[Memory::Lut, Memory::Block]);
     let window = dice.pick(&[WindowForm::Serial(2), WindowForm::Parallel]);
+    let depths: Vec<u64> = inputs.iter().map(|_| dice.pick(&[1, 2, 77, 1 << 24])).collect();
     let hardware = HardwareRequest {
         pe: dice.some(3),
         simd: dice.some(12),
@@ -168,6 +169,7 @@ fn layer(
         memory: dice.some(memory).filter(|_| weighted),
         requantize: dice.some(unit).filter(|_| requantizes),
         window: dice.some(window).filter(|_| matches!(op, Op::Conv2d { .. })),
+        fifo: dice.some(depths).filter(|_| matches!(op, Op::Add { .. } | Op::Multiply | Op::Concat)),
     };
     let layer = Layer {
         name,

@@ -9,6 +9,8 @@ pub(super) enum Visitor<'a> {
         /// The state so far.
         state: &'a mut Vec<i64>,
     },
+    /// Writes down what does not depend on dates: which words are where.
+    Untimed(&'a mut Vec<i64>),
     /// Lets everything happen so many cycles later.
     Shift(u64),
 }
@@ -23,21 +25,21 @@ impl Visitor<'_> {
     pub(super) fn date(&mut self, date: &mut u64, least: u64) {
         match self {
             Visitor::Record { base, state } => state.push((*date).max(least) as i64 - *base as i64),
+            Visitor::Untimed(_) => {}
             Visitor::Shift(cycles) => *date += *cycles,
         }
     }
 
     /// A number that is no date.
     pub(super) fn count(&mut self, count: u64) {
-        if let Visitor::Record { state, .. } = self {
-            state.push(count as i64);
-        }
+        self.difference(count as i64);
     }
 
     /// A signed number that is no date.
     pub(super) fn difference(&mut self, difference: i64) {
-        if let Visitor::Record { state, .. } = self {
-            state.push(difference);
+        match self {
+            Visitor::Record { state, .. } | Visitor::Untimed(state) => state.push(difference),
+            Visitor::Shift(_) => {}
         }
     }
 }

@@ -6,13 +6,13 @@ use super::DEFAULT_RANDOM_FRAMES;
 use super::report::{outputs_json, outputs_text};
 use crate::cli::SimulateOptions;
 use crate::failure::{Failure, Outcome};
-use crate::hardware::{self, cannot_predict, standstill_text};
+use crate::hardware::{self, cannot_predict, shallow_text, standstill_text};
 use crate::interrupt::Interrupt;
 use crate::output::print;
 use crate::plan_file;
 use crate::table::align;
 use hdl_gen::timing::{Report, RunError, Stalls, Wait, WaitReason};
-use hdl_gen::{Design, PredictError};
+use hdl_gen::{Design, PredictError, ShallowBuffer};
 use network::Code;
 use serde_json::{Value, json};
 
@@ -29,8 +29,10 @@ pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
             Ok(print(&if as_json { format!("{document:#}\n") } else { request.good_text(&design, &report) })?)
         }
         Err(PredictError::Run(RunError::Deadlock { last_move, waits })) => {
-            let document = request.standstill_json(last_move, &waits);
-            let text = format!("error[{}]: {}\n", Code::SimulationHang, standstill_text(last_move, &waits));
+            let shallow = design.shallow_buffers();
+            let document = request.standstill_json(last_move, &waits, &shallow);
+            let (code, why) = (Code::SimulationHang, shallow_text(&shallow));
+            let text = format!("error[{code}]: {why}{}\n", standstill_text(last_move, &waits));
             print(&if as_json { format!("{document:#}\n") } else { text })?;
             Err(Failure::Check)
         }
@@ -71,15 +73,23 @@ impl Request<'_> {
         })
     }
 
-    fn standstill_json(&self, last_move: Option<u64>, waits: &[Wait]) -> Value {
+    fn standstill_json(&self, last_move: Option<u64>, waits: &[Wait], shallow: &[ShallowBuffer]) -> Value {
         let wait = |wait: &Wait| json!({ "from": wait.from, "to": wait.to, "waits_for": waits_for(wait.reason) });
+        let fifo = |buffer: &ShallowBuffer| {
+            let ShallowBuffer { name, join, depth, enough } = buffer;
+            json!({ "name": name, "join": join, "depth_words": depth, "enough_words": enough })
+        };
         json!({
             "name": self.name,
             "ok": false,
             "frames": self.frames,
             "stall": self.options.stall,
             "seed": self.options.seed,
-            "deadlock": { "last_move_cycle": last_move, "streams": waits.iter().map(wait).collect::<Vec<Value>>() },
+            "deadlock": {
+                "last_move_cycle": last_move,
+                "streams": waits.iter().map(wait).collect::<Vec<Value>>(),
+                "shallow_fifos": shallow.iter().map(fifo).collect::<Vec<Value>>(),
+            },
         })
     }
 

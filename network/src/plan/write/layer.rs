@@ -184,6 +184,10 @@ fn hardware_fields(hardware: &HardwareRequest) -> Vec<(&'static str, String)> {
         choice("memory", MEMORIES, &hardware.memory),
         choice("requantize", REQUANTIZE_UNITS, &hardware.requantize),
         hardware.window.as_ref().map(|at| ("window", window_form(at.value))),
+        hardware.fifo.as_ref().map(|at| {
+            let depths: Vec<String> = at.value.iter().map(u64::to_string).collect();
+            ("fifo", format!("[{}]", depths.join(", ")))
+        }),
     ];
     fields.into_iter().flatten().collect()
 }

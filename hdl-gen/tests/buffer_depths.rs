@@ -1,0 +1,156 @@
+//! The depths of FIFOs in front of joins: no frame ends later than with FIFOs that never fill, and no FIFO can lose a word
+//! without slowing the design or bringing it to a standstill..
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a plan that cannot be built has failed")]
+
+use hdl_gen::{BindOptions, Design, PredictError, bind, lower};
+use network::diagnostic::At;
+use network::plan::Plan;
+use network::{Network, Place};
+
+/// A block of residual networks, and one inside another.
+const RESIDUAL: &str = "
+hwgen: 1
+name: residual
+random: { seed: 5 }
+input: { name: x, shape: [9, 8, 4], format: u4 }
+layers:
+  - { name: c1, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s4, output: u4, hw: { pe: 2, simd: 4 } }
+  - { name: c2, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s4, output: u4, hw: { pe: 1, simd: 4 } }
+  - { name: inner, op: add, inputs: [c1, c2], output: u4 }
+  - { name: c3, op: conv2d, outputs: 4, kernel: [1, 1], weight: s4, output: u4, hw: { pe: 4, simd: 1 } }
+  - { name: outer, op: add, inputs: [c3, input], output: u4 }
+";
+
+/// Down, up and across.
+const U_SHAPE: &str = "
+hwgen: 1
+name: u-shape
+random: { seed: 6 }
+input: { name: x, shape: [8, 8, 2], format: u4 }
+layers:
+  - { name: e1, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s4, output: u4, hw: { pe: 2, simd: 2 } }
+  - { name: p1, op: max_pool, kernel: [2, 2] }
+  - { name: e2, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s4, output: u4, hw: { pe: 1, simd: 4 } }
+  - { name: up, op: rearrange, shape: [8, 8, 4], loops: [[4, 16], [2, 0], [4, 4], [2, 0], [4, 1]] }
+  - { name: both, op: concat, inputs: [up, e1] }
+  - { name: d1, op: conv2d, outputs: 2, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s4, hw: { pe: 1, simd: 8 } }
+";
+
+/// Three branches of different lengths, two outputs.
+const THREE: &str = "
+hwgen: 1
+name: three
+random: { seed: 7 }
+input: { name: x, shape: [7, 7, 3], format: u4 }
+layers:
+  - { name: a, op: conv2d, outputs: 3, kernel: [1, 1], weight: s4, output: u4, input: input }
+  - { name: b, op: conv2d, outputs: 3, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s4, output: u4, input: input }
+  - { name: c, op: conv2d, outputs: 3, kernel: [5, 5], padding: [2, 2, 2, 2], weight: s4, output: u4, input: b }
+  - { name: all, op: concat, inputs: [a, b, c] }
+  - { name: best, op: conv2d, outputs: 2, kernel: [1, 1], weight: s4 }
+outputs:
+  - { layer: b, name: early }
+  - { layer: best, name: late }
+";
+
+fn network(text: &str) -> Network {
+    Plan::parse(text, "plan.yaml").unwrap().build(None).unwrap()
+}
+
+/// The design with given depths for every join, and without a wish where there are none.
+fn design(text: &str, depths: &[(String, Vec<u64>)]) -> Design {
+    let mut parts = network(text).into_parts();
+    for (name, depths) in depths {
+        let layer = parts.layers.iter_mut().find(|layer| layer.name == *name).unwrap();
+        layer.hardware.fifo = Some(At::new(depths.clone(), Place::default()));
+    }
+    lower(&bind(&Network::build(parts).unwrap(), &BindOptions::default()).unwrap()).unwrap()
+}
+
+fn found(text: &str) -> Vec<(String, Vec<u64>)> {
+    let design = design(text, &[]);
+    let joins = network(text).into_parts().layers.into_iter();
+    joins.filter_map(|layer| Some((layer.name.clone(), design.fifo_depths(&layer.name)?))).collect()
+}
+
+/// The last cycle of each frame at each output; none where the design stands still.
+fn ends(text: &str, depths: &[(String, Vec<u64>)]) -> Option<Vec<Vec<u64>>> {
+    match design(text, depths).predict(6, None) {
+        Ok(report) => Some(report.frame_end_cycles),
+        Err(PredictError::Run(_)) => None,
+        Err(fault) => panic!("{fault}"),
+    }
+}
+
+#[track_caller]
+fn check(text: &str) {
+    let found = found(text);
+    assert!(!found.is_empty());
+    let deep: Vec<(String, Vec<u64>)> =
+        found.iter().map(|(name, depths)| (name.clone(), vec![2000; depths.len()])).collect();
+    let best = ends(text, &deep).unwrap();
+    assert_eq!(ends(text, &found), Some(best.clone()), "{found:?}");
+    let mut deepest = 0;
+    for (join, (_, depths)) in found.iter().enumerate() {
+        for input in (0..depths.len()).filter(|&input| depths[input] > 1) {
+            let mut less = found.clone();
+            less[join].1[input] -= 1;
+            let slower = match ends(text, &less) {
+                None => true,
+                Some(ends) => ends.iter().flatten().zip(best.iter().flatten()).any(|(end, best)| end > best),
+            };
+            assert!(slower, "input {input} of {} can hold a word less than {:?}", found[join].0, depths);
+            deepest = deepest.max(depths[input]);
+        }
+    }
+    assert!(deepest > 4, "{found:?} needs no FIFO at all");
+}
+
+#[test]
+fn no_fifo_of_a_residual_network_can_lose_a_word() {
+    check(RESIDUAL);
+}
+
+#[test]
+fn no_fifo_of_a_u_shape_can_lose_a_word() {
+    check(U_SHAPE);
+}
+
+#[test]
+fn no_fifo_of_three_branches_can_lose_a_word() {
+    check(THREE);
+}
+
+#[test]
+fn a_standstill_is_seen_untimed_and_the_depths_that_do_are_named() {
+    for text in [RESIDUAL, U_SHAPE, THREE] {
+        let good = design(text, &[]);
+        let untimed = good.check_untimed().unwrap();
+        assert_eq!(untimed.period_frames, Some(1), "{untimed:?}");
+        let mut depths = found(text);
+        depths.iter_mut().for_each(|(_, depths)| depths.fill(1));
+        let shallow = design(text, &depths);
+        assert_eq!(shallow.check_untimed().is_err(), shallow.predict(2, None).is_err());
+        assert!(shallow.check_untimed().is_err(), "one word is enough everywhere");
+        let mut enough = depths.clone();
+        let named = shallow.shallow_buffers();
+        for buffer in &named {
+            let rows = shallow.join_buffers();
+            let row = rows.iter().find(|row| row.name == buffer.name).unwrap();
+            let (_, depths) = enough.iter_mut().find(|(name, _)| *name == buffer.join).unwrap();
+            depths[row.input] = u64::from(buffer.enough);
+        }
+        assert!(ends(text, &enough).is_some(), "{named:?}");
+    }
+}
+
+#[test]
+fn the_cause_of_a_skew_names_branches_and_collector() {
+    let design = design(RESIDUAL, &[]);
+    let rows = design.join_buffers();
+    let row = rows.iter().filter(|row| row.join == "inner").max_by_key(|row| row.depth).unwrap();
+    let cause = row.cause.clone().unwrap();
+    assert_eq!((cause.waiting.as_str(), cause.late.as_str()), ("c1", "c2"));
+    assert_eq!((cause.parted.as_deref(), cause.collector.as_deref()), (Some("c1"), Some("c2_window")));
+}
