@@ -50,6 +50,9 @@ fn with_widths(
     round_scale: RoundScale<'_>,
 ) -> Option<CodedWeights<Wavelet>> {
     let reaches = [0, 1, 2, 3].map(|band| bands.iter().fold(0f64, |most, block| most.max(block[band].abs())));
+    // What rounding leaves of a sub-band that is zero is no energy.
+    let noise = reaches.iter().fold(0f64, |most, &reach| most.max(reach)) * 1e-12;
+    let reaches = reaches.map(|reach| if reach > noise { reach } else { 0.0 });
     // A sub-band without any energy needs no bits; the first one always has some.
     let widths = [0, 1, 2, 3].map(|band| if band > 0 && reaches[band] == 0.0 { 0 } else { widths[band] });
     let steps = [0, 1, 2, 3].map(|band| best_step(bands, band, widths[band]).0);

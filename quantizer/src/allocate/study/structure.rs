@@ -66,7 +66,8 @@ impl Structure {
         let last = positions.iter().rposition(|&own| own == lowest).unwrap_or(0);
         let falls = positions[..first].windows(2).all(|pair| pair[0] >= pair[1]);
         let rises = positions[last.min(positions.len())..].windows(2).all(|pair| pair[0] <= pair[1]);
-        let is_u = has_joins && first > 0 && last + 1 < positions.len() && falls && rises;
+        let stays = positions[first..].iter().take(last + 1 - first).all(|&own| own == lowest);
+        let is_u = has_joins && first > 0 && last + 1 < positions.len() && falls && stays && rises;
         let role = |(index, &own): (usize, &usize)| match index {
             index if index < first => Role::Encoder(level(own)),
             index if index <= last => Role::Bottleneck,
