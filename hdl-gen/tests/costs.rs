@@ -45,6 +45,23 @@ fn a_layer_alone_costs_what_it_costs_in_the_design() {
 }
 
 #[test]
+fn weights_in_look_up_tables_cost_what_they_hold() {
+    let plan = |memory: &str| {
+        PLAN.replace("pe: 3, simd: 4, memory: block, multiplier: dsp", &format!("pe: 1, simd: 1, memory: {memory}"))
+    };
+    let lut = |memory: &str| {
+        let network = Plan::parse(&plan(memory), "plan.yaml").unwrap().build(None).unwrap();
+        let bound = bind(&network, &BindOptions::default()).unwrap();
+        let model = Model::of(Family::Xc7).unwrap();
+        let last = network.layers().len() - 1;
+        LayerCosts::new(&bound, &model).layer(last, &bound.layers()[last]).unwrap().lut
+    };
+    // 192 words of 4 bits; a table of 64 words takes at least half a look-up table for each bit.
+    let (tables, block) = (lut("lut"), lut("block"));
+    assert!(tables - block > 0.5 * 4.0 * 192.0 / 64.0, "{tables} {block}");
+}
+
+#[test]
 fn an_adapter_costs_nothing_where_lanes_agree() {
     let network = Plan::parse(PLAN, "plan.yaml").unwrap().build(None).unwrap();
     let bound = bind(&network, &BindOptions::default()).unwrap();

@@ -258,7 +258,8 @@ impl Counts {
         let kinds = 2f64.powi(depth.min(60) as i32);
         let columns = bits as f64;
         let known = live;
-        let live = (kinds - 2.0) * (1.0 - (1.0 - 1.0 / kinds).powf(columns));
+        // 1 - (1 - 1/kinds)^columns, where 1/kinds may vanish beside 1.
+        let live = (kinds - 2.0) * -(columns * (-1.0 / kinds).ln_1p()).exp_m1();
         let live = known.map_or(live.min(columns), |known| known as f64);
         self.exact.ff += n * live * cycles as f64;
         self.exact.memory_bits += n * columns * depth as f64;
