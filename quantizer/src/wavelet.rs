@@ -62,8 +62,14 @@ fn with_widths(
         return None;
     }
     let base = (finest / FINE).max(reaches.iter().sum::<f64>() / MOST_BASE_STEPS);
-    let multiplier =
-        |band: usize| if is_used(band) { (steps[band] / base).round().clamp(1.0, 4096.0) as i64 } else { 1 };
+    // Of the two whole steps beside the best one the nearer in error: below it the greatest values are cut off.
+    let multiplier = |band: usize| {
+        let near = steps[band] / base;
+        let whole = [near.floor(), near.ceil()].map(|step| step.clamp(1.0, 4096.0));
+        let error = |step: f64| error_at(bands, band, widths[band], base * step);
+        let best = if error(whole[0]) <= error(whole[1]) { whole[0] } else { whole[1] };
+        if is_used(band) { best as i64 } else { 1 }
+    };
     let multipliers = [0, 1, 2, 3].map(multiplier);
     let format = Wavelet::new(widths, multipliers, Transform::Haar).ok()?;
     let rows = matrix.values.len() / matrix.length.max(1);
@@ -127,17 +133,22 @@ fn best_step(bands: &[[f64; 4]], band: usize, width: u32) -> (f64, f64) {
     if width == 0 || most == 0.0 {
         return (most.max(1e-9), energy);
     }
-    let (low, high) = ends(width);
-    let levels = high.max(1.0);
+    let levels = ends(width).1.max(1.0);
     let candidates = (1..=REACHES).map(|part| {
         let step = most * f64::from(part) / f64::from(REACHES) / levels;
-        let error = bands.iter().map(|block| {
-            let code = (block[band] / step).round_ties_even().clamp(low, high);
-            (block[band] - code * step).powi(2)
-        });
-        (step, error.sum::<f64>())
+        (step, error_at(bands, band, width, step))
     });
     candidates.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((most, energy))
+}
+
+/// The squared error of a sub-band coded with this step.
+fn error_at(bands: &[[f64; 4]], band: usize, width: u32, step: f64) -> f64 {
+    let (low, high) = ends(width);
+    let error = bands.iter().map(|block| {
+        let code = (block[band] / step).round_ties_even().clamp(low, high);
+        (block[band] - code * step).powi(2)
+    });
+    error.sum()
 }
 
 #[cfg(test)]

@@ -86,15 +86,15 @@ fn many_groups_are_proved_within_a_fixed_effort() {
 #[test]
 fn an_effort_that_ends_early_leaves_an_honest_gap() {
     let mut problem = Problem::new(2);
-    for group in 0..40u32 {
+    for group in 0..16u32 {
         let option = |o: u32| {
             let mixed = |by: u32| f64::from((group * 31 + o * 17).wrapping_mul(by) % 997);
             choice(mixed(7), &[mixed(13), mixed(29)])
         };
         problem.group((0..8).map(option).collect()).unwrap();
     }
-    problem.limit(0, 14_000.0).unwrap();
-    problem.limit(1, 14_000.0).unwrap();
+    problem.limit(0, 5_600.0).unwrap();
+    problem.limit(1, 5_600.0).unwrap();
     let Outcome::Solved(best) = problem.solve(&Effort::default()) else { panic!("it is possible") };
     let Outcome::Solved(early) = problem.solve(&Effort { steps: 1, ..Effort::default() }) else { panic!("a start") };
     assert!(best.proved);

@@ -147,7 +147,7 @@ fn fifos_that_the_plan_makes_too_shallow_are_named_with_what_is_enough() {
     let (_, model) = folder.json("simulate plan.yaml --model");
     let enough = model["deadlock"]["shallow_fifos"][0]["enough_words"].as_u64().unwrap();
     // What is said to be enough is.
-    let folder = Folder::with_plan(&shallow.replace("[1, 1]", &format!("[{enough}, {enough}]")));
+    let folder = Folder::with_plan(&shallow.replace("fifo: [1, 1]", &format!("fifo: [{enough}, {enough}]")));
     let (_, checked) = folder.json("check plan.yaml");
     assert_eq!(checked["no_stall_pattern_stops_it"].as_bool(), Some(true), "{checked}");
     assert_eq!(checked["join_buffers"][0]["depth_words"].as_u64(), Some(enough), "{checked}");
