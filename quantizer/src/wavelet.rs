@@ -173,7 +173,9 @@ mod tests {
                 let blocks = (rows.div_ceil(2) * length.div_ceil(2)) as u64;
                 assert!(coded.bits.total() <= 4 * u64::from(bits) * blocks);
                 let error = coded.mean_squared_error(matrix);
-                assert!(error < last, "{rows}x{length} {bits}: {error} {last}");
+                // A single row or column has two sub-bands, whose widths end at 8 bits; a row of one value is exact.
+                let is_full = rows.min(length) == 1 && (bits == 8 || error == 0.0);
+                assert!(error < last || is_full && error <= last, "{rows}x{length} {bits}: {error} {last}");
                 last = error;
                 // Every block has codes: what is stored is what was meant.
                 let weights = network::op::Weights::plain(coded.format.plain(), rows, length, coded.values.clone());
