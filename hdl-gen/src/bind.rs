@@ -16,7 +16,7 @@ use requests::request;
 use unit::requantize_unit;
 
 pub(crate) use candidates::{BuildWish, Candidate, all_cycles, candidates, fits, least_cycles, may_be_xnor, raised};
-pub(crate) use folding::pools_in_place;
+pub(crate) use folding::{divisors, pools_in_place};
 pub(crate) use groups::as_convolution;
 
 use crate::rearrange::{self, Reorder};

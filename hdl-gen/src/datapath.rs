@@ -14,6 +14,7 @@
 mod combination;
 mod dot_product;
 mod dsp;
+mod memo;
 mod operand;
 mod product;
 mod recode;
@@ -24,6 +25,7 @@ pub mod sub_bands;
 
 pub use combination::{Combination, CombinationSpec, CombinationTerm};
 pub use dot_product::{DotProduct, DotProductSpec};
+pub use memo::Memo;
 pub use operand::{DatapathError, Multiplier, Operand};
 pub use recode::DotProductForm;
 pub use rescale::{Rescale, RescaleFactor, RescaleSpec, ShiftRounding};

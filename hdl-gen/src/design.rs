@@ -143,6 +143,12 @@ impl Design {
         &self.modules
     }
 
+    /// Words that move between modules in one frame.
+    pub fn frame_words(&self) -> u64 {
+        let words = |stage: &Stage| stage.words_per_frame.saturating_mul(stage.ports as u64);
+        self.stages.iter().fold(0, |sum: u64, stage| sum.saturating_add(words(stage)))
+    }
+
     /// The layer table.
     pub fn rows(&self) -> &[LayerRow] {
         &self.rows

@@ -7,6 +7,7 @@ mod alone;
 mod argmax;
 mod border;
 mod chain;
+mod counted;
 mod join;
 mod matrix;
 mod names;
@@ -18,19 +19,21 @@ mod top;
 mod wiring;
 
 pub use alone::lower_alone;
+pub use counted::{CountedDesign, lower_counted};
 
 use crate::bind::{Bound, BoundLayer};
-use crate::datapath::DatapathError;
+use crate::cost::inventory_reads;
+use crate::datapath::{DatapathError, DotProduct, DotProductSpec, Memo, Rescale, RescaleSpec};
 use crate::design::{Design, InputEnd, OutputEnd, PredictError, StreamId, input_net, port};
 use crate::heap::Cost;
 use crate::library;
 use crate::threshold::ThresholdError;
 use crate::timing::TimingError;
-use crate::verilog::ModuleText;
+use crate::verilog::{Module, ModuleText};
 use chain::{Chain, Flow};
 use join::JoinChoice;
 use names::Names;
-use network::graph::{Encoding, RequantizeUnit, Tensor, TensorId};
+use network::graph::{Encoding, Memory, RequantizeUnit, Tensor, TensorId};
 use network::manifest::{Edge, EdgeContent, EdgeOrder, EdgeTensor, LayerRow, Word};
 use network::op::Op;
 use std::collections::BTreeMap;
@@ -69,6 +72,32 @@ pub enum LowerError {
 
 /// Lowers a bound network.
 pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
+    lower_with(bound, Images::All, None)
+}
+
+/// Which memory images are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Images {
+    /// All, as emission needs them.
+    All,
+    /// Those whose contents decide what a memory costs.
+    Counted,
+    /// None.
+    None,
+}
+
+impl Images {
+    /// Whether a memory of constants of so many words gets its image.
+    fn has(self, memory: Memory, words: u64, word_bits: u64) -> bool {
+        match self {
+            Images::All => true,
+            Images::Counted => memory == Memory::Lut && inventory_reads(words, word_bits),
+            Images::None => false,
+        }
+    }
+}
+
+fn lower_with(bound: &Bound, images: Images, memo: Option<&Memo>) -> Result<Design, LowerError> {
     let network = bound.network();
     let entering: Vec<Flow> = (0..network.inputs().len()).map(|number| entering(bound, number)).collect();
     let inputs = network.inputs().iter().zip(&entering).map(|(input, flow)| InputEnd {
@@ -87,7 +116,8 @@ pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
         memories: BTreeMap::new(),
         inner_edges: Vec::new(),
         library: Vec::new(),
-        images: true,
+        images,
+        memo,
     };
     for (number, flow) in entering.into_iter().enumerate() {
         lowering.chain.resume(flow);
@@ -175,8 +205,10 @@ struct Lowering<'a> {
     inner_edges: Vec<(usize, Edge)>,
     /// Library modules that generated modules instantiate.
     library: Vec<String>,
-    /// Whether memory images are made; without them a design can be counted, but not emitted.
-    images: bool,
+    /// Without all images a design can be counted, but not emitted.
+    images: Images,
+    /// Where a design is only counted: figures of datapaths that are known. Modules then have no text.
+    memo: Option<&'a Memo>,
 }
 
 impl<'a> Lowering<'a> {
@@ -216,6 +248,25 @@ impl<'a> Lowering<'a> {
             }
             BoundLayer::Concat { lanes } => self.concat(index, *lanes),
         }
+    }
+
+    fn dot_product(&self, spec: DotProductSpec) -> Result<DotProduct, DatapathError> {
+        match self.memo {
+            Some(memo) => DotProduct::counted(spec, memo),
+            None => DotProduct::new(spec),
+        }
+    }
+
+    fn rescale(&self, spec: RescaleSpec) -> Result<Rescale, DatapathError> {
+        match self.memo {
+            Some(memo) => Rescale::counted(spec, memo),
+            None => Rescale::new(spec),
+        }
+    }
+
+    /// A module's text, or only what it instantiates.
+    fn printed(&self, module: &Module) -> ModuleText {
+        if self.memo.is_some() { module.counted() } else { module.print() }
     }
 
     fn add_modules(&mut self, modules: Vec<ModuleText>) {

@@ -4,6 +4,7 @@
 //! the loops over words, cut into blocks so that little is buffered. A block reads out of a few consecutive words; blocks
 //! only move forward. Nearest upsampling needs a row, a slice some words, a transposition the whole frame.
 
+use crate::bind::divisors;
 use crate::timing::{Rearrange, RearrangeShape, TimingError};
 use network::op::{Loop, Rearrangement};
 
@@ -79,7 +80,7 @@ impl Reorder {
         for at in 0..self.loops.len() {
             cuts.push(Reorder { block_loop: at, ..self.clone() });
             let Loop { count, stride } = self.loops[at];
-            for inner in (2..=count / 2).filter(|inner| count.is_multiple_of(*inner)).take(64) {
+            for inner in divisors(count).into_iter().filter(|&inner| inner > 1 && inner < count).take(64) {
                 let mut loops = self.loops.clone();
                 let outer = Loop { count: count / inner, stride: stride * inner as i64 };
                 loops.splice(at..=at, [outer, Loop { count: inner, stride }]);

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use hdl_gen::cost::{Estimate, Family, LayerCosts, Model, Resources};
-use hdl_gen::{BindOptions, bind, lower};
+use hdl_gen::datapath::Memo;
+use hdl_gen::{BindOptions, bind, lower, lower_counted};
 use network::Plan;
 
 /// No width adapters stand between the layers, nothing forks, and no weights lie in look-up tables.
@@ -30,7 +31,8 @@ fn a_layer_alone_costs_what_it_costs_in_the_design() {
     let bound = bind(&network, &BindOptions::default()).unwrap();
     let model = Model::of(Family::Xc7).unwrap();
     let estimate = Estimate::of(&lower(&bound).unwrap(), &model);
-    let costs = LayerCosts::new(&bound, &model);
+    let memo = Memo::default();
+    let costs = LayerCosts::new(&bound, &model, &memo);
     assert!(estimate.unknown.is_empty(), "{:?}", estimate.unknown);
     let mut sum = Resources::default();
     for (index, layer) in network.layers().iter().enumerate() {
@@ -54,7 +56,7 @@ fn weights_in_look_up_tables_cost_what_they_hold() {
         let bound = bind(&network, &BindOptions::default()).unwrap();
         let model = Model::of(Family::Xc7).unwrap();
         let last = network.layers().len() - 1;
-        LayerCosts::new(&bound, &model).layer(last, &bound.layers()[last]).unwrap().lut
+        LayerCosts::new(&bound, &model, &Memo::default()).layer(last, &bound.layers()[last]).unwrap().lut
     };
     // 192 words of 4 bits; a table of 64 words takes at least half a look-up table for each bit.
     let (tables, block) = (lut("lut"), lut("block"));
@@ -66,8 +68,31 @@ fn an_adapter_costs_nothing_where_lanes_agree() {
     let network = Plan::parse(PLAN, "plan.yaml").unwrap().build(None).unwrap();
     let bound = bind(&network, &BindOptions::default()).unwrap();
     let model = Model::of(Family::Xc7).unwrap();
-    let costs = LayerCosts::new(&bound, &model);
+    let memo = Memo::default();
+    let costs = LayerCosts::new(&bound, &model, &memo);
     assert_eq!(costs.adapter(4, 2, 2, 64), Resources::default());
     // 8 lanes of 4 bits are held, and what counts them and the words of a frame.
     assert!(costs.adapter(4, 2, 8, 64).ff > 32.0);
+}
+
+/// What is counted without texts is what the design with its texts instantiates, on every case of the regression.
+#[test]
+fn counted_designs_cost_and_take_what_whole_ones_do() {
+    let cases = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbench/cases");
+    let model = Model::of(Family::Xc7).unwrap();
+    let memo = Memo::default();
+    let mut compared = 0;
+    for entry in std::fs::read_dir(cases).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let Ok(network) = Plan::parse(&text, "plan.yaml").unwrap().build(None) else { continue };
+        let bound = bind(&network, &BindOptions::default()).unwrap();
+        let (whole, counted) = (lower(&bound).unwrap(), lower_counted(&bound, &memo).unwrap());
+        let name = path.display();
+        assert_eq!(Estimate::of(&whole, &model), counted.estimate(&model), "{name}");
+        assert_eq!(whole.timing().unwrap(), counted.timing().unwrap(), "{name}");
+        assert_eq!(whole.rows(), counted.rows(), "{name}");
+        compared += 1;
+    }
+    assert!(compared > 20, "{compared} cases");
 }

@@ -193,6 +193,9 @@ pub struct EstimateOptions {
     /// Comma-separated values instead of a table.
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
+    /// Run the timing model however long that takes; without it the rate of a large network is that of its slowest layer.
+    #[arg(long)]
+    pub predict: bool,
     /// Run Yosys too, and show what it maps the design to beside the estimate.
     #[arg(long, conflicts_with = "csv")]
     pub synth: bool,

@@ -10,7 +10,13 @@ mod reach;
 pub use goal::{Goal, parse_budget};
 pub use reach::{Answer, Next, Point, Site, usage};
 
-use crate::hardware::{cannot_lower, internal};
+use crate::command::device;
+use crate::failure::Outcome;
+use crate::hardware::{DEFAULT_CLOCK_MHZ, cannot_lower, internal};
+use crate::interrupt::Interrupt;
+use crate::plan_file::LoadedPlan;
+use hdl_gen::cost::{Device, Model};
+use hdl_gen::datapath::Memo;
 use hdl_gen::fold::FoldError;
 use network::diagnostic::Diagnostics;
 use network::graph::HardwareRequest;
@@ -18,12 +24,50 @@ use network::plan::Target;
 use network::{Code, Diagnostic, Network, Place};
 
 /// The network with the plan's hardware wishes, or without them.
-pub fn with_wishes(network: &Network, keep: bool) -> Result<Network, Diagnostics> {
+fn with_wishes(network: &Network, keep: bool) -> Result<Network, Diagnostics> {
     let mut parts = network.clone().into_parts();
     if !keep {
         parts.layers.iter_mut().for_each(|layer| layer.hardware = HardwareRequest::default());
     }
     Network::build(parts)
+}
+
+/// What foldings of a plan are chosen on: its network, a part with its prices, and a clock.
+pub struct Ground {
+    /// The network, with the plan's wishes where they are kept.
+    pub network: Network,
+    /// The part.
+    pub device: Device,
+    model: Model,
+    /// Clock in MHz.
+    pub clock_mhz: f64,
+    /// Whether the command line or the plan names the part.
+    pub part_named: bool,
+    memo: Memo,
+}
+
+impl Ground {
+    /// The ground of a plan; `device` and `clock_mhz` are those of the command line.
+    pub fn of(loaded: &LoadedPlan, device: Option<&str>, clock_mhz: Option<f64>, keep: bool) -> Outcome<Self> {
+        let target = &loaded.plan.target;
+        let part = device::choose(device, target)?;
+        let model = Model::of(part.family).map_err(|fault| device::no_model(&fault))?;
+        let planned = target.clock_mhz.as_ref().map(|at| at.value);
+        Ok(Ground {
+            network: with_wishes(&loaded.network, keep)?,
+            model,
+            clock_mhz: clock_mhz.or(planned).unwrap_or(DEFAULT_CLOCK_MHZ),
+            part_named: device.is_some() || target.device.is_some(),
+            device: part,
+            memo: Memo::default(),
+        })
+    }
+
+    /// Where foldings are searched; `part_counts` makes the part's capacity a limit.
+    pub fn site<'a>(&'a self, part_counts: bool, gap: f64, interrupt: &'a Interrupt) -> Site<'a> {
+        let Ground { network, device, model, clock_mhz, memo, .. } = self;
+        Site { network, device, model, clock_mhz: *clock_mhz, part_counts, gap, interrupt, memo }
+    }
 }
 
 /// What a plan's target asks for: its rate, else its budget.

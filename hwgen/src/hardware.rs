@@ -6,9 +6,11 @@ use crate::fold;
 use crate::interrupt::Interrupt;
 use crate::plan_file::LoadedPlan;
 use hdl_gen::cost::Model;
+use hdl_gen::datapath::Memo;
 use hdl_gen::timing::{RunError, Wait};
 use hdl_gen::{
-    Artifact, BindOptions, Bound, Design, EmitError, EmitOptions, LowerError, PredictError, ShallowBuffer, bind, lower,
+    Artifact, BindOptions, Bound, CountedDesign, Design, EmitError, EmitOptions, LowerError, PredictError,
+    ShallowBuffer, bind, lower, lower_counted,
 };
 use network::graph::Layer;
 use network::manifest::{LayerRow, Timing};
@@ -25,42 +27,78 @@ pub struct Hardware {
     pub design: Design,
 }
 
-/// Chooses what the plan leaves open and lowers.
-pub fn build(network: &Network) -> Outcome<Hardware> {
-    build_for(network, &BindOptions::default())
+/// A network with its hardware as far as figures need it.
+pub struct Figures {
+    /// Kinds and foldings.
+    pub bound: Bound,
+    /// What can be counted and predicted.
+    pub design: CountedDesign,
 }
 
-fn build_for(network: &Network, options: &BindOptions) -> Outcome<Hardware> {
-    let bound = bind(network, options)?;
-    let design = lower(&bound).map_err(|error| cannot_lower(network, &error))?;
-    Ok(Hardware { bound, design })
+/// Chooses what the plan leaves open and lowers.
+pub fn build(network: &Network) -> Outcome<Hardware> {
+    Hardware::of(bind(network, &BindOptions::default())?)
 }
 
 /// The hardware of a plan: folded for its target where the plan has a rate or a budget and no folding of its own.
 pub fn of_plan(loaded: &LoadedPlan, interrupt: &Interrupt) -> Outcome<Hardware> {
+    Hardware::of(bound_of_plan(loaded, interrupt)?)
+}
+
+/// The same for its figures alone, which is much quicker.
+pub fn figures_of_plan(loaded: &LoadedPlan, interrupt: &Interrupt) -> Outcome<Figures> {
+    Figures::of(bound_of_plan(loaded, interrupt)?)
+}
+
+/// Chooses what the plan leaves open, for figures alone.
+pub fn figures(network: &Network) -> Outcome<Figures> {
+    Figures::of(bind(network, &BindOptions::default())?)
+}
+
+/// Kinds and foldings of a plan, as [`of_plan`] has them.
+fn bound_of_plan(loaded: &LoadedPlan, interrupt: &Interrupt) -> Outcome<Bound> {
     let (network, target) = (&loaded.network, &loaded.plan.target);
     let folded = |layer: &Layer| layer.hardware.pe.is_some() || layer.hardware.simd.is_some();
     let Some(goal) = fold::plan_goal(target).filter(|_| !network.layers().iter().any(folded)) else {
-        return build(network);
+        return Ok(bind(network, &BindOptions::default())?);
     };
     let device = device::choose(None, target)?;
     let clock_mhz = target.clock_mhz.as_ref().map_or(DEFAULT_CLOCK_MHZ, |at| at.value);
-    let model = match (Model::of(device.family), goal) {
-        (Ok(model), _) => model,
+    if let (Err(_), fold::Goal::Rate(fps)) = (Model::of(device.family), goal) {
         // Without prices of the family the rate alone is kept, by a rough count of look-up tables.
-        (Err(_), fold::Goal::Rate(fps)) => {
-            let target_cycles = Some((clock_mhz * 1e6 / fps).floor() as u64);
-            return build_for(network, &BindOptions { target_cycles });
-        }
-        (Err(fault), _) => return Err(device::no_model(&fault).into()),
-    };
-    let part_counts = target.device.is_some();
-    let site = fold::Site { network, device: &device, model: &model, clock_mhz, part_counts, gap: 1e-3, interrupt };
-    let fold::Point { bound, design, .. } = site.best(goal)?;
-    Ok(Hardware { bound, design })
+        let target_cycles = Some((clock_mhz * 1e6 / fps).floor() as u64);
+        return Ok(bind(network, &BindOptions { target_cycles })?);
+    }
+    let ground = fold::Ground::of(loaded, None, None, true)?;
+    let site = ground.site(ground.part_named, 1e-3, interrupt);
+    Ok(site.best(goal)?.bound)
+}
+
+impl Figures {
+    fn of(bound: Bound) -> Outcome<Self> {
+        let design = lower_counted(&bound, &Memo::default()).map_err(|error| cannot_lower(bound.network(), &error))?;
+        Ok(Figures { bound, design })
+    }
+
+    /// The layer table.
+    pub fn rows(&self) -> &[LayerRow] {
+        self.design.rows()
+    }
+
+    /// Predicted cycles of runs without stalls.
+    pub fn timing(&self) -> Outcome<Timing> {
+        let fault = |error: PredictError| design_fault(self.design.design(), &self.bound, &error);
+        Ok(self.design.timing().map_err(fault)?)
+    }
 }
 
 impl Hardware {
+    /// The design of a bound network.
+    pub fn of(bound: Bound) -> Outcome<Self> {
+        let design = lower(&bound).map_err(|error| cannot_lower(bound.network(), &error))?;
+        Ok(Hardware { bound, design })
+    }
+
     /// The layer table.
     pub fn rows(&self) -> &[LayerRow] {
         self.design.rows()
@@ -87,22 +125,26 @@ impl Hardware {
 impl Hardware {
     /// A design that the timing model cannot run to its end; names FIFOs that the plan makes too shallow.
     pub fn cannot_predict(&self, error: &PredictError) -> Diagnostic {
-        let fault = cannot_predict(error);
-        if !matches!(error, PredictError::Run(RunError::Deadlock { .. })) {
-            return fault;
-        }
-        let shallow = self.design.shallow_buffers();
-        let layers = self.bound.network().layers();
-        let Some(layer) = shallow.first().and_then(|first| layers.iter().find(|layer| layer.name == first.join)) else {
-            return fault;
-        };
-        Diagnostic::new(
-            Code::SimulationHang,
-            layer.hardware.fifo.as_ref().map_or_else(|| layer.place.clone(), |at| at.place.clone()),
-            format!("{}{}", shallow_text(&shallow), fault.message),
-            "give `fifo` more words, or leave it out: then the depths are found",
-        )
+        design_fault(&self.design, &self.bound, error)
     }
+}
+
+fn design_fault(design: &Design, bound: &Bound, error: &PredictError) -> Diagnostic {
+    let fault = cannot_predict(error);
+    if !matches!(error, PredictError::Run(RunError::Deadlock { .. })) {
+        return fault;
+    }
+    let shallow = design.shallow_buffers();
+    let layers = bound.network().layers();
+    let Some(layer) = shallow.first().and_then(|first| layers.iter().find(|layer| layer.name == first.join)) else {
+        return fault;
+    };
+    Diagnostic::new(
+        Code::SimulationHang,
+        layer.hardware.fifo.as_ref().map_or_else(|| layer.place.clone(), |at| at.place.clone()),
+        format!("{}{}", shallow_text(&shallow), fault.message),
+        "give `fifo` more words, or leave it out: then the depths are found",
+    )
 }
 
 /// One line for each FIFO that the plan makes shallower than is surely enough.

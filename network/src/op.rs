@@ -1,5 +1,10 @@
 //! What a layer computes before its requantization.
 
+mod values;
+
+pub(crate) use values::Drawn;
+pub use values::Values;
+
 use crate::coding::{Coding, StoredBits, WeightFormat};
 use crate::format::Format;
 use crate::range::Range;
@@ -197,13 +202,13 @@ pub struct Weights {
     /// Values in a row: the length of the dot product.
     pub length: usize,
     /// Values (not codes), row after row.
-    pub values: Vec<i32>,
+    pub values: Values,
 }
 
 impl Weights {
     /// Weights that are stored as codes of their format.
     pub fn plain(format: Format, outputs: usize, length: usize, values: Vec<i32>) -> Self {
-        Weights { format, coding: Coding::Plain, outputs, length, values }
+        Weights { format, coding: Coding::Plain, outputs, length, values: values.into() }
     }
 
     /// The format as plans state it.
@@ -229,15 +234,27 @@ impl Weights {
         self.values.get(output * self.length..(output + 1) * self.length).unwrap_or(&[])
     }
 
+    /// The sum of `of(weight)` over the weights of one output.
+    pub fn row_total(&self, output: usize, of: impl Fn(i64) -> i64) -> i64 {
+        match self.values.counted(output) {
+            Some(counted) => counted.map(|(value, count)| of(value) * count).sum(),
+            None => self.row(output).iter().map(|&weight| of(i64::from(weight))).sum(),
+        }
+    }
+
     /// Exact range of one output's dot product when every input value lies in `inputs`.
     /// `None` where it leaves 62 bits.
     pub fn sum_range(&self, output: usize, inputs: Range) -> Option<Range> {
         let (mut min, mut max) = (0i64, 0i64);
-        for &weight in self.row(output) {
-            let weight = i64::from(weight);
+        let mut add = |weight: i64, count: i64| {
             let (a, b) = (weight.checked_mul(inputs.min())?, weight.checked_mul(inputs.max())?);
-            min = min.checked_add(a.min(b))?;
-            max = max.checked_add(a.max(b))?;
+            min = min.checked_add(a.min(b).checked_mul(count)?)?;
+            max = max.checked_add(a.max(b).checked_mul(count)?)?;
+            Some(())
+        };
+        match self.values.counted(output) {
+            Some(mut counted) => counted.try_for_each(|(weight, count)| add(weight, count))?,
+            None => self.row(output).iter().try_for_each(|&weight| add(i64::from(weight), 1))?,
         }
         let range = Range::new(min, max);
         (range.bits() <= 62).then_some(range)

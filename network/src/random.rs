@@ -7,12 +7,15 @@
 use crate::coding::{Coding, Piecewise, Tagged, Wavelet, WeightFormat};
 use crate::format::Format;
 use crate::graph::Encoding;
-use crate::op::Weights;
+use crate::op::{Drawn, Values, Weights};
 use crate::range::Range;
 use crate::requantization::{Form, MAX_SHIFT_FORM_BITS, Requantization, Shift};
 
+/// What the state grows by from word to word.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A stream of pseudo-random words.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
     state: u64,
 }
@@ -26,9 +29,14 @@ impl Stream {
         Stream { state: seed.wrapping_add(hash) }
     }
 
+    /// The stream after so many more words.
+    pub fn skipped(&self, words: u64) -> Self {
+        Stream { state: self.state.wrapping_add(words.wrapping_mul(STEP)) }
+    }
+
     /// The next word, each value equally likely.
     pub fn next_word(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.state = self.state.wrapping_add(STEP);
         let mut word = self.state;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -59,7 +67,7 @@ pub fn extreme_weights(stream: &mut Stream, format: &WeightFormat, outputs: usiz
     let none = if range.contains(0) && plain.code(0).is_some() { 0 } else { range.max().min(1) };
     let choices = [range.min(), range.max(), none];
     let value = |_| choices[(stream.next_word() >> 32) as usize % choices.len()] as i32;
-    let values = (0..outputs.saturating_mul(length)).map(value).collect();
+    let values: Vec<i32> = (0..outputs.saturating_mul(length)).map(value).collect();
     Weights::plain(*plain, outputs, length, values)
 }
 
@@ -77,7 +85,7 @@ fn piecewise_weights(stream: &mut Stream, regions: &Piecewise, outputs: usize, l
     }
     let tags = tags.into_iter().map(|tag| tag as u8).collect();
     let coding = Coding::Piecewise(Tagged { regions: regions.clone(), tags });
-    Weights { format: regions.plain(), coding, outputs, length, values }
+    Weights { format: regions.plain(), coding, outputs, length, values: values.into() }
 }
 
 /// Random sub-band codes; at an odd edge those of differences with a missing partner are zero.
@@ -96,7 +104,8 @@ fn wavelet_weights(stream: &mut Stream, wavelet: &Wavelet, outputs: usize, lengt
             }
         }
     }
-    Weights { format: wavelet.plain(), coding: Coding::Wavelet(wavelet.clone()), outputs, length, values }
+    let coding = Coding::Wavelet(wavelet.clone());
+    Weights { format: wavelet.plain(), coding, outputs, length, values: values.into() }
 }
 
 /// A two's complement code of so many bits, each equally likely.
@@ -104,14 +113,11 @@ fn next_signed(stream: &mut Stream, bits: u32) -> i64 {
     stream.next_word().cast_signed() >> (64 - bits)
 }
 
-/// Codes of a plain format; the first is its least value and the second its greatest.
+/// Codes of a plain format; the first is its least value and the second its greatest. Drawn when they are read.
 fn plain_weights(stream: &mut Stream, format: Format, outputs: usize, length: usize) -> Weights {
-    let range = format.value_range();
-    let count = outputs.saturating_mul(length);
-    let extremes = [range.min(), range.max()].into_iter();
-    let values = (0..count).map(|_| format.value(stream.next_code(format)));
-    let values = extremes.chain(values).take(count).map(|value| value as i32).collect();
-    Weights::plain(format, outputs, length, values)
+    let drawn = Drawn { stream: stream.clone(), format, outputs, length };
+    *stream = stream.skipped((outputs.saturating_mul(length) as u64).saturating_sub(2));
+    Weights { format, coding: Coding::Plain, outputs, length, values: Values::drawn(drawn) }
 }
 
 /// Mean and standard deviation of a tensor's values, for each channel or one for all.
@@ -136,10 +142,16 @@ impl Spread {
         let inputs = self.channels.iter().cycle();
         let row = |output| {
             let (mut mean, mut variance) = (0.0, 0.0);
-            for (&weight, &(input, deviation)) in weights.row(output).iter().zip(inputs.clone()) {
-                let weight = f64::from(weight);
-                mean += weight * input;
-                variance += weight * weight * deviation * deviation;
+            let mut add = |weight: f64, (input, deviation): (f64, f64), count: f64| {
+                mean += weight * input * count;
+                variance += weight * weight * deviation * deviation * count;
+            };
+            match (self.channels.as_slice(), weights.values.counted(output)) {
+                (&[all], Some(counted)) => counted.for_each(|(weight, count)| add(weight as f64, all, count as f64)),
+                _ => {
+                    let row = weights.row(output).iter().zip(inputs.clone());
+                    row.for_each(|(&weight, &input)| add(f64::from(weight), input, 1.0));
+                }
             }
             (mean, f64::sqrt(variance))
         };

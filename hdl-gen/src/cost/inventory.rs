@@ -97,6 +97,11 @@ struct Generated<'a> {
 /// Most characters of an image whose columns are compared.
 const COMPARED_CHARACTERS: usize = 1 << 16;
 
+/// Whether the contents of a memory in look-up tables, of so many words, are looked at; else a rule prices them.
+pub(crate) fn inventory_reads(words: u64, word_bits: u64) -> bool {
+    words.saturating_mul(word_bits.div_ceil(4) + 1) <= COMPARED_CHARACTERS as u64
+}
+
 impl Generated<'_> {
     /// Adds `count` instances of a part, and all that stands inside.
     fn count(&self, part: &Part, count: u64, inventory: &mut Inventory) {

@@ -2,6 +2,7 @@
 
 use super::{Block, Counts, Inventory, Model, Resources};
 use crate::bind::{Bound, BoundLayer};
+use crate::datapath::Memo;
 use crate::lower::{LowerError, lower_alone};
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -12,12 +13,13 @@ pub struct LayerCosts<'a> {
     bound: &'a Bound,
     model: &'a Model,
     known: Mutex<HashMap<(usize, String), Resources>>,
+    memo: &'a Memo,
 }
 
 impl<'a> LayerCosts<'a> {
     /// Layers of a bound network; their own hardware does not matter.
-    pub fn new(bound: &'a Bound, model: &'a Model) -> Self {
-        LayerCosts { bound, model, known: Mutex::new(HashMap::new()) }
+    pub fn new(bound: &'a Bound, model: &'a Model, memo: &'a Memo) -> Self {
+        LayerCosts { bound, model, known: Mutex::new(HashMap::new()), memo }
     }
 
     /// What the layer at `index` takes with `hardware`: its windows, buffers, arrays and units, without the width adapter in
@@ -30,7 +32,7 @@ impl<'a> LayerCosts<'a> {
         if let Some(known) = self.known.lock().ok().and_then(|known| known.get(&key).copied()) {
             return Ok(known);
         }
-        let inventory = lower_alone(self.bound, index, hardware)?;
+        let inventory = lower_alone(self.bound, index, hardware, self.memo)?;
         let resources = self.model.price_counts(&Counts::of(&inventory, self.model.family()));
         if let Ok(mut known) = self.known.lock() {
             known.insert(key, resources);

@@ -1,6 +1,7 @@
 //! A dot product of `lanes` lanes a cycle, summed over one or several cycles, as one pipelined module.
 
 use super::dsp;
+use super::memo::{Memo, best_order};
 use super::operand::{DatapathError, Multiplier, Operand, within};
 use super::product::{Lanes, Operands, Order};
 use super::recode::{DotProductForm, bits_for};
@@ -42,6 +43,18 @@ impl DotProduct {
     /// # Errors
     /// A number of the specification is out of range.
     pub fn new(spec: DotProductSpec) -> Result<Self, DatapathError> {
+        Self::made(spec, None)
+    }
+
+    /// The same without text: [`Self::modules`] is empty, and figures found before are taken from the memo.
+    ///
+    /// # Errors
+    /// A number of the specification is out of range.
+    pub fn counted(spec: DotProductSpec, memo: &Memo) -> Result<Self, DatapathError> {
+        Self::made(spec, Some(memo))
+    }
+
+    fn made(spec: DotProductSpec, memo: Option<&Memo>) -> Result<Self, DatapathError> {
         within("lanes", i64::from(spec.lanes), 1, 4096)?;
         let (low, high) = spec.result_range;
         within("result range", high, low, i64::MAX)?;
@@ -55,22 +68,31 @@ impl DotProduct {
         let (low, high) = (low + shift, high + shift);
         let result_bits = if low < 0 { 1 + bits_for((-low - 1).max(high)) } else { bits_for(high).max(1) };
         let start = if spec.accumulate { shift - initial_shift } else { 0 };
-        let mut best: Option<(u32, Built)> = None;
         let orders =
             if spec.form.multiplier == Multiplier::Dsp { vec![Order::default()] } else { products(&spec).orders() };
-        for order in orders {
-            if let Some(built) = build(&spec, result_bits, start, &order) {
-                let weight = built.netlist.cost.weight();
-                if best.as_ref().is_none_or(|(least, _)| weight < *least) {
-                    best = Some((weight, built));
-                }
-            }
+        let counted = |order: &Order, limit: u32| {
+            let built = build(&spec, result_bits, start, order, Netlist::counting(limit))?;
+            let cost = built.netlist.cost;
+            Some((cost.weight(), (order.clone(), built.finished.latency, cost)))
+        };
+        let rows = spec.lanes as usize * spec.form.digits.len();
+        let text = memo.is_none();
+        let find = || match &orders[..] {
+            [only] if text => Some((only.clone(), 0, Cost::default())),
+            _ => best_order(&orders, rows, counted),
+        };
+        let (order, latency, cost) = match memo {
+            None => find(),
+            Some(memo) => memo.dot_product(&spec, result_bits, find),
         }
-        let (_, built) = best.ok_or(DatapathError::Unreduced)?;
-        let latency = built.finished.latency;
-        let cost = built.netlist.cost;
+        .ok_or(DatapathError::Unreduced)?;
         let mut product = DotProduct { spec, shift, result_bits, latency, cost, modules: Vec::new() };
-        product.modules = product.print(built);
+        if text {
+            let built = build(&product.spec, result_bits, start, &order, Netlist::default());
+            let built = built.ok_or(DatapathError::Unreduced)?;
+            (product.latency, product.cost) = (built.finished.latency, built.netlist.cost);
+            product.modules = product.print(built);
+        }
         Ok(product)
     }
 
@@ -111,7 +133,12 @@ impl DotProduct {
 
     /// `offset` of `A = gain·result_o + offset` for the weight values of one channel, padded taps included.
     pub fn offset(&self, weights: &[i32]) -> i64 {
-        self.spec.form.offset(weights) - self.gain() * self.shift
+        self.shifted_offset(self.spec.form.offset(weights))
+    }
+
+    /// The same from the sum of [`DotProductForm::weight_offset`] over the channel's weights.
+    pub fn shifted_offset(&self, offset: i64) -> i64 {
+        offset - self.gain() * self.shift
     }
 
     /// What the schedule counts on six-input LUTs.
@@ -212,9 +239,8 @@ struct Built {
     finished: Finished,
 }
 
-fn build(spec: &DotProductSpec, result_bits: u32, start: i64, order: &Order) -> Option<Built> {
+fn build(spec: &DotProductSpec, result_bits: u32, start: i64, order: &Order, mut netlist: Netlist) -> Option<Built> {
     let form = &spec.form;
-    let mut netlist = Netlist::default();
     let activation = netlist.port("activation_i", spec.lanes * form.activation.bits());
     let weight = netlist.port("weight_i", spec.lanes * form.weight.bits());
     let accumulator = spec.accumulate.then(|| controls(&mut netlist, start, result_bits));

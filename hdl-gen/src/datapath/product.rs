@@ -150,7 +150,7 @@ impl Operands<'_> {
             for unit in rest {
                 heap.push_row(moving.row(netlist, time, *unit));
             }
-            if pending.is_empty() && late.is_empty() {
+            if pending.is_empty() && late.is_empty() || netlist.is_beyond() {
                 break;
             }
             heap = stage(netlist, time, heap, pending.is_empty());

@@ -182,15 +182,16 @@ impl DotProductForm {
     /// activation wires are zero adds nothing to `R` beyond its constant, so for integer activations it counts as a
     /// zero, for bipolar ones as the lowest level.
     pub fn offset(&self, weights: &[i32]) -> i64 {
-        let constants: i64 = weights.iter().map(|&weight| self.constant(i64::from(weight))).sum();
+        weights.iter().map(|&weight| self.weight_offset(i64::from(weight))).sum()
+    }
+
+    /// What one weight of an output channel adds to its [`offset`](Self::offset).
+    pub fn weight_offset(&self, weight: i64) -> i64 {
         let level = match self.activation {
-            Operand::Bipolar { planes } => {
-                let sum: i64 = weights.iter().map(|&weight| i64::from(weight)).sum();
-                -((1 << planes) - 1) * sum
-            }
+            Operand::Bipolar { planes } => -((1 << planes) - 1) * weight,
             Operand::Unsigned { .. } | Operand::Signed { .. } => 0,
         };
-        level - self.gain() * constants
+        level - self.gain() * self.constant(weight)
     }
 
     /// Least and largest raw result of one output channel, exact over all activation values in `activations` (for

@@ -1,6 +1,7 @@
 //! Requantization by multiply, add, shift and clamp, as one pipelined module.
 
 use super::dsp::{self, push_constant};
+use super::memo::{Memo, best_order};
 use super::operand::{DatapathError, Multiplier, Operand, within};
 use super::product::{Lanes, Operands, Order};
 use super::recode::{Digit, booth_digits};
@@ -79,6 +80,18 @@ impl Rescale {
     /// # Errors
     /// A number of the specification is out of range.
     pub fn new(spec: RescaleSpec) -> Result<Self, DatapathError> {
+        Self::made(spec, None)
+    }
+
+    /// The same without text: [`Self::modules`] is empty, and figures found before are taken from the memo.
+    ///
+    /// # Errors
+    /// A number of the specification is out of range.
+    pub fn counted(spec: RescaleSpec, memo: &Memo) -> Result<Self, DatapathError> {
+        Self::made(spec, Some(memo))
+    }
+
+    fn made(spec: RescaleSpec, memo: Option<&Memo>) -> Result<Self, DatapathError> {
         within("accumulator bits", i64::from(spec.accumulator_bits), 1, 48)?;
         if let RescaleFactor::Port { bits, .. } = spec.factor {
             within("multiplier bits", i64::from(bits), 1, 40)?;
@@ -94,19 +107,34 @@ impl Rescale {
         let half = rounding_constant(&spec);
         let range = (spec.value_range.0 + half, spec.value_range.1 + half);
         let width = signed_bits(range).max(spec.shift + 1);
-        let mut best: Option<(u32, Netlist, Finished)> = None;
-        for order in orders(&spec) {
-            if let Some((netlist, finished)) = multiply_add(&spec, width, &order) {
-                let weight = netlist.cost.weight();
-                if best.as_ref().is_none_or(|(least, ..)| weight < *least) {
-                    best = Some((weight, netlist, finished));
-                }
-            }
-        }
-        let (_, mut netlist, finished) = best.ok_or(DatapathError::Unreduced)?;
         let quotient = (range.0 >> spec.shift, range.1 >> spec.shift);
         let code_bits = code_bits(spec.code_range);
-        let (code, latency) = round_and_clamp(&mut netlist, &spec, &finished, quotient, code_bits);
+        let build = |order: &Order, netlist: Netlist| {
+            let (mut netlist, finished) = multiply_add(&spec, width, order, netlist)?;
+            let weight = netlist.cost.weight();
+            let (code, latency) = round_and_clamp(&mut netlist, &spec, &finished, quotient, code_bits);
+            Some((weight, netlist, code, latency))
+        };
+        let orders = orders(&spec);
+        let counted = |order: &Order, limit: u32| {
+            let (weight, netlist, _, latency) = build(order, Netlist::counting(limit))?;
+            Some((weight, (order.clone(), latency, netlist.cost)))
+        };
+        let text = memo.is_none();
+        let find = || match &orders[..] {
+            [only] if text => Some((only.clone(), 0, Cost::default())),
+            _ => best_order(&orders, 1, counted),
+        };
+        let clamps = (quotient.0 < spec.code_range.0, quotient.1 > spec.code_range.1);
+        let (order, latency, cost) = match memo {
+            None => find(),
+            Some(memo) => memo.rescale(&spec, width, clamps, find),
+        }
+        .ok_or(DatapathError::Unreduced)?;
+        if !text {
+            return Ok(Rescale { spec, latency, code_bits, cost, modules: Vec::new() });
+        }
+        let (_, netlist, code, latency) = build(&order, Netlist::default()).ok_or(DatapathError::Unreduced)?;
         let cost = netlist.cost;
         let mut rescale = Rescale { spec, latency, code_bits, cost, modules: Vec::new() };
         rescale.modules = rescale.print(netlist, code);
@@ -258,8 +286,7 @@ fn orders(spec: &RescaleSpec) -> Vec<Order> {
 }
 
 /// `accumulator * multiplier + offset + rounding`, modulo 2^width; bits below the shift only where rounding needs them.
-fn multiply_add(spec: &RescaleSpec, width: u32, order: &Order) -> Option<(Netlist, Finished)> {
-    let mut netlist = Netlist::default();
+fn multiply_add(spec: &RescaleSpec, width: u32, order: &Order, mut netlist: Netlist) -> Option<(Netlist, Finished)> {
     let mut heap = Heap::new(width, spec.target);
     let mut constant = i128::from(rounding_constant(spec));
     let accumulator = netlist.port("accumulator_i", spec.accumulator_bits);

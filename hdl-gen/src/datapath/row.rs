@@ -39,6 +39,7 @@ pub(super) fn row(
     let low = x.low.saturating_sub(x.from);
     let operand = netlist.slice(x.signal, low + activation.bits() - 1, low);
     let value = match (bits, signed, digit.values.as_slice()) {
+        _ if netlist.is_counting() => operand,
         (1, false, [0, 1]) => operand.binary(BinaryOp::And, netlist.vector(&selector)),
         (1, false, [-1, 1]) => operand.binary(BinaryOp::Xor, netlist.vector(&selector)).inverted(),
         _ => {
@@ -70,6 +71,10 @@ pub(super) fn rows_as_nets(
     places: &[(Place, Place)],
 ) -> Vec<Row> {
     let bits = digit.row_bits(operand);
+    if netlist.is_counting() {
+        let signal = netlist.port("", bits * u32::try_from(places.len()).unwrap_or(0));
+        return net_rows(digit, signal, bits, places.len());
+    }
     let signed = matches!(operand, Operand::Signed { .. });
     // A name of its own: lint takes the parent's function of the same name for hidden.
     let function = multiple(digit, operand.bits(), bits, signed, "_row");
@@ -83,13 +88,17 @@ pub(super) fn rows_as_nets(
     let parameters = vec![Connection::new("COUNT", Expr::Integer(i64::from(count)))];
     let module = multiples(digit, function);
     let signal = netlist.instance(0, "rows", module, parameters, ports, ("row_o", bits * count));
-    (0..count)
-        .map(|lane| Row {
-            column: digit.position,
-            bits: (0..bits).map(|index| Bit::direct(signal, lane * bits + index)).collect(),
-            takes_bit: false,
-        })
-        .collect()
+    net_rows(digit, signal, bits, places.len())
+}
+
+/// Rows of `bits` bits side by side in a signal, the first lowest.
+fn net_rows(digit: &Digit, signal: SignalId, bits: u32, count: usize) -> Vec<Row> {
+    let row = |lane: u32| Row {
+        column: digit.position,
+        bits: (0..bits).map(|index| Bit::direct(signal, lane * bits + index)).collect(),
+        takes_bit: false,
+    };
+    (0..).take(count).map(row).collect()
 }
 
 /// The module of [`rows_as_nets`].

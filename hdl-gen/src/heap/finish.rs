@@ -72,7 +72,7 @@ pub fn finish(
         }
         heap = next;
         rounds += 1;
-        if rounds > 200 {
+        if rounds > 200 || netlist.is_beyond() {
             return None;
         }
     }

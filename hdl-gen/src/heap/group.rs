@@ -82,10 +82,15 @@ pub(super) fn digits(netlist: &mut Netlist, time: u32, columns: &[Vec<Bit>], dig
     }
     let counts: Vec<usize> = columns.iter().map(Vec::len).collect();
     let useful = digits.min(digits_of(&counts));
-    let function = counting_function(&counts, useful);
-    let reversed: Vec<Option<Bit>> = bits.iter().rev().map(|bit| Some(*bit)).collect();
-    let call = Expr::Call(function.name.clone(), vec![netlist.vector(&reversed)]);
-    netlist.function(function);
+    let call = if netlist.is_counting() {
+        Expr::zero(1)
+    } else {
+        let function = counting_function(&counts, useful);
+        let reversed: Vec<Option<Bit>> = bits.iter().rev().map(|bit| Some(*bit)).collect();
+        let call = Expr::Call(function.name.clone(), vec![netlist.vector(&reversed)]);
+        netlist.function(function);
+        call
+    };
     let wire: SignalId = netlist.wire(time, "digits", u32::try_from(useful).unwrap_or(0), call);
     for (index, digit) in (0..).zip(result.iter_mut().take(useful)) {
         *digit = Some(Bit::direct(wire, index));
@@ -96,6 +101,10 @@ pub(super) fn digits(netlist: &mut Netlist, time: u32, columns: &[Vec<Bit>], dig
 /// A number plus a bit of its lowest weight, as a function of the module; both have as many digits.
 pub(super) fn incremented(netlist: &mut Netlist, time: u32, number: &[Option<Bit>], bit: Bit) -> Vec<Option<Bit>> {
     let bits = u32::try_from(number.len()).unwrap_or(0);
+    if netlist.is_counting() {
+        let wire = netlist.wire(time, "digits", bits, Expr::zero(1));
+        return (0..bits).map(|index| Some(Bit::direct(wire, index))).collect();
+    }
     let name = format!("increment_{bits}");
     let digit = |index: u32| Expr::part("number", bits, index, index);
     let mut digits = Vec::new();

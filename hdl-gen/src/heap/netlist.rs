@@ -1,6 +1,6 @@
 //! The pipelined netlist that a heap is turned into: signals with a time, and the Verilog items of each stage.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::used_bits::UsedBits;
 use super::{Bit, Net, ProductTable};
@@ -66,16 +66,38 @@ pub struct Netlist {
     submodules: BTreeMap<String, ModuleText>,
     /// The operand bits behind partial products of two inputs.
     products: BTreeMap<Net, (ProductTable, Bit, Bit)>,
-    /// How many registers in a row lead to a register, where nothing lies between them.
-    delays: BTreeMap<Net, u32>,
+    /// How many registers in a row lead to each bit of a signal, where nothing lies between them.
+    delays: Vec<Vec<u32>>,
     /// Running cost.
     pub cost: Cost,
+    /// Only the cost is wanted: no text is made.
+    counting: bool,
+    /// Weight beyond which counting is given up.
+    limit: u32,
 }
 
 impl Netlist {
+    /// A netlist that counts its cost and makes no text: expressions, items and names are left out.
+    /// Once it weighs more than `limit` it is [beyond](Self::is_beyond) use.
+    pub fn counting(limit: u32) -> Self {
+        Netlist { counting: true, limit, ..Netlist::default() }
+    }
+
+    /// Whether it only counts and weighs more than its limit. A weight never falls from stage to stage, since a register
+    /// that joins a shift register weighs at least as much as what it takes away.
+    pub fn is_beyond(&self) -> bool {
+        self.counting && self.cost.weight() > self.limit
+    }
+
+    /// Whether it makes no text.
+    pub fn is_counting(&self) -> bool {
+        self.counting
+    }
+
     /// An input port or other signal that this netlist does not declare.
     pub fn port(&mut self, name: &str, bits: u32) -> SignalId {
-        self.signals.push(Signal { name: name.to_owned(), bits });
+        let name = if self.counting { String::new() } else { name.to_owned() };
+        self.signals.push(Signal { name, bits });
         SignalId(self.signals.len() - 1)
     }
 
@@ -86,11 +108,17 @@ impl Netlist {
 
     /// The whole signal as an expression.
     pub fn whole(&self, signal: SignalId) -> Expr {
+        if self.counting {
+            return Expr::zero(1);
+        }
         Expr::name(self.signals.get(signal.0).map_or("", |signal| signal.name.as_str()))
     }
 
     /// Bits `high` down to `low` of a signal.
     pub fn slice(&self, signal: SignalId, high: u32, low: u32) -> Expr {
+        if self.counting {
+            return Expr::zero(1);
+        }
         self.signals.get(signal.0).map_or(Expr::zero(1), |signal| Expr::part(&signal.name, signal.bits, high, low))
     }
 
@@ -104,6 +132,9 @@ impl Netlist {
 
     /// Bits as one vector, highest first in the list; neighbouring bits of a signal become slices.
     pub fn vector(&self, bits: &[Option<Bit>]) -> Expr {
+        if self.counting {
+            return Expr::zero(1);
+        }
         let mut parts = Vec::new();
         let mut index = 0;
         while let Some(first) = bits.get(index) {
@@ -143,7 +174,12 @@ impl Netlist {
         &mut self.stages[index]
     }
 
-    fn fresh(&mut self, stem: &str) -> String {
+    /// `sSTAGE_STEM` and a running number.
+    fn fresh(&mut self, time: u32, stem: &str) -> String {
+        if self.counting {
+            return String::new();
+        }
+        let stem = &format!("s{}_{stem}", time + 1);
         let next = self.names.entry(stem.to_owned()).or_insert(0);
         let name = format!("{stem}{next}");
         *next += 1;
@@ -152,13 +188,17 @@ impl Netlist {
 
     /// A sentence about a stage in the emitted text.
     pub fn comment(&mut self, time: u32, text: String) {
-        self.stage(time).comments.push(text);
+        if !self.counting {
+            self.stage(time).comments.push(text);
+        }
     }
 
     /// A wire in the stage that starts at `time`, with a running number after the stem.
     pub fn wire(&mut self, time: u32, stem: &str, bits: u32, value: Expr) -> SignalId {
-        let name = self.fresh(&format!("s{}_{stem}", time + 1));
-        self.stage(time).items.push(Item::wire(&name, bits, value));
+        let name = self.fresh(time, stem);
+        if !self.counting {
+            self.stage(time).items.push(Item::wire(&name, bits, value));
+        }
         self.port(&name, bits)
     }
 
@@ -175,18 +215,34 @@ impl Netlist {
         bits: u32,
         update: impl FnOnce(Expr) -> Vec<Statement>,
     ) -> SignalId {
-        let statements = update(Expr::name(name));
-        let stage = self.stage(time);
-        stage.registers.push(Item::reg(name, bits));
-        stage.updates.extend(statements);
+        if !self.counting {
+            let statements = update(Expr::name(name));
+            let stage = self.stage(time);
+            stage.registers.push(Item::reg(name, bits));
+            stage.updates.extend(statements);
+        }
         self.cost.ff += bits;
         self.port(name, bits)
     }
 
     /// Notes that a register only delays another net. From the third in a row on they become one shift register.
     pub fn note_delay(&mut self, from: Net, to: Net) {
-        let delay = 1 + self.delays.get(&from).copied().unwrap_or(0);
-        self.delays.insert(to, delay);
+        let delay = 1 + match from {
+            Net::Signal(signal, index) => {
+                self.delays.get(signal.0).and_then(|bits| bits.get(index as usize)).copied().unwrap_or(0)
+            }
+            Net::One => 0,
+        };
+        if let Net::Signal(signal, index) = to {
+            if self.delays.len() <= signal.0 {
+                self.delays.resize_with(signal.0 + 1, Vec::new);
+            }
+            let bits = &mut self.delays[signal.0];
+            if bits.len() <= index as usize {
+                bits.resize(index as usize + 1, 0);
+            }
+            bits[index as usize] = delay;
+        }
         if delay == SHIFT_REGISTER_BITS {
             self.cost.shift += 1;
             self.cost.ff = self.cost.ff.saturating_sub(SHIFT_REGISTER_BITS);
@@ -197,7 +253,9 @@ impl Netlist {
 
     /// Any item in the combinational part of a stage.
     pub fn item(&mut self, time: u32, item: Item) {
-        self.stage(time).items.push(item);
+        if !self.counting {
+            self.stage(time).items.push(item);
+        }
     }
 
     /// A function of the module; a second one of the same name is the same.
@@ -214,8 +272,11 @@ impl Netlist {
         carry: Option<Bit>,
     ) -> SignalId {
         let bits = u32::try_from(direct.len()).unwrap_or(0);
-        let stem = format!("s{}_sum", time + 1);
-        let name = self.fresh(&stem);
+        self.cost.carry += bits.div_ceil(4);
+        if self.counting {
+            return self.port("", bits);
+        }
+        let name = self.fresh(time, "sum");
         let reversed = |bits: &[Option<Bit>]| bits.iter().rev().copied().collect::<Vec<_>>();
         let ports = vec![
             Connection::new("direct_i", self.vector(&reversed(direct))),
@@ -233,7 +294,6 @@ impl Netlist {
         stage.items.push(Item::open_wire(&name, bits));
         stage.items.push(Item::Instance(instance));
         self.uses_carry_adder = true;
-        self.cost.carry += bits.div_ceil(4);
         self.port(&name, bits)
     }
 
@@ -256,7 +316,11 @@ impl Netlist {
         triples: &[[(Bit, Bit); 3]],
     ) -> (SignalId, SignalId) {
         let count = u32::try_from(triples.len()).unwrap_or(0);
-        let name = self.fresh(&format!("s{}_count", time + 1));
+        self.cost.lut += 2 * count;
+        if self.counting {
+            return (self.port("", count), self.port("", count));
+        }
+        let name = self.fresh(time, "count");
         let part = |pick: fn(&(Bit, Bit)) -> Bit| -> Vec<Option<Bit>> {
             (0..3).rev().flat_map(|third| triples.iter().rev().map(move |triple| Some(pick(&triple[third])))).collect()
         };
@@ -276,8 +340,7 @@ impl Netlist {
         stage.items.push(Item::open_wire(&sum, count));
         stage.items.push(Item::open_wire(&carry, count));
         stage.items.push(Item::Instance(instance));
-        self.submodule(table.counter());
-        self.cost.lut += 2 * count;
+        self.submodules.entry(table.counter_name()).or_insert_with(|| table.counter());
         (self.port(&sum, count), self.port(&carry, count))
     }
 
@@ -301,7 +364,10 @@ impl Netlist {
         mut ports: Vec<Connection>,
         (output, bits): (&str, u32),
     ) -> SignalId {
-        let name = self.fresh(&format!("s{}_{stem}", time + 1));
+        if self.counting {
+            return self.port("", bits);
+        }
+        let name = self.fresh(time, stem);
         ports.push(Connection::new(output, Expr::name(name.as_str())));
         let instance = Instance { module: module.name.clone(), name: format!("u_{name}"), parameters, ports };
         let stage = self.stage(time);
@@ -314,24 +380,27 @@ impl Netlist {
     /// Registers bits at the end of a stage and gives each one's registered form, in the order given. Signals that are
     /// registered whole keep their name; the other bits share one vector.
     pub fn advance(&mut self, time: u32, bits: &[Bit]) -> Vec<Bit> {
-        let mut used: BTreeMap<SignalId, BTreeSet<u32>> = BTreeMap::new();
-        for bit in bits {
-            if let Net::Signal(signal, index) = bit.net {
-                used.entry(signal).or_default().insert(index);
-            }
-        }
-        let mut moved: BTreeMap<Net, Net> = BTreeMap::new();
+        let mut used: Vec<(SignalId, u32)> = bits
+            .iter()
+            .filter_map(|bit| match bit.net {
+                Net::Signal(signal, index) => Some((signal, index)),
+                Net::One => None,
+            })
+            .collect();
+        used.sort_unstable();
+        used.dedup();
+        let mut moved: Vec<(Net, Net)> = Vec::with_capacity(used.len());
         let mut rest = Vec::new();
-        for (signal, indices) in used {
+        for indices in used.chunk_by(|a, b| a.0 == b.0) {
+            let Some(&(signal, _)) = indices.first() else { continue };
             if indices.len() == self.bits(signal) as usize {
-                let Expr::Name(name) = self.whole(signal) else { continue };
-                let name = self.registered_name(time, &name);
+                let name = self.registered_name(time, signal);
                 let bits = self.bits(signal);
                 let value = self.whole(signal);
                 let register = self.register(time, &name, bits, value);
                 moved.extend((0..bits).map(|index| (Net::Signal(signal, index), Net::Signal(register, index))));
             } else {
-                rest.extend(indices.into_iter().map(|index| Net::Signal(signal, index)));
+                rest.extend(indices.iter().map(|&(signal, index)| Net::Signal(signal, index)));
             }
         }
         if !rest.is_empty() {
@@ -340,24 +409,34 @@ impl Netlist {
             let value = self.vector(&value);
             let register = self.register(time, &name, u32::try_from(rest.len()).unwrap_or(0), value);
             moved.extend((0..).zip(rest).map(|(index, net)| (net, Net::Signal(register, index))));
+            moved.sort_unstable();
         }
         for (from, to) in &moved {
             self.note_delay(*from, *to);
         }
-        bits.iter().map(|bit| Bit { net: moved.get(&bit.net).copied().unwrap_or(bit.net), inputs: 1 }).collect()
+        let to = |net: Net| moved.binary_search_by_key(&net, |pair| pair.0).map_or(net, |at| moved[at].1);
+        bits.iter().map(|bit| Bit { net: to(bit.net), inputs: 1 }).collect()
     }
 
-    fn registered_name(&mut self, time: u32, name: &str) -> String {
+    fn registered_name(&mut self, time: u32, signal: SignalId) -> String {
+        if self.counting {
+            return String::new();
+        }
+        let name = self.signals.get(signal.0).map_or("", |signal| signal.name.as_str());
         let bare = name.trim_end_matches("_q").trim_end_matches("_i");
         let bare = match bare.split_once('_') {
             Some((stage, rest)) if stage.strip_prefix('s').is_some_and(|n| n.parse::<u32>().is_ok()) => rest,
             _ => bare,
         };
-        self.unused_name(&format!("s{}_{bare}", time + 1))
+        let stem = format!("s{}_{bare}", time + 1);
+        self.unused_name(&stem)
     }
 
     /// `STEM_q`, or with a number where that is taken.
     fn unused_name(&mut self, stem: &str) -> String {
+        if self.counting {
+            return String::new();
+        }
         let mut name = format!("{stem}_q");
         let mut number = 2;
         while self.names.insert(name.clone(), 0).is_some() {

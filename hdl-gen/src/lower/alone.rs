@@ -1,9 +1,10 @@
 //! One layer lowered alone, for what it costs with a hardware of choice: no images, no neighbours.
 
 use super::chain::{Chain, NewStage};
-use super::{LowerError, Lowering, Names, taken_lanes};
+use super::{Images, LowerError, Lowering, Names, taken_lanes};
 use crate::bind::{Bound, BoundLayer};
 use crate::cost::{Inventory, stage_inventories};
+use crate::datapath::Memo;
 use crate::design::StreamId;
 use crate::timing::{Fifo, Twin};
 use network::graph::{Encoding, TensorId};
@@ -19,7 +20,7 @@ const SOURCE: &str = "source";
 ///
 /// # Errors
 /// The layer cannot be lowered with this hardware.
-pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer) -> Result<Inventory, LowerError> {
+pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer, memo: &Memo) -> Result<Inventory, LowerError> {
     let network = bound.network();
     let Some(layer) = network.layers().get(index) else { return Ok(Inventory::default()) };
     let content = EdgeContent {
@@ -46,7 +47,8 @@ pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer) -> Result
         memories: BTreeMap::new(),
         inner_edges: Vec::new(),
         library: Vec::new(),
-        images: false,
+        images: Images::None,
+        memo: Some(memo),
     };
     for (number, &TensorId(id)) in layer.inputs.iter().enumerate() {
         let tensor = &network.tensors()[id];

@@ -141,8 +141,13 @@ mod tests {
     #[test]
     fn integer_weights_miss_low_bits_of_their_own() {
         let format = Format::unsigned(2).unwrap();
-        let weights =
-            Weights { format, outputs: 2, length: 3, values: vec![1, 2, 3, 2, 2, 2], coding: Default::default() };
+        let weights = Weights {
+            format,
+            outputs: 2,
+            length: 3,
+            values: vec![1, 2, 3, 2, 2, 2].into(),
+            coding: Default::default(),
+        };
         let mut window = window(3, 1);
         (window.kernel[0], window.padding_before[0], window.padding_after[0]) = (1, 0, 0);
         let op = Op::Conv2d { weights: weights.clone(), window, padding_value: 0, groups: 1 };

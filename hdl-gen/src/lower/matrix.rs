@@ -15,7 +15,7 @@ use super::requantize::{Results, UnitChoice};
 use super::wiring::{address_bits, credit_fifo, delay, instance, stream_ports, wire};
 use super::{Fault, Lowering, padding_code};
 use crate::bind::{MatrixLayer, as_convolution};
-use crate::datapath::{self, DotProduct, DotProductForm, DotProductSpec, Operand};
+use crate::datapath::{self, DotProductForm, DotProductSpec, Operand};
 use crate::heap::{Cost, Target};
 use crate::requantize::RawMap;
 use crate::timing::{Matrix, Twin};
@@ -137,12 +137,15 @@ impl<'a> Lowering<'a> {
         let arithmetic = match split {
             Some(split) => Arithmetic::Split(split),
             None => {
-                let ranges = (0..weights.outputs).map(|channel| {
-                    let map = RawMap { gain, offset: form.offset(weights.row(channel)) };
+                let offsets: Vec<i64> = (0..weights.outputs)
+                    .map(|channel| weights.row_total(channel, |weight| form.weight_offset(weight)))
+                    .collect();
+                let ranges = offsets.iter().enumerate().map(|(channel, &offset)| {
+                    let map = RawMap { gain, offset };
                     map.raw_range(sums_of(channel))
                 });
                 let raw = ranges.reduce(Range::union).unwrap_or(Range::new(0, 0));
-                let product = DotProduct::new(DotProductSpec {
+                let product = self.dot_product(DotProductSpec {
                     module_name: format!("{prefix}_pe"),
                     lanes: matrix.simd as u32,
                     form,
@@ -151,9 +154,8 @@ impl<'a> Lowering<'a> {
                     result_range: (raw.min(), raw.max()),
                 })?;
                 let divided = borders.as_ref().map_or(1, |borders| borders.gain_division);
-                let maps = (0..weights.outputs)
-                    .map(|channel| RawMap { gain: gain / divided, offset: product.offset(weights.row(channel)) })
-                    .collect();
+                let map = |&offset: &i64| RawMap { gain: gain / divided, offset: product.shifted_offset(offset) };
+                let maps = offsets.iter().map(map).collect();
                 Arithmetic::Single(Box::new(product), maps)
             }
         };
@@ -255,7 +257,7 @@ impl<'a> Lowering<'a> {
                 false,
                 vec![("address_i", Expr::name("weight_address")), ("data_o", Expr::name(store.net))],
             ));
-            if self.images {
+            if self.images.has(parts.matrix.memory, words, store.word_bits) {
                 self.memories.insert(image, store.image(&layer.name, parts.weights, parts.matrix));
             }
             self.uses(&["hwgen_rom"]);
@@ -328,17 +330,16 @@ impl<'a> Lowering<'a> {
             ));
         }
         let header = self.matrix_header(parts, latency);
-        self.add_modules(vec![
-            Module {
-                name: module_name.clone(),
-                header,
-                keep_hierarchy: false,
-                parameters: Vec::new(),
-                ports: stream_ports(input_bits, word.bits()),
-                items,
-            }
-            .print(),
-        ]);
+        let module = Module {
+            name: module_name.clone(),
+            header,
+            keep_hierarchy: false,
+            parameters: Vec::new(),
+            ports: stream_ports(input_bits, word.bits()),
+            items,
+        };
+        let printed = self.printed(&module);
+        self.add_modules(vec![printed]);
         let twin = Matrix::new(parts.input_steps as u32, parts.output_steps as u32, latency, depth)?;
         self.chain.push(NewStage {
             name: parts.name.clone(),

@@ -11,6 +11,11 @@ use super::{
 const LINE_CHARS: usize = 118;
 
 impl Module {
+    /// Only what it instantiates, without a text.
+    pub fn counted(&self) -> ModuleText {
+        ModuleText { name: self.name.clone(), text: String::new(), parts: Part::all(&self.items) }
+    }
+
     /// The whole file: SPDX line, header, module.
     pub fn print(&self) -> ModuleText {
         let mut out = String::from("// SPDX-License-Identifier: MIT OR Apache-2.0\n");

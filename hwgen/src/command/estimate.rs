@@ -6,29 +6,35 @@ mod synth;
 
 use crate::cli::EstimateOptions;
 use crate::failure::Outcome;
-use crate::hardware;
+use crate::hardware::{self, Hardware};
 use crate::interrupt::Interrupt;
 use crate::output::print;
 use crate::plan_file;
-use hdl_gen::cost::{Counts, Estimate, Model, TERMS};
+use hdl_gen::cost::{Counts, Model, TERMS};
 use report::Report;
 use std::time::Duration;
+
+/// Words that move in a frame up to which its cycles are predicted without being asked for: a fraction of a second.
+const MOST_PREDICTED: u64 = 4_000_000;
 
 /// Reads, binds, lowers and prices a plan.
 pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
     let device = device::choose(options.device.as_deref(), &loaded.plan.target)?;
-    let hardware = hardware::of_plan(&loaded, &Interrupt::listen(|| {}))?;
+    let figures = hardware::figures_of_plan(&loaded, &Interrupt::listen(|| {}))?;
     if options.terms {
-        return Ok(print(&terms(&hardware.design, device.family))?);
+        return Ok(print(&terms(&figures.design, device.family))?);
     }
     let model = Model::of(device.family).map_err(|fault| device::no_model(&fault))?;
-    let estimate = Estimate::of(&hardware.design, &model);
+    let estimate = figures.design.estimate(&model);
     let clock_mhz = options.clock_mhz.or(loaded.plan.target.clock_mhz.as_ref().map(|at| at.value));
-    let mut report = Report::new(&loaded, &hardware, &device, &model, &estimate, clock_mhz)?;
+    let timing =
+        if options.predict || figures.design.frame_words() <= MOST_PREDICTED { Some(figures.timing()?) } else { None };
+    let mut report = Report::new(&loaded, &figures, &device, &model, &estimate, timing, clock_mhz);
     if options.synth {
         let interrupt = Interrupt::listen(|| {});
         let limit = Duration::from_secs(options.timeout);
+        let hardware = Hardware::of(figures.bound)?;
         report.synthesised = Some(synth::synthesise(&loaded, &hardware, device.family, limit, &interrupt)?);
     }
     let text = match (as_json, options.csv) {
@@ -40,7 +46,7 @@ pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
 }
 
 /// What the model's figures are counted from, one line for each module of the top.
-fn terms(design: &hdl_gen::Design, family: hdl_gen::cost::Family) -> String {
+fn terms(design: &hdl_gen::CountedDesign, family: hdl_gen::cost::Family) -> String {
     let mut text = format!("stage,ff,lut_memory,dsp,bram18,{}\n", TERMS.join(","));
     for stage in design.inventory() {
         let counts = Counts::of(&stage.inventory, family);

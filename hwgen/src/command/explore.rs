@@ -2,18 +2,15 @@
 
 mod picture;
 
-use super::estimate::device;
 use super::fold::usage_json;
 use crate::cli::ExploreOptions;
 use crate::failure::Outcome;
-use crate::fold::{Point, Site, with_wishes};
-use crate::hardware::DEFAULT_CLOCK_MHZ;
+use crate::fold::{Ground, Point};
 use crate::interrupt::Interrupt;
 use crate::output::{print, write_files};
 use crate::plan_file;
 use crate::progress;
 use crate::table::align;
-use hdl_gen::cost::Model;
 use hdl_gen::fold::Usage;
 use serde_json::json;
 
@@ -35,20 +32,9 @@ pub struct Rate {
 pub fn run(options: &ExploreOptions, as_json: bool) -> Outcome<()> {
     let interrupt = Interrupt::listen(|| {});
     let loaded = plan_file::load(&options.plan)?;
-    let target = &loaded.plan.target;
-    let device = device::choose(options.device.as_deref(), target)?;
-    let model = Model::of(device.family).map_err(|fault| device::no_model(&fault))?;
-    let clock_mhz = options.clock_mhz.or(target.clock_mhz.as_ref().map(|at| at.value)).unwrap_or(DEFAULT_CLOCK_MHZ);
-    let network = with_wishes(&loaded.network, options.keep)?;
-    let site = Site {
-        network: &network,
-        device: &device,
-        model: &model,
-        clock_mhz,
-        part_counts: true,
-        gap: options.gap,
-        interrupt: &interrupt,
-    };
+    let ground = Ground::of(&loaded, options.device.as_deref(), options.clock_mhz, options.keep)?;
+    let (device, clock_mhz) = (&ground.device, ground.clock_mhz);
+    let site = ground.site(true, options.gap, &interrupt);
     let spinner = progress::spinner("folding", as_json);
     let points = site.front(options.points as usize);
     spinner.finish_and_clear();

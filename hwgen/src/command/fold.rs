@@ -1,19 +1,17 @@
 //! `hwgen fold`: foldings of all layers together, for a goal.
 
-use super::estimate::device;
 use crate::cli::FoldOptions;
 use crate::failure::Outcome;
-use crate::fold::{Answer, Goal, Next, Point, Site, plan_goal, with_wishes};
-use crate::hardware::DEFAULT_CLOCK_MHZ;
+use crate::fold::{Answer, Goal, Ground, Next, Point, plan_goal};
 use crate::interrupt::Interrupt;
 use crate::output::{cannot_write, print, write_files};
 use crate::plan_file::{self, LoadedPlan};
 use crate::progress;
 use crate::table::{align, layer_table};
-use hdl_gen::cost::{Device, Model};
+use hdl_gen::cost::Device;
 use hdl_gen::fold::{RESOURCES, Usage};
 use network::diagnostic::At;
-use network::plan::{Constants, Target, WriteOptions, write};
+use network::plan::{Budget, Constants, Target, WriteOptions, write};
 use network::{Code, Diagnostic, Network, Place};
 use serde_json::{Value, json};
 use std::io;
@@ -24,29 +22,19 @@ pub fn run(options: &FoldOptions, as_json: bool) -> Outcome<()> {
     let interrupt = Interrupt::listen(|| {});
     let loaded = plan_file::load(&options.plan)?;
     let target = &loaded.plan.target;
-    let device = device::choose(options.device.as_deref(), target)?;
-    let model = Model::of(device.family).map_err(|fault| device::no_model(&fault))?;
     let goal = goal(options, target)?;
-    let clock_mhz = options.clock_mhz.or(target.clock_mhz.as_ref().map(|at| at.value)).unwrap_or(DEFAULT_CLOCK_MHZ);
-    let network = with_wishes(&loaded.network, options.keep)?;
-    let site = Site {
-        network: &network,
-        device: &device,
-        model: &model,
-        clock_mhz,
-        part_counts: options.device.is_some() || target.device.is_some(),
-        gap: options.gap,
-        interrupt: &interrupt,
-    };
+    let ground = Ground::of(&loaded, options.device.as_deref(), options.clock_mhz, options.keep)?;
+    let site = ground.site(ground.part_named, options.gap, &interrupt);
+    let Ground { network, device, clock_mhz, .. } = &ground;
     let spinner = progress::spinner("folding", as_json);
     let answer = site.answer(goal);
     spinner.finish_and_clear();
     let answer = answer?;
     interrupt.check()?;
     if let Some(output) = &options.output {
-        write_plan(output, &loaded, &answer.point, &device, clock_mhz)?;
+        write_plan(output, &loaded, &answer.point, &ground, goal)?;
     }
-    let view = View { options, network: &network, device: &device, clock_mhz, answer: &answer, goal };
+    let view = View { options, network, device, clock_mhz: *clock_mhz, answer: &answer, goal };
     let text = if as_json { format!("{:#}\n", view.json()) } else { view.text() };
     Ok(print(&text)?)
 }
@@ -69,7 +57,7 @@ fn goal(options: &FoldOptions, target: &Target) -> Result<Goal, Diagnostic> {
 }
 
 /// Writes the plan with the chosen hardware, and its arrays beside it.
-fn write_plan(path: &Path, loaded: &LoadedPlan, point: &Point, device: &Device, clock_mhz: f64) -> Outcome<()> {
+fn write_plan(path: &Path, loaded: &LoadedPlan, point: &Point, ground: &Ground, goal: Goal) -> Outcome<()> {
     let Some(stem) = path.file_stem() else {
         return Err(cannot_write(path, &io::Error::other("is not the name of a file")).into());
     };
@@ -77,9 +65,7 @@ fn write_plan(path: &Path, loaded: &LoadedPlan, point: &Point, device: &Device, 
     for (layer, request) in parts.layers.iter_mut().zip(point.bound.requests()) {
         layer.hardware = request;
     }
-    let mut target = loaded.plan.target.clone();
-    target.device = Some(At::new(device.name.clone(), Place::default()));
-    target.clock_mhz = Some(At::new(clock_mhz, Place::default()));
+    let target = target_of(ground, goal);
     let random = match &loaded.plan.constants {
         Constants::Random { seed, extreme } => Some((seed.value, *extreme)),
         Constants::Arrays { .. } => None,
@@ -94,6 +80,24 @@ fn write_plan(path: &Path, loaded: &LoadedPlan, point: &Point, device: &Device, 
         Some(_) => Ok(write_files(&[(path, written.plan.as_bytes())])?),
         None => Ok(write_files(&[(&arrays_path, &written.arrays), (path, written.plan.as_bytes())])?),
     }
+}
+
+/// What the written plan says it is for: the goal that it was folded for, not the one it had before.
+fn target_of(ground: &Ground, goal: Goal) -> Target {
+    fn at<T>(value: T) -> Option<At<T>> {
+        Some(At::new(value, Place::default()))
+    }
+    let mut target =
+        Target { device: at(ground.device.name.clone()), clock_mhz: at(ground.clock_mhz), ..Target::default() };
+    match goal {
+        Goal::Rate(fps) => target.fps = at(fps),
+        Goal::Budget(limits) => {
+            let [lut, ff, dsp, bram36] = limits.map(|limit| limit.and_then(|limit| at(limit.ceil() as u64)));
+            target.budget = Budget { lut, ff, dsp, bram36 };
+        }
+        Goal::Latency(_) => {}
+    }
+    target
 }
 
 /// Everything a report shows.

@@ -4,9 +4,10 @@ use super::{Goal, cannot_fold, impossible};
 use crate::failure::Outcome;
 use crate::hardware::{cannot_lower, cannot_predict};
 use crate::interrupt::Interrupt;
-use hdl_gen::cost::{Device, Estimate, LayerCosts, Model, Resources};
+use hdl_gen::cost::{Device, LayerCosts, Model, Resources};
+use hdl_gen::datapath::Memo;
 use hdl_gen::fold::{Aim, Folded, Folder, Folding, Impossible, RESOURCES, Usage, greedy};
-use hdl_gen::{BindOptions, Bound, BoundLayer, Design, bind, lower};
+use hdl_gen::{BindOptions, Bound, BoundLayer, CountedDesign, bind, lower_counted};
 use network::manifest::Timing;
 use network::{Network, Place};
 
@@ -31,14 +32,16 @@ pub struct Site<'a> {
     pub gap: f64,
     /// Stops the search.
     pub interrupt: &'a Interrupt,
+    /// Figures of datapaths that were counted before.
+    pub memo: &'a Memo,
 }
 
 /// A folding that was lowered, priced and predicted.
 pub struct Point {
     /// All hardware.
     pub bound: Bound,
-    /// The design.
-    pub design: Design,
+    /// The design, for its figures.
+    pub design: CountedDesign,
     /// What the solver said; none for the baseline.
     pub folding: Option<Folding>,
     /// What the whole design takes.
@@ -97,7 +100,7 @@ impl Site<'_> {
     /// Options priced layer by layer, kept while `search` runs.
     fn with_folder<T>(&self, search: impl FnOnce(&mut Folder<'_>) -> Outcome<T>) -> Outcome<T> {
         let default = bind(self.network, &BindOptions::default())?;
-        let costs = LayerCosts::new(&default, self.model);
+        let costs = LayerCosts::new(&default, self.model, self.memo);
         let price = |index: usize, hardware: &BoundLayer| costs.layer(index, hardware).map(|taken| usage(&taken));
         let mut folder = Folder::new(self.network, &price).map_err(|error| cannot_fold(self.network, error))?;
         search(&mut folder)
@@ -341,9 +344,9 @@ impl Site<'_> {
 
     /// Lowers, prices and predicts.
     fn measure(&self, bound: Bound, folding: Option<Folding>) -> Outcome<Point> {
-        let design = lower(&bound).map_err(|error| cannot_lower(self.network, &error))?;
+        let design = lower_counted(&bound, self.memo).map_err(|error| cannot_lower(self.network, &error))?;
         let timing = if design.is_long() { None } else { Some(design.timing().map_err(|e| cannot_predict(&e))?) };
-        let usage = usage(&Estimate::of(&design, self.model).total);
+        let usage = usage(&design.estimate(self.model).total);
         let cycles = (0..bound.layers().len()).map(|index| (bound.layer_cycles(index), index));
         let slowest = cycles.fold((0, 0), |best, layer| if layer.0 > best.0 { layer } else { best });
         Ok(Point { bound, design, folding, usage, timing, slowest })

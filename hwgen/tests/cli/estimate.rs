@@ -111,3 +111,21 @@ fn tools_that_are_absent_fail_or_say_nothing() {
     assert_eq!(exit_code, Some(3));
     assert!(stderr.contains("wrote no statistics"), "{stderr}");
 }
+
+/// A network whose frames are too many words to run in passing: its rate is that of the slowest layer unless asked.
+#[test]
+fn cycles_of_a_large_network_are_predicted_where_asked() {
+    let plan = "hwgen: 1\nname: wide\nrandom: { seed: 1 }\ninput: { shape: [1100, 1100, 1], format: u2 }\nlayers:\n  \
+        - { name: a, op: conv2d, outputs: 4, kernel: [1, 1], weight: s2, output: u2, hw: { pe: 1, simd: 1 } }\n  \
+        - { name: b, op: requantize, output: u1, hw: { pe: 4 } }\n";
+    let folder = Folder::with_plan(plan);
+    let (_, quick) = folder.json("estimate plan.yaml");
+    assert_eq!(quick["timing"]["predicted"], false);
+    assert_eq!(quick["timing"]["initiation_interval_cycles"], 4 * 1100 * 1100);
+    assert_eq!(quick["latency_us"], Value::Null);
+    let (_, slow) = folder.json("estimate plan.yaml --predict");
+    assert_eq!(slow["timing"]["predicted"], true);
+    assert_eq!(slow["timing"]["initiation_interval_cycles"], 4 * 1100 * 1100);
+    assert_eq!(slow["total"], quick["total"]);
+    assert!(slow["latency_us"].as_f64().unwrap() > 4.0 * 1100.0 * 1100.0 / 200.0);
+}

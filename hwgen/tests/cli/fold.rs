@@ -35,6 +35,20 @@ fn a_rate_is_reached_and_written_down() {
     assert!(!folder.join("folded.arrays.safetensors").exists());
 }
 
+/// What a plan was for before does not stand in the plan that is folded for something else.
+#[test]
+fn the_written_plan_says_what_it_was_folded_for() {
+    let folder = Folder::with_plan(&OPEN.replace("input:", "target: { fps: 10, budget: { dsp: 3 } }\ninput:"));
+    let (exit_code, report) = folder.json("fold plan.yaml --fps 100000 --clock-mhz 100 -o folded.yaml");
+    assert_eq!(exit_code, 0, "{report:#}");
+    let written = folder.read("folded.yaml");
+    assert!(written.contains("fps: 100000") && !written.contains("budget"), "{written}");
+    let (exit_code, _) = folder.json("fold plan.yaml --budget lut=9000,dsp=2 -o small.yaml");
+    assert_eq!(exit_code, 0);
+    let written = folder.read("small.yaml");
+    assert!(written.contains("lut: 9000") && written.contains("dsp: 2") && !written.contains("fps"), "{written}");
+}
+
 #[test]
 fn wishes_are_dropped_or_kept() {
     let folder =

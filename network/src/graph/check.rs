@@ -441,7 +441,11 @@ fn check_weights(layer: &Layer, weights: &Weights) -> Checked<()> {
             "store one row of weights for each output",
         ));
     }
-    let stray = weights.values.iter().enumerate().find(|&(_, &value)| weights.format.code(i64::from(value)).is_none());
+    let strays = |&(_, &value): &(usize, &i32)| weights.format.code(i64::from(value)).is_none();
+    let stray = match weights.values.are_drawn_from(weights.format) {
+        true => None,
+        false => weights.values.iter().enumerate().find(strays),
+    };
     match stray {
         None => coding::check_coding(layer, weights),
         Some((index, value)) => Err(Diagnostic::new(

@@ -165,7 +165,7 @@ fn stored_weights(plan: &LayerPlan, outputs: &At<u64>, format: &WeightFormat, ar
         &[rows, length] if rows as u64 == outputs.value => {
             let values: Vec<i32> = array.values.iter().map(|&value| value as i32).collect();
             let coding = stored_coding(plan, format, length, &values, arrays)?;
-            Ok(Weights { format: format.plain(), coding, outputs: rows, length, values })
+            Ok(Weights { format: format.plain(), coding, outputs: rows, length, values: values.into() })
         }
         shape => Err(Diagnostic::new(
             Code::ArrayShape,

@@ -209,10 +209,10 @@ fn operator(dice: &mut Dice, from: Shape, format: Option<Format>) -> (Op, Shape)
             let mut weights = weights(dice, (window.taps() * from.channels / groups) as usize);
             if groups > 1 {
                 // As many outputs as groups, and again.
-                weights.values = weights.values.repeat(groups as usize);
+                weights.values = weights.values.repeat(groups as usize).into();
                 weights.outputs *= groups as usize;
                 // Repeated rows neither keep their pairs nor bring tags.
-                weights = Weights::plain(weights.format, weights.outputs, weights.length, weights.values);
+                weights = Weights::plain(weights.format, weights.outputs, weights.length, weights.values.to_vec());
             }
             let padding_value =
                 if format.kind() == Kind::Bipolar || dice.coin() { 0 } else { format.code_range().max() };

@@ -2,7 +2,7 @@
 
 use super::rescale::Rescaling;
 use super::{Results, UnitChoice};
-use crate::datapath::{Multiplier, Rescale, RescaleFactor, RescaleSpec, ShiftRounding};
+use crate::datapath::{Multiplier, RescaleFactor, RescaleSpec, ShiftRounding};
 use crate::heap::Target;
 use crate::lower::chain::{Flow, NewStage, number};
 use crate::lower::matrix::fifo_words;
@@ -234,15 +234,15 @@ impl Lowering<'_> {
                 "Streams: {groups} words a position on all sides. Timing: one word a cycle, pushed {latency} cycles after it is taken."
             ),
         ];
-        let printed = Module {
+        let whole = Module {
             name: module.clone(),
             header,
             keep_hierarchy: false,
             parameters: Vec::new(),
             ports: joined_ports(inputs, arriving, output.word.bits()),
             items,
-        }
-        .print();
+        };
+        let printed = self.printed(&whole);
         self.add_modules(vec![printed]);
         let pipeline = Matrix::new(1, 1, latency, depth)?;
         let twin = if inputs > 1 { Twin::Join(Join::new(inputs, pipeline)?) } else { Twin::Matrix(pipeline) };
@@ -346,7 +346,7 @@ impl Lowering<'_> {
                 (sum, RescaleFactor::One, Some(b.bits + u32::from(!b.signed)))
             }
         };
-        let unit = Rescale::new(RescaleSpec {
+        let unit = self.rescale(RescaleSpec {
             module_name: format!("{}_{name}_{suffix}", self.names.top()),
             accumulator_bits: a.bits,
             accumulator_signed: a.signed,

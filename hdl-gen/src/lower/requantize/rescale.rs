@@ -1,7 +1,7 @@
 //! Requantization by multiply, add and shift: one unit for each lane, constants from one memory.
 
 use super::{Results, lane_sum};
-use crate::datapath::{Multiplier, Rescale, RescaleFactor, RescaleSpec, ShiftRounding};
+use crate::datapath::{Multiplier, RescaleFactor, RescaleSpec, ShiftRounding};
 use crate::heap::{Cost, Target};
 use crate::image::Image;
 use crate::lower::chain::{memory_style, number, string};
@@ -42,7 +42,7 @@ impl Lowering<'_> {
         let offsets = extent(rescaling.constants.iter().map(|constant| constant.offset));
         let multiplier_bits = if all_one { 0 } else { multipliers.bits() };
         let offset_bits = Range::new(offsets.min(), offsets.max().max(0)).union(Range::new(-1, 0)).bits();
-        let unit = Rescale::new(RescaleSpec {
+        let unit = self.rescale(RescaleSpec {
             module_name: format!("{}_{name}_rescale", self.names.top()),
             accumulator_bits: results.sum_bits,
             accumulator_signed: results.signed,

@@ -8,7 +8,7 @@ use super::{Results, lane_sum};
 use crate::image::Image;
 use crate::lower::chain::{memory_style, number, string};
 use crate::lower::wiring::{address_bits, instance, lane, wire};
-use crate::lower::{Fault, Lowering};
+use crate::lower::{Fault, Images, Lowering};
 use crate::requantize::ChannelThresholds;
 use crate::threshold::{ThresholdChannel, ThresholdUnit};
 use crate::verilog::{BinaryOp, Expr, Item, Module, Port};
@@ -118,9 +118,11 @@ impl Lowering<'_> {
             let title = format!(
                 "layer {layer}, thresholds of lane {lane} in search step {stage}: {groups} groups x 2^{stage} words x {value_bits} bits"
             );
-            let mut image = Image::new(&title, 1, value_bits);
-            unit.search_words(lane as usize, stage).iter().for_each(|&word| image.push([word as i64]));
-            self.memories.insert(path.clone(), image.into_text());
+            if self.images == Images::All {
+                let mut image = Image::new(&title, 1, value_bits);
+                unit.search_words(lane as usize, stage).iter().for_each(|&word| image.push([word as i64]));
+                self.memories.insert(path.clone(), image.into_text());
+            }
             let before = if stage == 0 { Expr::zero(1) } else { Expr::name(format!("prefix_{stage}")) };
             items.extend([wire(&value, value_bits), wire(&found_group, group_bits), wire(&prefix, stage + 1)]);
             items.push(instance(
@@ -185,7 +187,7 @@ impl Lowering<'_> {
         }
         ports.push(Port::output("code_o", code_bits));
         let what = if search.codes.is_empty() { "that number plus a constant" } else { "looked up by that number" };
-        let printed = Module {
+        let module = Module {
             name: format!("{}_{name}_search_{lane}", self.names.top()),
             header: vec![
                 format!(
@@ -202,8 +204,8 @@ impl Lowering<'_> {
             parameters: Vec::new(),
             ports,
             items,
-        }
-        .print();
+        };
+        let printed = self.printed(&module);
         self.add_modules(vec![printed]);
     }
 }

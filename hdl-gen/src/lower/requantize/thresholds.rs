@@ -4,7 +4,7 @@ use super::{Results, lane_sum};
 use crate::image::Image;
 use crate::lower::chain::{number, string};
 use crate::lower::wiring::{instance, lane, wire};
-use crate::lower::{Fault, Lowering};
+use crate::lower::{Fault, Images, Lowering};
 use crate::requantize::{ChannelThresholds, channel_thresholds};
 use crate::threshold::{ThresholdChannel, ThresholdUnit};
 use crate::verilog::{BinaryOp, Expr, Item};
@@ -38,11 +38,13 @@ impl Lowering<'_> {
                 unit.groups(),
                 unit.threshold_bits(),
             );
-            let mut image = Image::new(&title, 1, unit.threshold_bits());
-            for word in unit.lane_words(index as usize) {
-                image.push([word as i64]);
+            if self.images == Images::All {
+                let mut image = Image::new(&title, 1, unit.threshold_bits());
+                for word in unit.lane_words(index as usize) {
+                    image.push([word as i64]);
+                }
+                self.memories.insert(path.clone(), image.into_text());
             }
-            self.memories.insert(path.clone(), image.into_text());
             items.push(instance(
                 "hwgen_threshold",
                 &format!("threshold_{index}"),

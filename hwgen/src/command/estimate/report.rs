@@ -1,7 +1,6 @@
 //! An estimate as a table, as JSON and as CSV.
 
-use crate::failure::Outcome;
-use crate::hardware::Hardware;
+use crate::hardware::Figures;
 use crate::plan_file::LoadedPlan;
 use crate::table::align;
 use hdl_gen::cost::{Device, Estimate, FinnLayer, Model, Resources, StatedError};
@@ -20,7 +19,8 @@ pub struct Report {
     plan_sha256: String,
     device: Device,
     clock_mhz: f64,
-    timing: Timing,
+    /// Predicted cycles; none where that takes long and nobody asked for it.
+    timing: Option<Timing>,
     layers: Vec<Line>,
     total: Resources,
     errors: Vec<StatedError>,
@@ -41,17 +41,18 @@ impl Report {
     /// Gathers the figures.
     pub fn new(
         loaded: &LoadedPlan,
-        hardware: &Hardware,
+        figures: &Figures,
         device: &Device,
         model: &Model,
         estimate: &Estimate,
+        timing: Option<Timing>,
         clock_mhz: Option<f64>,
-    ) -> Outcome<Self> {
+    ) -> Self {
         let network = &loaded.network;
         let mut layers = Vec::new();
-        for (index, row) in hardware.rows().iter().enumerate() {
+        for (index, row) in figures.rows().iter().enumerate() {
             let resources = estimate.layers.iter().find(|layer| layer.layer == row.name);
-            let matrix = match hardware.bound.layers().get(index) {
+            let matrix = match figures.bound.layers().get(index) {
                 Some(BoundLayer::Matrix(matrix)) => Some(matrix),
                 _ => None,
             };
@@ -62,18 +63,18 @@ impl Report {
                 finn_lut: matrix.and_then(|matrix| finn(network, index, matrix)).map(|layer| layer.lut()),
             });
         }
-        Ok(Report {
+        Report {
             plan: network.name().to_owned(),
             plan_sha256: loaded.sha256.clone(),
             device: device.clone(),
             clock_mhz: clock_mhz.unwrap_or(DEFAULT_CLOCK_MHZ),
-            timing: hardware.timing()?,
+            timing,
             layers,
             total: estimate.total,
             errors: model.errors().to_vec(),
             unknown: estimate.unknown.clone(),
             synthesised: None,
-        })
+        }
     }
 
     /// The layer that takes most cycles.
@@ -81,15 +82,21 @@ impl Report {
         self.layers.iter().map(|line| &line.row).max_by_key(|row| row.cycles)
     }
 
+    /// Cycles from frame to frame: predicted, or those of the slowest layer, below which no design can be.
+    fn interval_cycles(&self) -> u64 {
+        let slowest = self.limiting().map_or(0, |row| row.cycles);
+        self.timing.map_or(slowest, |timing| timing.initiation_interval_cycles)
+    }
+
     fn frames_per_second(&self) -> f64 {
-        match self.timing.initiation_interval_cycles {
+        match self.interval_cycles() {
             0 => 0.0,
             cycles => self.clock_mhz * 1e6 / cycles as f64,
         }
     }
 
-    fn latency_us(&self) -> f64 {
-        self.timing.first_frame_cycles as f64 / self.clock_mhz
+    fn latency_us(&self) -> Option<f64> {
+        self.timing.map(|timing| timing.first_frame_cycles as f64 / self.clock_mhz)
     }
 
     /// Percent of the part for look-up tables, registers, DSP blocks and block RAM.
@@ -142,7 +149,11 @@ impl Report {
             "plan_sha256": self.plan_sha256,
             "device": { "name": self.device.name, "family": self.device.family.name(), "source": self.device.source },
             "clock_mhz": self.clock_mhz,
-            "timing": self.timing,
+            "timing": {
+                "first_frame_cycles": self.timing.map(|timing| timing.first_frame_cycles),
+                "initiation_interval_cycles": self.interval_cycles(),
+                "predicted": self.timing.is_some(),
+            },
             "frames_per_second": self.frames_per_second(),
             "latency_us": self.latency_us(),
             "limiting_layer": self.limiting().map(|row| row.name.clone()),
@@ -254,13 +265,16 @@ impl Report {
             .collect();
         text.push_str(&format!("{}: {} of the part\n", self.device.name, used.join(", ")));
         if let Some(row) = self.limiting() {
+            let latency = match self.latency_us() {
+                Some(us) => format!("latency {us:.1} us"),
+                None => "at most, as the slowest layer allows; --predict runs the timing model".to_owned(),
+            };
             text.push_str(&format!(
-                "{:.1} frames/s at {} MHz, one every {} cycles, limited by {}; latency {:.1} us\n",
+                "{:.1} frames/s at {} MHz, one every {} cycles, limited by {}; {latency}\n",
                 self.frames_per_second(),
                 self.clock_mhz,
-                self.timing.initiation_interval_cycles,
+                self.interval_cycles(),
                 row.name,
-                self.latency_us()
             ));
         }
         text.push_str(&format!("{}\n", self.timing_evidence()));

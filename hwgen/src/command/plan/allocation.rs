@@ -9,7 +9,7 @@ use crate::interrupt::Interrupt;
 use crate::output::write_files;
 use crate::progress;
 use crate::table::align;
-use hdl_gen::cost::{Estimate, Family, Model};
+use hdl_gen::cost::{Family, Model};
 use indicatif::ProgressBar;
 use network::{Code, Diagnostic, Network, Place};
 use quantizer::allocate::tables::OptionTable;
@@ -286,9 +286,9 @@ fn priced_on(job: &Job<'_>, post_training: &PostTraining) -> Outcome<Priced> {
     let options = ImportOptions { post_training: Some(post_training.clone()), ..job.import.clone() };
     let imported = import(job.bytes, job.file, &options)?;
     let network = Network::build(imported.parts).map_err(|faults| faults.in_file(job.file))?;
-    let built = hardware::build(&network)?;
+    let built = hardware::figures(&network)?;
     let model = Model::of(Family::Xc7).map_err(|fault| hardware::internal(&fault))?;
-    let estimate = Estimate::of(&built.design, &model);
+    let estimate = built.design.estimate(&model);
     let cycles = |name: &str| built.rows().iter().find(|row| row.name == name).map_or(0.0, |row| row.cycles as f64);
     let amounts = |r: &hdl_gen::cost::Resources, cycles: f64| [r.lut, r.ff, r.dsp, r.bram18, cycles];
     let layers =

@@ -1,0 +1,61 @@
+//! A design for its figures alone: what it takes and how fast it is, without what only emission needs.
+
+use super::{Images, LowerError, lower_with};
+use crate::bind::Bound;
+use crate::cost::{Estimate, Model, StageInventory};
+use crate::datapath::Memo;
+use crate::design::{Design, PredictError};
+use network::manifest::{LayerRow, Timing};
+
+/// A lowered network that can be counted and predicted as the whole design would be, but not emitted.
+#[derive(Clone, Debug)]
+pub struct CountedDesign(Design);
+
+/// Lowers a bound network without texts and without the images that only emission needs; every figure equals that of
+/// [`super::lower`]. The memo keeps what was counted for the next one.
+///
+/// # Errors
+/// As [`super::lower`].
+pub fn lower_counted(bound: &Bound, memo: &Memo) -> Result<CountedDesign, LowerError> {
+    lower_with(bound, Images::Counted, Some(memo)).map(CountedDesign)
+}
+
+impl CountedDesign {
+    /// The layer table.
+    pub fn rows(&self) -> &[LayerRow] {
+        self.0.rows()
+    }
+
+    /// Words that move between modules in one frame: what a prediction takes time for.
+    pub fn frame_words(&self) -> u64 {
+        self.0.frame_words()
+    }
+
+    /// Whether a prediction takes so long that it is made only where it is asked for.
+    pub fn is_long(&self) -> bool {
+        self.0.is_long()
+    }
+
+    /// Predicted timing of an undisturbed run.
+    ///
+    /// # Errors
+    /// As [`Design::timing`].
+    pub fn timing(&self) -> Result<Timing, PredictError> {
+        self.0.timing()
+    }
+
+    /// The blocks of every module of the top.
+    pub fn inventory(&self) -> Vec<StageInventory> {
+        self.0.inventory()
+    }
+
+    /// What it takes of a family's devices.
+    pub fn estimate(&self, model: &Model) -> Estimate {
+        Estimate::of(&self.0, model)
+    }
+
+    /// The design itself, for what a fault's text needs.
+    pub fn design(&self) -> &Design {
+        &self.0
+    }
+}
