@@ -14,7 +14,9 @@ pub use skew::SkewCause;
 
 use crate::heap::Cost;
 use crate::library::LibraryModule;
-use crate::timing::{Graph, GraphBuilder, GraphError, ModuleId, Report, Run, RunError, Stalls, Twin, Untimed};
+use crate::timing::{
+    Graph, GraphBuilder, GraphError, ModuleId, Report, Run, RunError, Stalls, Twin, TwinFault, Untimed,
+};
 use crate::verilog::{Expr, ModuleText};
 use network::manifest::{
     Edge, EdgeContent, InputPort, LayerRow, OutputPort, StreamPort, Timing, Word, input_prefix, output_prefix,
@@ -152,6 +154,16 @@ impl Design {
     /// The layer table.
     pub fn rows(&self) -> &[LayerRow] {
         &self.rows
+    }
+
+    /// The same design with a fault in the timing model of the first module that has a place for it, for tests that must
+    /// be seen to fail; none where no module has.
+    pub fn with_twin_fault(&self, fault: TwinFault) -> Option<Design> {
+        let (index, twin) =
+            self.stages.iter().enumerate().find_map(|(index, stage)| Some((index, fault.plant(&stage.twin)?)))?;
+        let mut design = self.clone();
+        design.stages.get_mut(index)?.twin = twin;
+        Some(design)
     }
 
     /// Prefix of the nets of a stream.

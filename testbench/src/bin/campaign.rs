@@ -8,6 +8,9 @@ use testbench::campaign::faults::{FAULTS, PlantedFault};
 use testbench::campaign::run::{Bench, Outcome};
 use testbench::campaign::shrink::shrink;
 
+/// Networks that a planted fault is looked for in at once.
+const FAULT_BATCH: usize = 6;
+
 struct Options {
     first: u64,
     count: u64,
@@ -81,29 +84,28 @@ fn run(options: &Options) -> Result<bool, String> {
     Ok(failed == 0)
 }
 
-/// For each planted fault the first batch that shows it.
+/// For each planted fault the seed that shows it, as rows of a table.
 fn faults(bench: &Bench, options: &Options) -> Result<bool, String> {
     let mut all = true;
+    let sketches: Vec<Sketch> = (options.first..options.first + options.count).map(Sketch::random).collect();
+    println!("| where | fault | networks with a place for it | networks tried | found by seed |\n| --- | --- | --- | --- | --- |");
     for fault in FAULTS {
-        let found = find(bench, options, fault)?;
+        let places: Vec<Sketch> = sketches.iter().filter(|sketch| Bench::has_place(sketch, fault)).cloned().collect();
+        let (tried, found) = find(bench, &places, fault)?;
         all &= found.is_some();
-        let text = found.map_or("NOT FOUND".to_owned(), |seed| format!("found by seed {seed}"));
-        println!("{text}: {}", fault.what);
+        let found = found.map_or("NOT FOUND".to_owned(), |seed| seed.to_string());
+        println!("| {} | {} | {} | {tried} | {found} |", fault.origin.name(), fault.what, places.len());
     }
     Ok(all)
 }
 
-fn find(bench: &Bench, options: &Options, fault: &PlantedFault) -> Result<Option<u64>, String> {
-    let plant = |path: &str, text: &str| fault.plant(path, text);
-    let mut seed = options.first;
-    let end = options.first + options.count;
-    while seed < end {
-        let sketches: Vec<Sketch> = (seed..end.min(seed + options.batch)).map(Sketch::random).collect();
-        let outcomes = bench.run(&sketches, Some(&plant))?;
-        if let Some(outcome) = outcomes.iter().find(|outcome| outcome.fault.is_some()) {
-            return Ok(Some(outcome.sketch.seed));
+/// How many of the sketches were tried until one showed the fault, and which it was.
+fn find(bench: &Bench, sketches: &[Sketch], fault: &PlantedFault) -> Result<(usize, Option<u64>), String> {
+    for (number, sketches) in sketches.chunks(FAULT_BATCH).enumerate() {
+        let outcomes = bench.run(sketches, Some(fault))?;
+        if let Some(at) = outcomes.iter().position(|outcome| outcome.fault.is_some()) {
+            return Ok((number * FAULT_BATCH + at + 1, Some(outcomes[at].sketch.seed)));
         }
-        seed += options.batch;
     }
-    Ok(None)
+    Ok((sketches.len(), None))
 }

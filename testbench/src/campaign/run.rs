@@ -1,9 +1,10 @@
 //! Many sketches in one executable.
 
 use super::Sketch;
+use super::faults::{Change, PlantedFault};
 use crate::cosimulate::{Settings, cosimulate};
 use crate::vectors::{random_frames, test_vectors};
-use hdl_gen::{BindOptions, Design, EmitOptions, bind, lower};
+use hdl_gen::{Artifact, BindOptions, Design, EmitOptions, bind, lower};
 use network::Network;
 use simulator::{BuildOptions, CacheDir, DesignFolder, Model, Tools};
 use std::path::{Path, PathBuf};
@@ -23,9 +24,6 @@ pub struct Outcome {
     /// Cycles simulated in all runs.
     pub cycles: u64,
 }
-
-/// Changes the files of an emitted design, for planted faults: given a path inside the design and its text.
-pub type Change<'c> = &'c dyn Fn(&str, &str) -> Option<String>;
 
 /// Where sketches are built and run.
 pub struct Bench {
@@ -53,15 +51,15 @@ impl Bench {
         Ok(Bench { tools, cache: CacheDir::at(folder.join("models")), folder: folder.to_owned(), frames: 4 })
     }
 
-    /// Emits, builds and runs sketches together.
+    /// Emits, builds and runs sketches together, with a fault where one is given.
     ///
     /// # Errors
     /// A build that fails for all of them: the tool's own words.
-    pub fn run(&self, sketches: &[Sketch], change: Option<Change<'_>>) -> Result<Vec<Outcome>, String> {
+    pub fn run(&self, sketches: &[Sketch], fault: Option<&PlantedFault>) -> Result<Vec<Outcome>, String> {
         let mut outcomes = Vec::new();
         let mut designs = Vec::new();
         for sketch in sketches {
-            match self.emit(sketch, change) {
+            match self.emit(sketch, fault) {
                 Ok(emitted) => designs.push(emitted),
                 Err(fault) => {
                     outcomes.push(Outcome { sketch: sketch.clone(), fault: Some(fault), edges: 0, cycles: 0 })
@@ -86,8 +84,8 @@ impl Bench {
             Err(_) => {
                 let sketches: Vec<Sketch> = designs.into_iter().map(|emitted| emitted.sketch).collect();
                 let (first, second) = sketches.split_at(sketches.len() / 2);
-                outcomes.extend(self.run(first, change)?);
-                outcomes.extend(self.run(second, change)?);
+                outcomes.extend(self.run(first, fault)?);
+                outcomes.extend(self.run(second, fault)?);
                 return Ok(outcomes);
             }
         };
@@ -98,24 +96,32 @@ impl Bench {
         Ok(outcomes)
     }
 
-    fn emit(&self, sketch: &Sketch, change: Option<Change<'_>>) -> Result<Emitted, String> {
-        let network = sketch.network().map_err(|faults| faults.to_string())?;
-        let bound = bind(&network, &BindOptions::default()).map_err(|faults| faults.to_string())?;
-        let design = lower(&bound).map_err(|error| error.to_string())?;
-        let vectors = test_vectors(&network).map_err(|error| error.to_string())?;
-        let options = EmitOptions { plan_sha256: "0".repeat(64), clock_mhz: 200.0, vectors };
-        let artifact = design.emit(&options).map_err(|error| error.to_string())?;
+    /// Whether a planted fault changes anything of a sketch's design.
+    pub fn has_place(sketch: &Sketch, fault: &PlantedFault) -> bool {
+        let Ok((_, design, artifact)) = made(sketch) else { return false };
+        match fault.change {
+            Change::Twin(fault) => design.with_twin_fault(fault).is_some(),
+            Change::Text { .. } => {
+                artifact.files.iter().any(|(path, bytes)| fault.plant(path, &String::from_utf8_lossy(bytes)).is_some())
+            }
+        }
+    }
+
+    fn emit(&self, sketch: &Sketch, fault: Option<&PlantedFault>) -> Result<Emitted, String> {
+        let (network, mut design, artifact) = made(sketch)?;
         let folder = self.folder.join("designs").join(sketch.seed.to_string());
         let _ = std::fs::remove_dir_all(&folder);
         for (path, bytes) in &artifact.files {
-            let text = String::from_utf8_lossy(bytes);
-            let changed = change.and_then(|change| change(path, &text));
+            let changed = fault.and_then(|fault| fault.plant(path, &String::from_utf8_lossy(bytes)));
             let path = folder.join(path);
             let write = || -> std::io::Result<()> {
                 std::fs::create_dir_all(path.parent().unwrap_or(&folder))?;
                 std::fs::write(&path, changed.as_deref().map_or(bytes.as_slice(), str::as_bytes))
             };
             write().map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        if let Some(PlantedFault { change: Change::Twin(fault), .. }) = fault {
+            design = design.with_twin_fault(*fault).unwrap_or(design);
         }
         Ok(Emitted { sketch: sketch.clone(), network, design, folder })
     }
@@ -152,4 +158,15 @@ impl Bench {
         }
         outcome
     }
+}
+
+/// A sketch as network, design and files.
+fn made(sketch: &Sketch) -> Result<(Network, Design, Artifact), String> {
+    let network = sketch.network().map_err(|faults| faults.to_string())?;
+    let bound = bind(&network, &BindOptions::default()).map_err(|faults| faults.to_string())?;
+    let design = lower(&bound).map_err(|error| error.to_string())?;
+    let vectors = test_vectors(&network).map_err(|error| error.to_string())?;
+    let options = EmitOptions { plan_sha256: "0".repeat(64), clock_mhz: 200.0, vectors };
+    let artifact = design.emit(&options).map_err(|error| error.to_string())?;
+    Ok((network, design, artifact))
 }
