@@ -6,6 +6,7 @@
 mod alone;
 mod argmax;
 mod border;
+mod burst;
 mod chain;
 mod counted;
 mod join;
@@ -118,6 +119,7 @@ fn lower_with(bound: &Bound, images: Images, memo: Option<&Memo>) -> Result<Desi
         library: Vec::new(),
         images,
         memo,
+        rows_at_once: burst::rows_at_once(network),
     };
     for (number, flow) in entering.into_iter().enumerate() {
         lowering.chain.resume(flow);
@@ -209,6 +211,8 @@ struct Lowering<'a> {
     images: Images,
     /// Where a design is only counted: figures of datapaths that are known. Modules then have no text.
     memo: Option<&'a Memo>,
+    /// For each tensor in how large bursts its rows come.
+    rows_at_once: Vec<u64>,
 }
 
 impl<'a> Lowering<'a> {

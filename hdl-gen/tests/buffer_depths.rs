@@ -154,3 +154,24 @@ fn the_cause_of_a_skew_names_branches_and_collector() {
     assert_eq!((cause.waiting.as_str(), cause.late.as_str()), ("c1", "c2"));
     assert_eq!((cause.parted.as_deref(), cause.collector.as_deref()), (Some("c1"), Some("c2_window")));
 }
+
+/// Three convolutions of 5184 cycles each with a pool and an upsampling between them: what comes in bursts finds room, so
+/// that the design is slower than its layers only by the padding between frames.
+#[test]
+fn bursts_do_not_hold_up_the_slowest_layer() {
+    let text = "
+hwgen: 1
+name: bursts
+random: { seed: 8 }
+input: { name: x, shape: [24, 24, 4], format: u4 }
+layers:
+  - { name: e1, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s4, output: u4, hw: { pe: 4, simd: 4, window: 4 } }
+  - { name: p1, op: max_pool, kernel: [2, 2] }
+  - { name: e2, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s4, output: u4, hw: { pe: 1, simd: 4, window: 1 } }
+  - { name: up, op: rearrange, shape: [24, 24, 4], loops: [[12, 48], [2, 0], [12, 4], [2, 0], [4, 1]] }
+  - { name: d1, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s4, hw: { pe: 4, simd: 4, window: 4 } }
+";
+    let design = lower(&bind(&network(text), &BindOptions::default()).unwrap()).unwrap();
+    let interval = design.timing().unwrap().initiation_interval_cycles;
+    assert!((5184..5184 * 110 / 100).contains(&interval), "{interval}");
+}

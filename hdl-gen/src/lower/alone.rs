@@ -49,6 +49,7 @@ pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer, memo: &Me
         library: Vec::new(),
         images: Images::None,
         memo: Some(memo),
+        rows_at_once: super::burst::rows_at_once(network),
     };
     for (number, &TensorId(id)) in layer.inputs.iter().enumerate() {
         let tensor = &network.tensors()[id];

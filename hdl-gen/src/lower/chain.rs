@@ -1,5 +1,6 @@
 //! The graph of streams while it is being built, layer by layer along its branches.
 
+use super::burst::words_ahead;
 use crate::design::{Buffer, Stage, StreamId};
 use crate::timing::{Fifo, Fork, LineWindow, SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
 use crate::verilog::Expr;
@@ -58,6 +59,8 @@ pub(super) struct WindowStage<'a> {
     pub padding_code: i64,
     /// Channel groups as the outer loop within a position.
     pub channels_outer: bool,
+    /// Rows of the layers in front in which a row of the input comes ([`super::burst`]).
+    pub rows_at_once: u64,
 }
 
 impl Chain {
@@ -201,7 +204,8 @@ impl Chain {
 
     /// Adds a sliding window; the stream must already have the window's lanes.
     pub fn window(&mut self, stage: &WindowStage<'_>) -> Result<(), TimingError> {
-        let WindowStage { name, layer, window, input, form, padding_code, channels_outer } = *stage;
+        let WindowStage { name, layer, window, input, form, padding_code, channels_outer, rows_at_once } =
+            *stage;
         let lanes = match form {
             WindowForm::Serial(lanes) => lanes,
             WindowForm::Parallel => input.channels,
@@ -246,7 +250,9 @@ impl Chain {
         let word_bits = self.word.bits();
         let (module, word, words_per_frame, twin, memory) = match form {
             WindowForm::Serial(_) => {
-                let buffer_words = shape.recommended_buffer_words()?;
+                let row = (window.padding_before[1] + input.columns + window.padding_after[1]) * channel_words;
+                let ahead = words_ahead(row, rows_at_once);
+                let buffer_words = shape.recommended_buffer_words()?.saturating_add(small(ahead));
                 parameters.insert(2, ("CHANNEL_WORDS", number(channel_words)));
                 parameters.push(("CHANNEL_OUTER", number(u8::from(channels_outer))));
                 parameters.push(("BUFFER_WORDS", number(buffer_words)));

@@ -78,6 +78,7 @@ impl<'a> Lowering<'a> {
                 form,
                 padding_code: padding_code(&op, input.encoding),
                 channels_outer: matrix.side * matrix.sets > 1,
+                rows_at_once: self.rows_at_once[layer.input().0],
             })?;
         }
         self.chain.adapt(&name, &layer.name, matrix.input_lanes())?;

@@ -50,6 +50,7 @@ impl Lowering<'_> {
                 form: WindowForm::Serial(lanes),
                 padding_code: least,
                 channels_outer: true,
+                rows_at_once: self.rows_at_once[layer.input().0],
             })?;
             parameters.push(("TAPS", number(window.taps())));
             ("hwgen_max_reduce", Twin::Reduction(Reduction::max_reduce(window.taps() as u32)?))
