@@ -204,8 +204,7 @@ impl Chain {
 
     /// Adds a sliding window; the stream must already have the window's lanes.
     pub fn window(&mut self, stage: &WindowStage<'_>) -> Result<(), TimingError> {
-        let WindowStage { name, layer, window, input, form, padding_code, channels_outer, rows_at_once } =
-            *stage;
+        let WindowStage { name, layer, window, input, form, padding_code, channels_outer, rows_at_once } = *stage;
         let lanes = match form {
             WindowForm::Serial(lanes) => lanes,
             WindowForm::Parallel => input.channels,

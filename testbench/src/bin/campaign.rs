@@ -88,7 +88,9 @@ fn run(options: &Options) -> Result<bool, String> {
 fn faults(bench: &Bench, options: &Options) -> Result<bool, String> {
     let mut all = true;
     let sketches: Vec<Sketch> = (options.first..options.first + options.count).map(Sketch::random).collect();
-    println!("| where | fault | networks with a place for it | networks tried | found by seed |\n| --- | --- | --- | --- | --- |");
+    println!(
+        "| where | fault | networks with a place for it | networks tried | found by seed |\n| --- | --- | --- | --- | --- |"
+    );
     for fault in FAULTS {
         let places: Vec<Sketch> = sketches.iter().filter(|sketch| Bench::has_place(sketch, fault)).cloned().collect();
         let (tried, found) = find(bench, &places, fault)?;

@@ -150,7 +150,13 @@ pub const FAULTS: &[PlantedFault] = &[
         "REST       = DEPTH - 1;",
         "REST       = DEPTH > 3 ? DEPTH - 2 : DEPTH - 1;",
     ),
-    fault(Origin::Emitter, "the first weight of a layer with its lowest bit turned", ["mem/", "_weights.mem"], "0\n", "1\n"),
+    fault(
+        Origin::Emitter,
+        "the first weight of a layer with its lowest bit turned",
+        ["mem/", "_weights.mem"],
+        "0\n",
+        "1\n",
+    ),
     fault(
         Origin::Requantization,
         "the search stage compares with more instead of at least",
@@ -180,13 +186,7 @@ pub const FAULTS: &[PlantedFault] = &[
         "assign m_data_o  = {s_data_i[0], s_data_i[DATA_BITS-1:1]};",
     ),
     fault(Origin::Emitter, "a wrong constant of a border zone", ["mem/", "_initial.mem"], "\n0", "\n1"),
-    fault(
-        Origin::Emitter,
-        "a digit of a recoded weight with the wrong sign",
-        ["rtl/", "_row.v"],
-        "= ~{",
-        "= {",
-    ),
+    fault(Origin::Emitter, "a digit of a recoded weight with the wrong sign", ["rtl/", "_row.v"], "= ~{", "= {"),
     fault(
         Origin::Emitter,
         "a fork's second output is left unread by its layer, which reads the first twice",
