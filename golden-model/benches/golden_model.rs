@@ -85,6 +85,7 @@ fn mnist_cnn(input: Format, first: Format, second: Format, third: Format) -> Opt
         inputs: vec![TensorId(index)],
         op,
         requantization,
+        modes: Vec::new(),
         hardware: Default::default(),
     });
     let axes = AxisOrder::ChannelsFirst;
@@ -104,6 +105,7 @@ fn mnist_cnn(input: Format, first: Format, second: Format, third: Format) -> Opt
             axes,
             scales: vec![1.0],
             offsets: vec![0.0],
+            modes: Vec::new(),
             host: HostStep::None,
         }],
     }))

@@ -22,6 +22,7 @@ mod argmax;
 mod elementwise;
 mod layer;
 mod max_pool;
+mod modes;
 mod moves;
 mod product;
 mod requantize;
@@ -30,4 +31,5 @@ mod tensor;
 
 pub use evaluator::{Evaluator, Scratch};
 pub use explain::{Explanation, Flip, Tolerance};
+pub use modes::ModeEvaluator;
 pub use trace::{EvaluateError, LayerTrace, Trace};

@@ -10,6 +10,8 @@ pub struct Trace {
     pub inputs: Vec<Vec<i64>>,
     /// One entry for each layer of the network.
     pub layers: Vec<LayerTrace>,
+    /// The mode it was evaluated in.
+    pub mode: usize,
 }
 
 /// The integers of one layer.

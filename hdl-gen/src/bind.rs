@@ -9,6 +9,7 @@ mod coded;
 mod folding;
 mod groups;
 mod requests;
+mod serial;
 mod unit;
 
 use groups::{Groups, group_faults};
@@ -18,8 +19,10 @@ use unit::requantize_unit;
 pub(crate) use candidates::{BuildWish, Candidate, all_cycles, candidates, fits, least_cycles, may_be_xnor, raised};
 pub(crate) use folding::{divisors, pools_in_place};
 pub(crate) use groups::as_convolution;
+pub(crate) use serial::{mode_planes, mode_sums, serial_schedule};
 
 use crate::rearrange::{self, Reorder};
+use crate::requantize::merged;
 use network::diagnostic::{At, Code, Diagnostic, Diagnostics};
 use network::format::Kind;
 use network::graph::{
@@ -110,6 +113,8 @@ pub struct MatrixLayer {
     pub kind: PeKind,
     /// What becomes of coded weights, of the kinds for them.
     pub form: Option<PeForm>,
+    /// Runs through a dot product for one result, in mode 0: 1 but for kind serial.
+    pub passes: u64,
     /// Output channels computed at once; divides the outputs.
     pub pe: u64,
     /// Inputs of a group taken at once; divides the dot product's length.
@@ -335,6 +340,15 @@ fn bind_matrix(
             ));
             PeKind::Mac
         }
+        Some(At { value, place }) if *value != PeKind::Serial && !layer.modes.is_empty() => {
+            faults.push(Diagnostic::new(
+                Code::PeKind,
+                place.clone(),
+                format!("`{}`: only kind serial reads other planes in each mode", layer.name),
+                "use `kind: serial`, or give the layer no modes",
+            ));
+            PeKind::Serial
+        }
         Some(At { value, place }) => match coded::wrong_kind(layer, weights, *value, place) {
             Some(fault) => {
                 faults.push(fault);
@@ -342,6 +356,7 @@ fn bind_matrix(
             }
             None => *value,
         },
+        None if !layer.modes.is_empty() => PeKind::Serial,
         None if coded_kind.is_some() => coded_kind.unwrap_or(PeKind::Mac),
         None if groups.is_depthwise() => PeKind::Depthwise,
         None if both_bipolar => PeKind::Xnor,
@@ -349,11 +364,11 @@ fn bind_matrix(
     };
     let form = coded::form(layer, weights, kind, activation, &mut faults);
     let multiplier = wish.multiplier.as_ref().map_or(Multiplier::Lut, |at| at.value);
-    if let (Some(at), Multiplier::Dsp, PeKind::Xnor) = (&wish.multiplier, multiplier, kind) {
+    if let (Some(at), Multiplier::Dsp, PeKind::Xnor | PeKind::Serial) = (&wish.multiplier, multiplier, kind) {
         faults.push(Diagnostic::new(
             Code::PeKind,
             at.place.clone(),
-            format!("`{}`: kind xnor has no products for DSP blocks", layer.name),
+            format!("`{}`: kinds xnor and serial have no products for DSP blocks", layer.name),
             "leave `multiplier` out, or use `kind: mac`",
         ));
     }
@@ -375,7 +390,16 @@ fn bind_matrix(
         faults.push(coded::blocks_fault(layer, weights, groups));
     }
     faults.or(())?;
-    let requantization = layer.requantization.as_ref();
+    let schedule = (kind == PeKind::Serial).then(|| serial_schedule(network, index, &op, weights, activation));
+    let passes =
+        schedule.as_ref().and_then(|schedule| schedule.modes.first()).map_or(1, |mode| mode.passes.len() as u64);
+    let target = (target / passes).max(1);
+    let joined = (kind == PeKind::Serial).then(|| merged(layer, weights.outputs, 1, &mode_sums(network, index)));
+    let requantization = match &joined {
+        Some(joined) => joined.requantization.as_ref(),
+        None => layer.requantization.as_ref(),
+    };
+    let mode_count = layer.modes.len().max(1) as u64;
     let sum_bits = network.sums(index).map_or(32, |sums| sums.all.bits());
     let choice = folding::MatrixChoice {
         op: &op,
@@ -410,16 +434,17 @@ fn bind_matrix(
         .into());
     }
     let unit = match requantization {
-        Some(r) => Some(requantize_unit(layer, r, output.channels / pe, sum_bits)?),
+        Some(r) => Some(requantize_unit(layer, r, output.channels / pe * mode_count, sum_bits)?),
         None => None,
     };
-    let words = weights.outputs as u64 * weights.length as u64 / (pe * simd);
+    let (planes, word_bits) = match &schedule {
+        Some(schedule) => (schedule.stored.len() as u64, pe * simd),
+        None => (1, u64::from(weights.format.bits()) * pe * simd),
+    };
+    let words = weights.outputs as u64 * weights.length as u64 / (pe * simd) * planes;
     let memory = wish.memory.as_ref().map_or_else(
         || {
-            if layer.op.weights().is_some()
-                && words >= 512
-                && words * u64::from(weights.format.bits()) * pe * simd >= 8192
-            {
+            if layer.op.weights().is_some() && words >= 512 && words * word_bits >= 8192 {
                 Memory::Block
             } else {
                 Memory::Lut
@@ -433,7 +458,7 @@ fn bind_matrix(
         false => None,
     };
     let sets = groups.count / side;
-    Ok(MatrixLayer { kind, form, pe, simd, side, sets, multiplier, memory, unit, window })
+    Ok(MatrixLayer { kind, form, passes, pe, simd, side, sets, multiplier, memory, unit, window })
 }
 
 /// The sliding window: as wished, else one that keeps up with the array.

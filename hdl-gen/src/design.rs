@@ -19,7 +19,8 @@ use crate::timing::{
 };
 use crate::verilog::{Expr, ModuleText};
 use network::manifest::{
-    Edge, EdgeContent, InputPort, LayerRow, OutputPort, StreamPort, Timing, Word, input_prefix, output_prefix,
+    Edge, EdgeContent, EdgeOrder, EdgeTensor, InputPort, LayerRow, OutputPort, StreamPort, Timing, Word, input_prefix,
+    output_prefix,
 };
 use std::collections::BTreeMap;
 
@@ -51,6 +52,8 @@ pub struct Design {
     pub(crate) inner_edges: Vec<(usize, Edge)>,
     /// The streams that enter the top.
     pub(crate) inputs: Vec<InputEnd>,
+    /// Modes of run-time precision; 1 where there is nothing to choose.
+    pub(crate) modes: u32,
     /// The layer table.
     pub(crate) rows: Vec<LayerRow>,
 }
@@ -102,8 +105,10 @@ pub(crate) struct Stage {
     pub module: String,
     /// The streams that enter it.
     pub inputs: Vec<StreamId>,
-    /// Streams that leave it, all alike; a fork has several.
+    /// Streams that leave it, all alike but for `mode_tokens`; a fork has several.
     pub ports: usize,
+    /// How many of them, the last ones, carry the mode of each frame; one module has such.
+    pub mode_tokens: usize,
     /// Named parameters with their Verilog values.
     pub parameters: Vec<(&'static str, Expr)>,
     /// The plan's layer.
@@ -198,10 +203,20 @@ impl Design {
         builder.build()
     }
 
+    /// Modes of run-time precision; 1 where there is nothing to choose.
+    pub fn modes(&self) -> u32 {
+        self.modes
+    }
+
     /// Predicted cycles of a run, from the timing twins alone.
     pub fn predict(&self, frames: u64, stalls: Option<Stalls>) -> Result<Report, PredictError> {
+        self.predict_modes(frames, stalls, &[])
+    }
+
+    /// The same for frames in these modes, over and over; none: mode 0.
+    pub fn predict_modes(&self, frames: u64, stalls: Option<Stalls>, modes: &[u8]) -> Result<Report, PredictError> {
         let graph = self.graph().map_err(PredictError::Graph)?;
-        let run = Run::frames(frames);
+        let run = Run::frames(frames).with_modes(modes);
         graph
             .run(&stalls.map_or(run.clone(), |stalls| run.with_stalls(stalls)))
             .map_err(|fault| PredictError::Run(self.name_ends(fault)))
@@ -215,8 +230,14 @@ impl Design {
 
     /// Predicted timing of an undisturbed run, from as many frames as it takes to become regular.
     pub fn timing(&self) -> Result<Timing, PredictError> {
+        self.mode_timing(0)
+    }
+
+    /// The same of a run whose frames all have this mode.
+    pub fn mode_timing(&self, mode: u8) -> Result<Timing, PredictError> {
         let graph = self.graph().map_err(PredictError::Graph)?;
-        let report = graph.run_cycles(&Run::frames(4)).map_err(|fault| PredictError::Run(self.name_ends(fault)))?;
+        let run = Run::frames(4).with_modes(&[mode]);
+        let report = graph.run_cycles(&run).map_err(|fault| PredictError::Run(self.name_ends(fault)))?;
         let first_end = report.complete_frame_ends().first().copied();
         Ok(Timing {
             first_frame_cycles: first_end.map_or(0, |end| end - report.first_input_cycle + 1),
@@ -252,6 +273,7 @@ impl Design {
             edges.extend(self.inner_edges.iter().filter(|(at, _)| *at == index).map(|(_, edge)| edge.clone()));
             edges.extend((0..stage.ports).map(|port| {
                 let name = stage.stream(port);
+                let (word, words_per_frame, content) = stage.port(port);
                 Edge {
                     layer: stage.layer.clone(),
                     module: self.top.clone(),
@@ -260,9 +282,9 @@ impl Design {
                     ready: Some(format!("{name}_ready")),
                     data: format!("{name}_data"),
                     name,
-                    word: stage.word,
-                    words_per_frame: stage.words_per_frame,
-                    content: stage.content.clone(),
+                    word,
+                    words_per_frame,
+                    content,
                 }
             }));
         }
@@ -271,6 +293,27 @@ impl Design {
 }
 
 impl Stage {
+    /// Packing, words of a frame and content of the stream that leaves at a port.
+    pub fn port(&self, port: usize) -> (Word, u64, EdgeContent) {
+        if port + self.mode_tokens < self.ports {
+            return (self.word, self.words_per_frame, self.content.clone());
+        }
+        let lane_bits =
+            self.parameters.iter().find(|(name, _)| *name == "MODE_BITS").map_or(1, |(_, bits)| match bits {
+                Expr::Integer(bits) => *bits as u32,
+                _ => 1,
+            });
+        let content = EdgeContent {
+            tensor: EdgeTensor::Mode,
+            order: EdgeOrder::Raster,
+            gain: 1,
+            scale: vec![1],
+            offset: vec![0],
+            modes: Vec::new(),
+        };
+        (Word { lanes: 1, lane_bits, signed: false }, 1, content)
+    }
+
     /// Prefix of the nets of the stream that leaves at a port.
     pub fn stream(&self, port: usize) -> String {
         if self.ports == 1 { self.name.clone() } else { format!("{}_{port}", self.name) }

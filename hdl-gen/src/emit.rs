@@ -90,6 +90,7 @@ impl Design {
             inputs: self.input_ports(),
             outputs: self.output_ports(),
             edges: self.edges(),
+            modes: (self.modes > 1).then_some(self.modes),
             timing: self.timing()?,
             layers: self.rows.clone(),
         };

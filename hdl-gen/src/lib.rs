@@ -22,6 +22,7 @@ pub mod library;
 pub mod lower;
 pub mod rearrange;
 mod requantize;
+mod serial;
 
 pub use bind::{BindOptions, Bound, BoundLayer, MatrixLayer, bind};
 pub use design::{Design, JoinBuffer, PredictError, ShallowBuffer, SkewCause, StageRow};

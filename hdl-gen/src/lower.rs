@@ -15,6 +15,7 @@ mod names;
 mod pool;
 mod rearrange;
 mod requantize;
+mod serial;
 mod sum_pool;
 mod top;
 mod wiring;
@@ -120,9 +121,14 @@ fn lower_with(bound: &Bound, images: Images, memo: Option<&Memo>) -> Result<Desi
         images,
         memo,
         rows_at_once: burst::rows_at_once(network),
+        mode_streams: BTreeMap::new(),
     };
+    let modes = network.mode_count() as u32;
     for (number, flow) in entering.into_iter().enumerate() {
         lowering.chain.resume(flow);
+        if number == 0 && modes > 1 {
+            lowering.gate_modes(modes)?;
+        }
         let name = input_net(number, inputs.len());
         lowering.made(TensorId(number), &name).map_err(|fault| fault.in_layer(&name))?;
     }
@@ -149,6 +155,7 @@ fn lower_with(bound: &Bound, images: Images, memo: Option<&Memo>) -> Result<Desi
         outputs,
         inner_edges,
         inputs,
+        modes,
         rows: rows(bound),
     };
     design.size_buffers()?;
@@ -213,6 +220,8 @@ struct Lowering<'a> {
     memo: Option<&'a Memo>,
     /// For each tensor in how large bursts its rows come.
     rows_at_once: Vec<u64>,
+    /// For each layer with modes the stream that carries them.
+    mode_streams: BTreeMap<usize, StreamId>,
 }
 
 impl<'a> Lowering<'a> {
@@ -273,6 +282,22 @@ impl<'a> Lowering<'a> {
         if self.memo.is_some() { module.counted() } else { module.print() }
     }
 
+    /// Samples the mode of each frame at the current stream and sends it to each layer that works by it.
+    fn gate_modes(&mut self, modes: u32) -> Result<(), LowerError> {
+        let layers = self.bound.network().layers().iter().enumerate().filter(|(_, layer)| !layer.modes.is_empty());
+        let layers: Vec<usize> = layers.map(|(index, _)| index).collect();
+        let streams = self.chain.mode_gate(modes, layers.len());
+        let streams = streams.map_err(|fault| Fault::from(fault).in_layer("input"))?;
+        self.mode_streams = layers.into_iter().zip(streams).collect();
+        self.uses(&["hwgen_mode_register"]);
+        Ok(())
+    }
+
+    /// The stream of modes of the layer at `index`, where there are several.
+    fn mode_stream(&self, index: usize) -> Option<StreamId> {
+        self.mode_streams.get(&index).copied()
+    }
+
     fn add_modules(&mut self, modules: Vec<ModuleText>) {
         for module in modules {
             self.modules.entry(module.name.clone()).or_insert(module);
@@ -297,6 +322,7 @@ impl<'a> Lowering<'a> {
             gain,
             scale: vec![1],
             offset,
+            modes: Vec::new(),
         }
     }
 }
@@ -315,6 +341,7 @@ fn entering(bound: &Bound, number: usize) -> Flow {
             gain: 1,
             scale: vec![1],
             offset: vec![0],
+            modes: Vec::new(),
         },
     }
 }

@@ -3,6 +3,10 @@
 //! A PE array delivers R with sum = gain * R + offset, where gain is a power of two and the offset belongs to the
 //! channel. Both units take R, so the map is folded into their constants here, exactly.
 
+mod modes;
+
+pub use modes::merged;
+
 use network::Range;
 use network::requantization::{Form, Requantization, Shift, per_channel};
 
@@ -130,7 +134,7 @@ pub fn rescaled_range(constants: &[ChannelRescale], maps: &[RawMap], sums: impl 
 /// sum = gain * raw + offset gives (gain * M) * raw + (M * offset + B); for the floor form the common power of two is
 /// divided out, which keeps floor((2x + c) / 2^n) = floor((x + floor(c / 2)) / 2^(n-1)).
 pub fn rescale(shift: &Shift, channels: usize, maps: &[RawMap]) -> (u32, Vec<ChannelRescale>) {
-    let gain_bits = maps.first().map_or(0, |map| map.gain.trailing_zeros());
+    let gain_bits = maps.iter().map(|map| map.gain.trailing_zeros()).min().unwrap_or(0);
     let divided = if shift.half_even { 0 } else { gain_bits.min(shift.shift) };
     let constants = (0..channels)
         .map(|channel| {

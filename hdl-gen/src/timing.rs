@@ -21,6 +21,7 @@ mod matrix;
 mod planted;
 mod pool;
 mod rearrange;
+mod serial;
 mod simulate;
 pub mod stall;
 mod stream;
@@ -34,6 +35,7 @@ pub use matrix::Matrix;
 pub use planted::TwinFault;
 pub use pool::{MaxPool, Reduction};
 pub use rearrange::{Rearrange, RearrangeShape};
+pub use serial::{ModeGate, Serial, SerialShape};
 pub use simulate::{Report, Run, RunError, Wait, WaitReason};
 pub use stall::Stalls;
 pub use stream::{Fifo, Fork, WidthAdapter};
@@ -66,6 +68,10 @@ pub enum Twin {
     Concat(Concat),
     /// `hwgen_rearrange`.
     Rearrange(Rearrange),
+    /// `hwgen_mode_gate`.
+    ModeGate(ModeGate),
+    /// `hwgen_serial_control`, a datapath, `hwgen_credit_fifo`.
+    Serial(Serial),
 }
 
 impl Twin {
@@ -74,6 +80,7 @@ impl Twin {
         match self {
             Twin::Join(twin) => twin.inputs(),
             Twin::Concat(twin) => twin.inputs(),
+            Twin::Serial(twin) => twin.inputs(),
             _ => 1,
         }
     }
@@ -82,6 +89,7 @@ impl Twin {
     pub fn outputs(&self) -> usize {
         match self {
             Twin::Fork(fork) => fork.outputs(),
+            Twin::ModeGate(gate) => gate.outputs(),
             Twin::Fifo(_)
             | Twin::WidthAdapter(_)
             | Twin::Matrix(_)
@@ -91,6 +99,7 @@ impl Twin {
             | Twin::Reduction(_)
             | Twin::Join(_)
             | Twin::Concat(_)
+            | Twin::Serial(_)
             | Twin::Rearrange(_) => 1,
         }
     }
@@ -110,6 +119,8 @@ impl Twin {
             Twin::Join(twin) => u32::from(twin.valid()),
             Twin::Concat(twin) => u32::from(twin.valid()),
             Twin::Rearrange(twin) => u32::from(twin.valid()),
+            Twin::ModeGate(twin) => twin.valid(),
+            Twin::Serial(twin) => u32::from(twin.valid()),
         }
     }
 
@@ -129,6 +140,8 @@ impl Twin {
             Twin::Join(twin) => twin.ready(s_valid),
             Twin::Concat(twin) => twin.ready(),
             Twin::Rearrange(twin) => u32::from(twin.ready()),
+            Twin::ModeGate(twin) => u32::from(twin.ready()),
+            Twin::Serial(twin) => twin.ready(s_valid),
         }
     }
 
@@ -149,6 +162,8 @@ impl Twin {
             Twin::Join(twin) => twin.step(s_moved, gave),
             Twin::Concat(twin) => twin.step(s_moved, gave),
             Twin::Rearrange(twin) => twin.step(took, gave),
+            Twin::ModeGate(twin) => twin.step(took, m_moved),
+            Twin::Serial(twin) => twin.step(s_valid, gave),
         }
     }
 
@@ -167,6 +182,8 @@ impl Twin {
             Twin::Join(twin) => twin.occupancy(),
             Twin::Concat(twin) => twin.occupancy(),
             Twin::Rearrange(twin) => twin.occupancy(),
+            Twin::ModeGate(twin) => twin.occupancy(),
+            Twin::Serial(twin) => twin.occupancy(),
         }
     }
 
@@ -177,13 +194,22 @@ impl Twin {
             Twin::SlidingWindow(twin) => twin.quiet_cycles(),
             Twin::LineWindow(twin) => twin.quiet_cycles(),
             Twin::Join(twin) => twin.quiet_cycles(),
+            Twin::Serial(twin) => twin.quiet_cycles(),
             Twin::Fifo(_)
             | Twin::WidthAdapter(_)
             | Twin::Fork(_)
             | Twin::MaxPool(_)
             | Twin::Reduction(_)
             | Twin::Concat(_)
+            | Twin::ModeGate(_)
             | Twin::Rearrange(_) => 16,
+        }
+    }
+
+    /// Before a run: its frames have these modes, over and over.
+    pub(crate) fn set_modes(&mut self, modes: &std::sync::Arc<[u8]>) {
+        if let Twin::Serial(twin) = self {
+            twin.set_modes(modes);
         }
     }
 }

@@ -38,6 +38,46 @@ const CORNERS: &[(&str, &[&str])] = &[
         "hwgen_concat",
         &["INPUTS=2 DATA_BITS=1 WORDS=64'h0000000300000001", "INPUTS=3 DATA_BITS=8 WORDS=96'h000000010000000700000002"],
     ),
+    ("hwgen_mode_register", &["MODES=8 MODE_BITS=3", "MODES=1 MODE_BITS=1"]),
+    (
+        "hwgen_mode_gate",
+        &["DATA_BITS=1 FRAMES=1", "TOKENS=3 MODE_BITS=3 WORDS_PER_FRAME=7", "TOKENS=2 FRAMES=2 WORDS_PER_FRAME=2"],
+    ),
+    (
+        "hwgen_serial_control",
+        &[
+            "DATA_BITS=1 INPUT_STEPS=1 OUTPUT_STEPS=1 BASE_BITS=1",
+            "INPUT_STEPS=3 OUTPUT_STEPS=1 PASSES=4 PASS_BITS=2 LAST_PASS=2'd3 BASE_BITS=1",
+            "INPUT_STEPS=1 OUTPUT_STEPS=3 SETS=2 VECTORS_PER_FRAME=6 MODES=3 MODE_BITS=2 PASSES=64 PASS_BITS=6 LAST_PASS=18'h0ff00 WEIGHT_STRIDE=8 BASE_BITS=6",
+            "INPUT_STEPS=300 OUTPUT_STEPS=2 MODES=2 PASSES=2 LAST_PASS=2'd1 WEIGHT_STRIDE=600 BASE_BITS=11 MEMORY=\"block\"",
+        ],
+    ),
+    (
+        "hwgen_serial_schedule",
+        &[
+            "USE_MODE=0 USE_PASS=0 ADDRESS_BITS=1",
+            "USE_MODE=0 PASS_BITS=6 INPUT_STEP_BITS=9 ADDRESS_BITS=14 PLANE_BITS=4 SHIFT_BITS=2 IMAGE=\"lint.mem\"",
+            "USE_PASS=0 MODE_BITS=3 INPUT_STEP_BITS=4 ADDRESS_BITS=4 PLANE_BITS=3",
+        ],
+    ),
+    ("hwgen_plane_select", &["LANES=1 LANE_BITS=1 PLANE_BITS=1", "LANES=5 LANE_BITS=16 PLANE_BITS=4 INVERT_TOP=1"]),
+    (
+        "hwgen_shift_accumulate",
+        &[
+            "COUNT_BITS=1 RESULT_BITS=1",
+            "COUNT_BITS=9 RESULT_BITS=16",
+            "COUNT_BITS=5 RESULT_BITS=17 SHIFT_BITS=2 SHIFT_MOST=3",
+            "COUNT_BITS=13 RESULT_BITS=40 SHIFT_BITS=4 SHIFT_MOST=15",
+        ],
+    ),
+    (
+        "hwgen_border_add",
+        &[
+            "SUM_BITS=1 CONSTANT_BITS=1",
+            "SUM_BITS=16 LOW_BITS=1 CONSTANT_BITS=17",
+            "SUM_BITS=31 LOW_BITS=2 CONSTANT_BITS=20",
+        ],
+    ),
     ("hwgen_fork", &["OUTPUTS=1", "OUTPUTS=5 DATA_BITS=1"]),
     ("hwgen_padded_axis", &["INSIDE=1 BEFORE=0 AFTER=0", "INSIDE=1 BEFORE=0 AFTER=1", "INSIDE=28 BEFORE=3 AFTER=0"]),
     ("hwgen_pool_axis", &["PLACES=1 KERNEL=1", "PLACES=7 KERNEL=2", "PLACES=3 KERNEL=3", "PLACES=28 KERNEL=1"]),

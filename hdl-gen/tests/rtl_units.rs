@@ -6,6 +6,7 @@
 mod harness;
 
 use std::path::Path;
+use std::process::Command;
 
 use harness::{Device, Random, check, pack, work_folder};
 use hdl_gen::threshold::{ThresholdChannel, ThresholdUnit};
@@ -465,4 +466,19 @@ fn units_equal_definition_and_twin() {
     }
     let bench = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rtl_bench").join(name);
     check("units", &devices, &[bench("threshold_bench.v"), bench("search_bench.v"), bench("zone_bench.v")]);
+}
+
+/// The AXI4-Lite register and the gate that samples it: the bench knows what every access answers and which mode each
+/// frame gets, with writes in mid-frame and streams of modes without room.
+#[test]
+fn mode_registers_answer_every_access_and_frames_keep_their_modes() {
+    let (folder, bench) =
+        (work_folder("modes"), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rtl_bench/mode_bench.v"));
+    let simulation = folder.join("modes.vvp");
+    let mut compile = Command::new("iverilog");
+    compile.args(["-g2005", "-s", "mode_bench", "-o"]).arg(&simulation).arg(bench).args(harness::rtl_files());
+    harness::must_pass(compile);
+    let said = Command::new("vvp").arg("-n").arg(&simulation).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert_eq!(said.lines().collect::<Vec<_>>(), ["PASS"]);
 }

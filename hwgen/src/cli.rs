@@ -3,11 +3,13 @@
 mod allocate;
 mod allocation;
 mod fold;
+mod modes;
 mod quantize;
 
 pub use allocate::AllocateOptions;
 pub use allocation::AllocationOptions;
 pub use fold::{ExploreOptions, FoldOptions};
+pub use modes::Widths;
 pub use quantize::QuantizeOptions;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -92,6 +94,16 @@ pub struct PlanOptions {
     /// How the quantizers of a QDQ model round.
     #[arg(long, value_name = "RULE", value_enum, default_value_t)]
     pub qdq_rule: QdqRule,
+    /// Modes of run-time precision (kind serial): weight and activation planes of all layers in each, as in
+    /// 8x8,4x4,2x2,1x1. Each mode is measured on --mode-frames, or on --calibration.
+    #[arg(long, value_name = "WxA,..", value_parser = modes::widths, value_delimiter = ',')]
+    pub modes: Vec<Widths>,
+    /// Frames to measure modes on: integers are input codes, floats go through the input quantizer.
+    #[arg(long, value_name = "FILE[:ARRAY]", requires = "modes")]
+    pub mode_frames: Option<String>,
+    /// Take integers of --mode-frames times this number as real numbers.
+    #[arg(long, value_name = "S", value_parser = finite, requires = "mode_frames")]
+    pub mode_frame_scale: Option<f64>,
 }
 
 /// A model, what its input means, and how a float one is quantized.
@@ -250,6 +262,9 @@ pub struct RunOptions {
     /// Accept differences up to this, for references that are meant to differ.
     #[arg(long, value_name = "ABS", value_parser = finite, requires = "reference")]
     pub tolerance: Option<f64>,
+    /// Evaluate in this mode of run-time precision.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub mode: usize,
     /// Write the outputs here: reals under the output's name, integers under `integers`.
     #[arg(long, value_name = "OUT.npz")]
     pub output: Option<PathBuf>,
@@ -281,6 +296,9 @@ pub struct SimulateOptions {
     /// nothing moves, who waits for whom.
     #[arg(long, conflicts_with_all = ["input", "input_scale", "trace"])]
     pub model: bool,
+    /// Modes of the frames, over and over: 0,1,2 switches with every frame.
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    pub modes: Vec<u8>,
     /// Probability that an end of the design stalls in a cycle.
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability)]
     pub stall: f64,

@@ -10,6 +10,7 @@ pub use input::InputQuantizer;
 
 use crate::diagnostic::{At, Diagnostics, Place};
 use crate::format::Format;
+use crate::modes::{Mode, OutputMeaning};
 use crate::op::Op;
 use crate::range::Range;
 use crate::requantization::Requantization;
@@ -131,6 +132,8 @@ pub struct Output {
     pub scales: Vec<f64>,
     /// One offset for each channel or one for all.
     pub offsets: Vec<f64>,
+    /// For each mode what is different from scales and offsets above; missing entries are not different.
+    pub modes: Vec<Option<OutputMeaning>>,
     /// A step that stays on the host.
     pub host: HostStep,
 }
@@ -162,6 +165,8 @@ pub struct Layer {
     pub op: Op,
     /// How sums become codes; absent where sums (or the operator's own codes) leave.
     pub requantization: Option<Requantization>,
+    /// What it reads in each mode of the network, as many as the network has modes; none where it always reads all.
+    pub modes: Vec<Mode>,
     /// What the plan asks of the hardware.
     pub hardware: HardwareRequest,
 }
@@ -218,6 +223,8 @@ pub enum PeKind {
     Piecewise,
     /// Wavelet weights behind a memory of sub-band codes.
     Wavelet,
+    /// Bit planes one after the other, most significant first, over one popcount; as many as the mode reads.
+    Serial,
 }
 
 impl PeKind {
@@ -229,6 +236,7 @@ impl PeKind {
             PeKind::Depthwise => "depthwise",
             PeKind::Piecewise => "piecewise",
             PeKind::Wavelet => "wavelet",
+            PeKind::Serial => "serial",
         }
     }
 }
@@ -310,6 +318,14 @@ pub struct SumRanges {
     pub channels: Vec<Range>,
     /// The smallest range that holds them all.
     pub all: Range,
+}
+
+impl SumRanges {
+    /// The ranges that hold both, channel by channel.
+    fn union(&self, other: &SumRanges) -> SumRanges {
+        let channels = self.channels.iter().zip(&other.channels).map(|(a, b)| a.union(*b)).collect();
+        SumRanges { channels, all: self.all.union(other.all) }
+    }
 }
 
 impl Network {
@@ -394,6 +410,14 @@ impl Network {
     /// Exact ranges of the sums of the layer at `index`, where it makes sums.
     pub fn sums(&self, index: usize) -> Option<&SumRanges> {
         self.sums.get(index).and_then(Option::as_ref)
+    }
+
+    /// The same in one mode.
+    pub fn mode_sums(&self, index: usize, mode: usize) -> Option<SumRanges> {
+        let layer = self.parts.layers.get(index)?;
+        let Some(mode) = layer.modes.get(mode) else { return self.sums(index).cloned() };
+        let (truncated, input) = check::in_mode(layer, self.layer_input(layer), mode.planes)?;
+        check::shape_and_sums(&truncated, &[&input]).ok()?.1
     }
 
     /// The unchecked parts, for example to change hardware wishes and build again.

@@ -14,6 +14,7 @@ pub mod diagnostic;
 pub mod format;
 pub mod graph;
 pub mod manifest;
+pub mod modes;
 pub mod op;
 pub mod plan;
 pub mod random;

@@ -31,7 +31,11 @@ pub struct Manifest {
     pub outputs: Vec<OutputPort>,
     /// Every stream between two modules, from input to output.
     pub edges: Vec<Edge>,
-    /// What was predicted for runs without stalls.
+    /// Modes of run-time precision, where there are several: an AXI4-Lite slave `s_axil_*` of 4 address bits whose
+    /// register at 0 chooses one for frames to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modes: Option<u32>,
+    /// What was predicted for runs without stalls, in mode 0.
     pub timing: Timing,
     /// One row for each layer, as shown to people.
     pub layers: Vec<LayerRow>,
@@ -145,6 +149,19 @@ pub struct EdgeContent {
     pub scale: Vec<i64>,
     /// One offset per channel, or a single one for all channels.
     pub offset: Vec<i64>,
+    /// Gain and offset in each mode, where they differ between modes; else nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<ModeContent>,
+}
+
+/// What raw elements mean in one mode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModeContent {
+    /// As [`EdgeContent::gain`].
+    pub gain: i64,
+    /// As [`EdgeContent::offset`].
+    pub offset: Vec<i64>,
 }
 
 fn unit_scale() -> Vec<i64> {
@@ -156,6 +173,11 @@ fn is_unit_scale(scale: &[i64]) -> bool {
 }
 
 impl EdgeContent {
+    /// Gain and offsets in a mode.
+    pub fn meaning(&self, mode: usize) -> (i64, &[i64]) {
+        self.modes.get(mode).map_or((self.gain, &self.offset), |mode| (mode.gain, &mode.offset))
+    }
+
     /// The raw element that stands for an integer of a channel, or `None` where the integer is on no raw element.
     pub fn raw(&self, channel: usize, integer: i64) -> Option<i64> {
         let scale = per_channel(&self.scale, channel)?;
@@ -175,6 +197,8 @@ pub enum EdgeTensor {
     Output(String),
     /// The exact sums of the named layer before its requantization.
     Accumulator(String),
+    /// The mode of the frame.
+    Mode,
 }
 
 /// The order in which elements of a tensor travel.

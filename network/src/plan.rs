@@ -18,6 +18,7 @@ use crate::coding::WeightFormat;
 use crate::diagnostic::{At, Diagnostics, Place};
 use crate::format::Format;
 use crate::graph::{HardwareRequest, HostStep};
+use crate::modes::Planes;
 use crate::op::Rearrangement;
 use crate::range::Range;
 use crate::shape::{AxisOrder, Shape, Window};
@@ -144,6 +145,8 @@ pub struct LayerPlan {
     pub op: OpPlan,
     /// Format and range of the codes that leave; absent where sums (or the operator's own codes) leave.
     pub output: Option<CodesPlan>,
+    /// Planes read in each mode; none where there are no modes.
+    pub modes: Vec<Planes>,
     /// What the plan asks of the hardware.
     pub hardware: HardwareRequest,
 }

@@ -128,6 +128,12 @@ pub struct Spread {
 }
 
 impl Spread {
+    /// The spread of values that a power of two divides, as dropping planes does to a code.
+    pub(crate) fn halved(&self, times: u32) -> Self {
+        let factor = 0.5f64.powi(times as i32);
+        Spread { channels: self.channels.iter().map(|(mean, deviation)| (mean * factor, deviation * factor)).collect() }
+    }
+
     /// The spread of values whose integers are equally likely.
     pub fn uniform(encoding: Encoding) -> Self {
         let (integers, values) = (encoding.integers(), encoding.values());

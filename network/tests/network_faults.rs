@@ -31,6 +31,7 @@ fn parts(op: Op) -> NetworkParts {
             inputs: vec![TensorId(0)],
             op,
             requantization: None,
+            modes: Vec::new(),
             hardware: HardwareRequest::default(),
         }],
         outputs: vec![Output {
@@ -39,6 +40,7 @@ fn parts(op: Op) -> NetworkParts {
             axes: AxisOrder::default(),
             scales: vec![1.0],
             offsets: vec![0.0],
+            modes: Vec::new(),
             host: HostStep::None,
         }],
     }

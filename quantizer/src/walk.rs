@@ -336,6 +336,7 @@ impl Walk<'_> {
             inputs,
             op,
             requantization,
+            modes: Vec::new(),
             hardware: HardwareRequest::default(),
         };
         if let Some(id) = layer.inputs.first() {

@@ -2,9 +2,10 @@
 //!
 //! All numbers are little-endian. A text is `u32 length, bytes`.
 //!
-//! Request, on standard input: `u32 0x32475748`, `u32 design`, `u8 observe`, `f64 stall_probability`, `u64 stall_seed`,
+//! Request, on standard input: `u32 0x33475748`, `u32 design`, `u8 observe`, `f64 stall_probability`, `u64 stall_seed`,
 //! `u32 random_seed`, `u64 idle_limit_cycles`, `u64 max_cycles`, `u64 drain_cycles`, text `trace_path` (empty: no trace),
-//! `u64 trace_from_cycle`, `u64 trace_from_frame` (all ones: by cycle), `u64 trace_cycles`. Then for each frame `u8 1` and
+//! `u64 trace_from_cycle`, `u64 trace_from_frame` (all ones: by cycle), `u64 trace_cycles`, text `modes` (a byte for each frame, over and
+//! over). Then for each frame `u8 1` and
 //! the words of each input of `tdata_bits / 8` bytes each; after the last `u8 0`. The model reads a frame when an input is about to offer it.
 //!
 //! Records, on standard output, each with a tag before it:
@@ -25,7 +26,7 @@ use std::io::{self, Read};
 
 use crate::report::ViolationKind;
 
-pub(crate) const MAGIC: u32 = 0x3247_5748;
+pub(crate) const MAGIC: u32 = 0x3347_5748;
 pub(crate) const NEVER: u64 = u64::MAX;
 /// Place of the first output in a violation; places below are edges.
 pub(crate) const AT_OUTPUTS: u16 = 0xc000;
@@ -52,6 +53,7 @@ pub(crate) struct RequestHeader {
     pub trace_from_cycle: u64,
     pub trace_from_frame: u64,
     pub trace_cycles: u64,
+    pub modes: Vec<u8>,
 }
 
 impl RequestHeader {
@@ -71,6 +73,8 @@ impl RequestHeader {
         out.extend(self.trace_from_cycle.to_le_bytes());
         out.extend(self.trace_from_frame.to_le_bytes());
         out.extend(self.trace_cycles.to_le_bytes());
+        out.extend((self.modes.len() as u32).to_le_bytes());
+        out.extend(&self.modes);
         out
     }
 }

@@ -31,6 +31,10 @@ pub struct RunRequest {
     pub observe_edges: bool,
     /// When the ends do nothing.
     pub stalls: Stalls,
+    /// Modes of the frames, over and over; empty: mode 0. The mode of a frame that differs from that of the frame before
+    /// (0 before the first) is written to the mode register in the cycle after the first word of the frame before, or in
+    /// cycle 0, and the frame is offered a cycle later at the earliest.
+    pub modes: Vec<u8>,
     /// Seed of what flip-flops and memories hold before reset.
     pub random_seed: u32,
     /// The run is a hang when no word has moved anywhere for so many cycles while work is pending.
@@ -52,6 +56,7 @@ impl RunRequest {
             design,
             observe_edges: true,
             stalls: Stalls::default(),
+            modes: Vec::new(),
             random_seed: 1,
             idle_limit_cycles: 200_000,
             max_cycles: None,
@@ -160,6 +165,10 @@ impl Model {
             .get(request.design)
             .ok_or_else(|| SimulatorError::Request(format!("the model holds no design {}", request.design)))?;
         let trace = request.trace.as_ref().map(|trace| PartialFile::new(&trace.path)).transpose()?;
+        let modes = design.manifest().modes.unwrap_or(1);
+        if let Some(mode) = request.modes.iter().find(|mode| u32::from(**mode) >= modes) {
+            return Err(SimulatorError::Request(format!("the design has {modes} modes, none is {mode}")));
+        }
         let header = self.header(request, trace.as_ref())?;
         check_memories(design)?;
         request.cancel.check()?;
@@ -239,6 +248,7 @@ impl Model {
             trace_from_cycle,
             trace_from_frame,
             trace_cycles: request.trace.as_ref().and_then(|trace| trace.cycles).unwrap_or(u64::MAX).max(1),
+            modes: request.modes.clone(),
         })
     }
 }

@@ -89,6 +89,12 @@ fn ends(index: usize, manifest: &Manifest) -> String {
         }
         text.push_str("    };\n");
     }
+    if manifest.modes.is_some() {
+        let at = |signal: &str| format!("at(top.s_axil_{signal})");
+        let before = ["awaddr", "awvalid", "awready"].map(at).join(", ");
+        let behind = ["wstrb", "wvalid", "wready", "bresp", "bvalid", "bready", "arvalid", "rready"].map(at).join(", ");
+        let _ = writeln!(text, "    ports.mode = RegisterPorts{{{before}, &top.s_axil_wdata, {behind}}};");
+    }
     text.push_str("}\n\n");
     text
 }

@@ -5,9 +5,9 @@
 //! model computes the next ones.
 
 use crate::judge::{Judge, JudgeError, Verdict};
-use golden_model::{EvaluateError, Evaluator, Trace};
+use golden_model::{EvaluateError, ModeEvaluator, Trace};
 use hdl_gen::{Design, PredictError, timing};
-use network::Network;
+use network::{Diagnostics, Network};
 use simulator::{Cancel, Event, Model, RunRequest, SimReport, SimulatorError, words};
 use std::ops::ControlFlow;
 use std::sync::mpsc;
@@ -21,6 +21,8 @@ pub struct Settings {
     pub stall: f64,
     /// Seed of the stalls.
     pub seed: u64,
+    /// Modes of the frames, over and over; empty: mode 0.
+    pub modes: Vec<u8>,
     /// Where to write waves.
     pub trace: Option<simulator::Trace>,
     /// Ends the run.
@@ -30,7 +32,7 @@ pub struct Settings {
 impl Settings {
     /// The first design of a model, without stalls and waves.
     pub fn new() -> Settings {
-        Settings { design: 0, stall: 0.0, seed: 1, trace: None, cancel: Cancel::new() }
+        Settings { design: 0, stall: 0.0, seed: 1, modes: Vec::new(), trace: None, cancel: Cancel::new() }
     }
 
     /// The same with stalls at all ends.
@@ -76,6 +78,9 @@ pub enum CosimulateError {
     /// The timing model does not finish.
     #[error(transparent)]
     Predict(#[from] PredictError),
+    /// The network of a mode cannot be built.
+    #[error(transparent)]
+    Mode(#[from] Diagnostics),
     /// A frame that the network cannot take.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
@@ -101,21 +106,26 @@ pub fn cosimulate(
     let stalls = (settings.stall > 0.0).then(|| timing::Stalls::uniform(settings.seed, settings.stall));
     // The prediction runs beside the simulation; a run that is cancelled does not wait for it.
     let prediction = std::thread::spawn({
-        let design = design.clone();
-        move || design.predict(count, stalls)
+        let (design, modes) = (design.clone(), settings.modes.clone());
+        move || design.predict_modes(count, stalls, &modes)
     });
 
     let mut request = RunRequest::new(settings.design);
     request.stalls = simulator::Stalls { probability: settings.stall, seed: settings.seed };
+    request.modes = settings.modes.clone();
     request.trace = settings.trace.clone();
     request.cancel = settings.cancel.clone();
 
     let (send_trace, traces) = mpsc::channel::<Trace>();
     let (send_fault, faults) = mpsc::channel::<CosimulateError>();
-    let evaluator = Evaluator::new(network);
+    let evaluator = ModeEvaluator::new(network)?;
+    let modes = settings.modes.clone();
+    let mut frame = 0;
     let inputs = &manifest.inputs;
-    let prepare = move |codes: &[i32]| -> Result<Vec<u8>, CosimulateError> {
-        let trace = evaluator.evaluate(codes)?;
+    let mut prepare = move |codes: &[i32]| -> Result<Vec<u8>, CosimulateError> {
+        let mode = if modes.is_empty() { 0 } else { usize::from(modes[frame % modes.len()]) };
+        frame += 1;
+        let trace = evaluator.evaluate(codes, mode)?;
         let mut words = Vec::new();
         for (input, codes) in inputs.iter().zip(&trace.inputs) {
             words.extend(words::pack_frame(&input.port, codes)?);

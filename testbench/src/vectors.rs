@@ -28,12 +28,13 @@ pub fn random_frames(network: &Network, seed: u64, frames: usize) -> Vec<Vec<i32
     (0..frames).map(|_| random_frame(network, &mut stream)).collect()
 }
 
-/// The vectors that go into an emitted design.
+/// The vectors that go into an emitted design, in mode 0 where there are modes.
 ///
 /// # Errors
 /// A network whose tensors are too large to be evaluated.
 pub fn test_vectors(network: &Network) -> Result<Vec<TestVector>, EvaluateError> {
-    let evaluator = Evaluator::new(network);
+    let mode = network.in_mode(0).map_or_else(|_| network.clone(), |mode| mode.network);
+    let evaluator = Evaluator::new(&mode);
     let vector = |frame: &Vec<i32>| {
         let trace = evaluator.evaluate(frame)?;
         Ok(TestVector { output: trace.outputs(evaluator.network()), input: trace.frame() })

@@ -131,6 +131,7 @@ pub fn parts(shape: Shape, format: Format, codes: Range, layers: Vec<(Op, Option
         inputs: vec![TensorId(index)],
         op,
         requantization,
+        modes: Vec::new(),
         hardware: Default::default(),
     });
     NetworkParts {
@@ -149,6 +150,7 @@ pub fn parts(shape: Shape, format: Format, codes: Range, layers: Vec<(Op, Option
             axes: AxisOrder::ChannelsFirst,
             scales: vec![1.0],
             offsets: vec![0.0],
+            modes: Vec::new(),
             host: HostStep::None,
         }],
     }

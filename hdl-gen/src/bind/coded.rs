@@ -75,7 +75,7 @@ pub(super) fn form(
         PeKind::Piecewise => PeForm::Decompress,
         PeKind::Wavelet if reason(PeForm::Products).is_none() => PeForm::Products,
         PeKind::Wavelet => PeForm::Decompress,
-        PeKind::Mac | PeKind::Xnor | PeKind::Depthwise => {
+        PeKind::Mac | PeKind::Xnor | PeKind::Serial | PeKind::Depthwise => {
             if let Some(At { place, .. }) = &layer.hardware.form {
                 faults.push(Diagnostic::new(
                     Code::PeKind,

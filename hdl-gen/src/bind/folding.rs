@@ -94,7 +94,7 @@ pub(crate) fn matrix_cycles(op: &Op, input: Shape, output: Shape, matrix: &Matri
         Op::SumPool { window, .. } => window.taps(),
         _ => op.weights().map_or(1, |weights| weights.length as u64),
     };
-    let array = output.positions() * (output.channels / matrix.pe) * (length / matrix.simd);
+    let array = output.positions() * (output.channels / matrix.pe) * (length / matrix.simd) * matrix.passes;
     match matrix.window {
         Some(WindowForm::Serial(lanes)) => array.max(window_cycles(op, input, output, lanes)),
         Some(WindowForm::Parallel) => array.max(padded_places(op, input)),

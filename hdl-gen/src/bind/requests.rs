@@ -22,7 +22,11 @@ pub(super) fn request(layer: &Layer, bound: &BoundLayer) -> HardwareRequest {
             form: matrix.form.and_then(|form| at(form, place)),
             pe: at(matrix.pe, place),
             simd: at(matrix.simd, place),
-            multiplier: if matrix.kind == PeKind::Xnor { None } else { at(matrix.multiplier, place) },
+            multiplier: if matches!(matrix.kind, PeKind::Xnor | PeKind::Serial) {
+                None
+            } else {
+                at(matrix.multiplier, place)
+            },
             memory: at(matrix.memory, place),
             requantize: matrix.unit.and_then(|unit| at(unit, place)),
             window: if matrix.side * matrix.sets > 1 { None } else { matrix.window.and_then(|form| at(form, place)) },

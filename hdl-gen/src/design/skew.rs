@@ -142,7 +142,9 @@ impl Design {
             | Twin::MaxPool(_)
             | Twin::Reduction(_)
             | Twin::Join(_)
-            | Twin::Concat(_) => arriving.div_ceil(row.words_per_frame.max(1)),
+            | Twin::Concat(_)
+            | Twin::ModeGate(_)
+            | Twin::Serial(_) => arriving.div_ceil(row.words_per_frame.max(1)),
         };
         words.saturating_mul(1_000_000) / arriving.max(1)
     }

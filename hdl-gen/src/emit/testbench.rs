@@ -35,6 +35,7 @@ pub(super) fn files(design: &Design, vectors: &[TestVector]) -> Result<Vec<(Stri
     let all = |part: fn(&End) -> String| ends.iter().map(part).collect::<String>();
     let received: Vec<String> = ends.iter().map(|end| format!("received{}", end.number)).collect();
     let words: Vec<String> = ends.iter().map(|end| format!("OUTPUT{}_WORDS", end.number)).collect();
+    let connections = format!("{}{}", connections.join(",\n"), register_connections(design));
     let text = format!(
         r#"// SPDX-License-Identifier: MIT OR Apache-2.0
 // Self-checking testbench of {top}: sends {frames} frames with pauses on all ends and compares every word.
@@ -99,7 +100,6 @@ endmodule
         words = words.join(" + "),
         limit = cycle_limit(design, vectors.len() as u64)?,
         nets = all(End::nets),
-        connections = connections.join(",\n"),
         images = all(End::image),
         offers = all(End::offer),
         checks = all(End::check),
@@ -177,6 +177,22 @@ impl Begin {
         let n = &self.number;
         format!("      if (s{n}_valid && s{n}_ready) s{n}_valid <= 1'b0;\n")
     }
+}
+
+/// A mode register that nobody writes: all frames have mode 0.
+fn register_connections(design: &Design) -> String {
+    if design.modes() <= 1 {
+        return String::new();
+    }
+    let low =
+        [("awaddr", 4), ("awvalid", 1), ("wdata", 32), ("wstrb", 4), ("wvalid", 1), ("araddr", 4), ("arvalid", 1)];
+    let high = [("bready", 1), ("rready", 1)];
+    let open = ["awready", "wready", "bresp", "bvalid", "arready", "rdata", "rresp", "rvalid"];
+    let mut text = String::new();
+    text.extend(low.map(|(name, bits)| format!(",\n    .s_axil_{name} ({bits}'d0)")));
+    text.extend(high.map(|(name, bits)| format!(",\n    .s_axil_{name} ({bits}'d1)")));
+    text.extend(open.map(|name| format!(",\n    .s_axil_{name} ()")));
+    text
 }
 
 /// One output in the testbench.

@@ -29,6 +29,7 @@ pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer, memo: &Me
         gain: 1,
         scale: vec![1],
         offset: vec![0],
+        modes: Vec::new(),
     };
     let mut lowering = Lowering {
         bound,
@@ -50,6 +51,7 @@ pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer, memo: &Me
         images: Images::None,
         memo: Some(memo),
         rows_at_once: super::burst::rows_at_once(network),
+        mode_streams: (layer.modes.len() > 1).then_some((index, StreamId::Input(0))).into_iter().collect(),
     };
     for (number, &TensorId(id)) in layer.inputs.iter().enumerate() {
         let tensor = &network.tensors()[id];

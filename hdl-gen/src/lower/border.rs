@@ -56,6 +56,19 @@ impl AxisZones {
 impl Borders {
     /// The initial sums of a layer, or `None` where it needs none. `gain` is the datapath's.
     pub fn of(op: &Op, input: Shape, output: Shape, weights: &Weights, activation: Format, gain: i64) -> Option<Self> {
+        Self::in_modes(op, input, output, activation, &[(weights, activation.value(0))], gain)?.pop()
+    }
+
+    /// The same in each mode, with its weights and the value that a padded tap has in the array. The gain is divided in
+    /// all modes or in none.
+    pub fn in_modes(
+        op: &Op,
+        input: Shape,
+        output: Shape,
+        activation: Format,
+        modes: &[(&Weights, i64)],
+        gain: i64,
+    ) -> Option<Vec<Self>> {
         let Op::Conv2d { window, groups, .. } = op else { return None };
         if activation.kind() != Kind::Bipolar || !window.is_padded() {
             return None;
@@ -64,26 +77,35 @@ impl Borders {
             AxisZones::of(window, 0, output.rows, input.rows),
             AxisZones::of(window, 1, output.columns, input.columns),
         ];
-        let lowest = -activation.value(0);
         let per_tap = (input.channels / groups) as usize;
-        let mut missing = Vec::new();
-        for row in axes[0].representatives() {
-            for column in axes[1].representatives() {
-                let padded = |tap: usize| {
-                    let (kernel_row, kernel_column) = (tap as u64 / window.kernel[1], tap as u64 % window.kernel[1]);
-                    window.source(0, row, kernel_row, input.rows).is_none()
-                        || window.source(1, column, kernel_column, input.columns).is_none()
-                };
-                for channel in 0..weights.outputs {
-                    let taps = weights.row(channel).chunks(per_tap).enumerate().filter(|(tap, _)| padded(*tap));
-                    let sum: i64 = taps.flat_map(|(_, taps)| taps).map(|&weight| i64::from(weight)).sum();
-                    missing.push(lowest * sum);
+        let missing_of = |weights: &Weights, padded_value: i64| {
+            let mut missing = Vec::new();
+            for row in axes[0].representatives() {
+                for column in axes[1].representatives() {
+                    let padded = |tap: usize| {
+                        let (kernel_row, kernel_column) =
+                            (tap as u64 / window.kernel[1], tap as u64 % window.kernel[1]);
+                        window.source(0, row, kernel_row, input.rows).is_none()
+                            || window.source(1, column, kernel_column, input.columns).is_none()
+                    };
+                    for channel in 0..weights.outputs {
+                        let taps = weights.row(channel).chunks(per_tap).enumerate().filter(|(tap, _)| padded(*tap));
+                        let sum: i64 = taps.flat_map(|(_, taps)| taps).map(|&weight| i64::from(weight)).sum();
+                        missing.push(-padded_value * sum);
+                    }
                 }
             }
-        }
-        let gain_division = if missing.iter().all(|constant| constant % gain == 0) { 1 } else { gain };
-        let initial = missing.into_iter().map(|constant| constant / (gain / gain_division)).collect();
-        Some(Borders { axes, initial, gain_division, channels: weights.outputs })
+            missing
+        };
+        let missing: Vec<Vec<i64>> = modes.iter().map(|&(weights, value)| missing_of(weights, value)).collect();
+        let gain_division = if missing.iter().flatten().all(|constant| constant % gain == 0) { 1 } else { gain };
+        let borders = missing.into_iter().zip(modes).map(|(missing, (weights, _))| Borders {
+            axes,
+            initial: missing.into_iter().map(|constant| constant / (gain / gain_division)).collect(),
+            gain_division,
+            channels: weights.outputs,
+        });
+        Some(borders.collect())
     }
 
     /// For each zone the constants of all channels.

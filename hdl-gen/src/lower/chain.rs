@@ -1,8 +1,9 @@
 //! The graph of streams while it is being built, layer by layer along its branches.
 
 use super::burst::words_ahead;
+use super::wiring::address_bits;
 use crate::design::{Buffer, Stage, StreamId};
-use crate::timing::{Fifo, Fork, LineWindow, SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
+use crate::timing::{Fifo, Fork, LineWindow, ModeGate, SlidingWindow, TimingError, Twin, WidthAdapter, WindowShape};
 use crate::verilog::Expr;
 use network::graph::{Layer, Memory, WindowForm};
 use network::manifest::{EdgeContent, EdgeOrder, Word};
@@ -10,6 +11,9 @@ use network::shape::{Shape, Window};
 
 /// Bits of a buffer from which on it lies in block RAM when its words are few enough apart.
 const BLOCK_BUFFER_BITS: u64 = 16 * 1024;
+
+/// Frames between the input and a layer whose modes a FIFO holds; more frames of few words only wait at the input.
+const MODE_FRAMES: u32 = 32;
 
 /// All stages so far, and the stream that the next one continues.
 pub(super) struct Chain {
@@ -87,6 +91,7 @@ impl Chain {
             module,
             inputs,
             ports: 1,
+            mode_tokens: 0,
             parameters,
             layer,
             word,
@@ -134,6 +139,33 @@ impl Chain {
         }
         let flow = self.flow();
         Ok((0..readers).map(|port| Flow { stream: StreamId::Stage { stage, port }, ..flow.clone() }).collect())
+    }
+
+    /// Samples the mode of each frame; the streams of modes for so many layers.
+    pub fn mode_gate(&mut self, modes: u32, layers: usize) -> Result<Vec<StreamId>, TimingError> {
+        let tokens = u32::try_from(layers).unwrap_or(u32::MAX);
+        self.push(NewStage {
+            name: "mode_gate".to_owned(),
+            module: "hwgen_mode_gate".to_owned(),
+            parameters: vec![
+                ("DATA_BITS", number(self.word.bits())),
+                ("MODE_BITS", number(address_bits(u64::from(modes)))),
+                ("TOKENS", number(tokens)),
+                ("FRAMES", number(MODE_FRAMES)),
+                ("WORDS_PER_FRAME", number(self.words_per_frame)),
+            ],
+            layer: "input".to_owned(),
+            word: self.word,
+            words_per_frame: self.words_per_frame,
+            content: self.content.clone(),
+            twin: Twin::ModeGate(ModeGate::new(tokens, MODE_FRAMES, self.words_per_frame)?),
+        });
+        let stage = self.stages.len() - 1;
+        if let Some(gate) = self.stages.last_mut() {
+            gate.ports = 1 + layers;
+            gate.mode_tokens = layers;
+        }
+        Ok((1..=layers).map(|port| StreamId::Stage { stage, port }).collect())
     }
 
     /// Bridges to words of `lanes` elements where they differ.

@@ -12,6 +12,7 @@
 use super::border::Borders;
 use super::chain::{NewStage, WindowStage, memory_style, number, string};
 use super::requantize::{Results, UnitChoice};
+use super::serial::SerialSite;
 use super::wiring::{address_bits, credit_fifo, delay, instance, stream_ports, wire};
 use super::{Fault, Lowering, padding_code};
 use crate::bind::{MatrixLayer, as_convolution};
@@ -59,6 +60,7 @@ struct Parts<'a> {
 
 impl<'a> Lowering<'a> {
     pub(super) fn matrix(&mut self, index: usize, matrix: &'a MatrixLayer) -> Result<(), Fault> {
+        let modes = (matrix.kind == PeKind::Serial).then(|| self.mode_stream(index));
         let network = self.bound.network();
         let layer = &network.layers()[index];
         let input = network.layer_input(layer);
@@ -86,6 +88,9 @@ impl<'a> Lowering<'a> {
             // The array takes a vector in its first pass alone; the next vector arrives here during the others.
             self.chain.buffer(&name, &layer.name, weights.length as u64 / matrix.simd)?;
         }
+        if let Some(modes) = modes {
+            return self.serial(&SerialSite { index, name, op: &op, weights, matrix, activation, modes });
+        }
         let parts = self.parts(index, name, &op, weights, matrix, activation)?;
         let constant_operand = parts.input_steps * parts.result_steps == 1;
         for (name, cost, modules) in parts.arithmetic.netlists() {
@@ -112,7 +117,7 @@ impl<'a> Lowering<'a> {
         let input = network.layer_input(layer);
         let output = network.layer_output(index).shape;
         let multiplier = match (matrix.kind, matrix.multiplier) {
-            (PeKind::Xnor, _) | (_, Multiplier::Lut) => datapath::Multiplier::Lut,
+            (PeKind::Xnor | PeKind::Serial, _) | (_, Multiplier::Lut) => datapath::Multiplier::Lut,
             (_, Multiplier::Dsp) => datapath::Multiplier::Dsp,
         };
         let prefix = format!("{}_{name}", self.names.top());
@@ -289,6 +294,8 @@ impl<'a> Lowering<'a> {
             sum_bits: sum_bits(parts),
             signed: parts.arithmetic.result_is_signed(),
             maps: parts.arithmetic.maps(),
+            ranges: &self.sum_ranges(parts.index),
+            requantization: layer.requantization.as_ref(),
         };
         let unit = parts.matrix.unit.map(|unit| UnitChoice { unit, multiplier: parts.matrix.multiplier });
         let output = self.requantize_results(parts.index, &parts.name, &results, unit, &mut items)?;
@@ -326,6 +333,7 @@ impl<'a> Lowering<'a> {
                         gain,
                         scale: vec![1],
                         offset: offsets,
+                        modes: Vec::new(),
                     },
                 },
             ));

@@ -122,6 +122,8 @@ impl Names {
         }
         // These prefix the top's own nets.
         let ends = (0..inputs).flat_map(|index| [input_net(index, inputs), input_prefix(index, inputs)]);
+        let own = ["s_axil", "mode", "mode_gate", "mode_register"].map(str::to_owned);
+        let ends = ends.chain(own);
         let layers = ends.chain((0..outputs).map(|index| output_prefix(index, outputs))).collect();
         Names { top, layers }
     }

@@ -6,6 +6,7 @@ use super::{Fault, Lowering};
 use crate::datapath::ShiftRounding;
 use crate::requantize::{RawMap, rescale as raw_rescale, rescaled_range};
 use crate::verilog::{Expr, Item};
+use network::Range;
 use network::graph::{Multiplier, RequantizeUnit};
 use network::manifest::Word;
 use network::requantization::{Form, Requantization, Shift};
@@ -39,6 +40,10 @@ pub(super) struct Results<'a> {
     pub signed: bool,
     /// What raw sums mean, for each channel.
     pub maps: &'a [RawMap],
+    /// Exact sums that each channel makes.
+    pub ranges: &'a [Range],
+    /// How they become codes, where they do.
+    pub requantization: Option<&'a Requantization>,
 }
 
 /// The unit that a layer requantizes with.
@@ -69,7 +74,7 @@ impl Lowering<'_> {
         items: &mut Vec<Item>,
     ) -> Result<Pushed, Fault> {
         let layer = &self.bound.network().layers()[index];
-        let (Some(unit), Some(requantization)) = (unit, &layer.requantization) else {
+        let (Some(unit), Some(requantization)) = (unit, results.requantization) else {
             return Ok(Pushed {
                 valid: results.valid.to_owned(),
                 last: results.last.to_owned(),
@@ -84,7 +89,7 @@ impl Lowering<'_> {
         items.push(wire("code", word.bits()));
         let latency = match (unit.unit, &requantization.form) {
             (RequantizeUnit::Rescale, Form::Shift(shift)) => {
-                let rescaling = self.rescaling(index, requantization, shift, results, unit.multiplier);
+                let rescaling = rescaling(requantization, shift, results, unit.multiplier);
                 self.rescale_lanes(&layer.name, name, &rescaling, results, items)?
             }
             (RequantizeUnit::Rescale, Form::Thresholds(_) | Form::Table(_)) | (RequantizeUnit::Thresholds, _) => {
@@ -139,36 +144,38 @@ impl Lowering<'_> {
         }
     }
 
-    /// The rescale unit's constants for a shift form.
-    fn rescaling(
-        &self,
-        index: usize,
-        requantization: &Requantization,
-        shift: &Shift,
-        results: &Results<'_>,
-        multiplier: Multiplier,
-    ) -> Rescaling {
-        let (shift_bits, constants) = raw_rescale(shift, results.maps.len(), results.maps);
-        let values = rescaled_range(&constants, results.maps, |channel| self.channel_sums(index, channel));
-        Rescaling {
-            values,
-            constants,
-            shift: shift_bits,
-            rounding: if shift.half_even { ShiftRounding::HalfEven } else { ShiftRounding::Floor },
-            codes: requantization.codes,
-            multiplier: match multiplier {
-                Multiplier::Lut => crate::datapath::Multiplier::Lut,
-                Multiplier::Dsp => crate::datapath::Multiplier::Dsp,
-            },
-            code_bits: requantization.output.bits(),
-        }
+    /// Exact sums of each channel of the layer at `index`.
+    pub(super) fn sum_ranges(&self, index: usize) -> Vec<Range> {
+        self.bound.network().sums(index).map_or_else(Vec::new, |sums| sums.channels.clone())
     }
+}
 
-    /// Exact sums of one channel of the layer at `index`.
-    fn channel_sums(&self, index: usize, channel: usize) -> network::Range {
-        let sums = self.bound.network().sums(index);
-        sums.and_then(|sums| sums.channels.get(channel).copied()).unwrap_or(network::Range::new(0, 0))
+/// The rescale unit's constants for a shift form.
+fn rescaling(
+    requantization: &Requantization,
+    shift: &Shift,
+    results: &Results<'_>,
+    multiplier: Multiplier,
+) -> Rescaling {
+    let (shift_bits, constants) = raw_rescale(shift, results.maps.len(), results.maps);
+    let values = rescaled_range(&constants, results.maps, |channel| channel_sums(results, channel));
+    Rescaling {
+        values,
+        constants,
+        shift: shift_bits,
+        rounding: if shift.half_even { ShiftRounding::HalfEven } else { ShiftRounding::Floor },
+        codes: requantization.codes,
+        multiplier: match multiplier {
+            Multiplier::Lut => crate::datapath::Multiplier::Lut,
+            Multiplier::Dsp => crate::datapath::Multiplier::Dsp,
+        },
+        code_bits: requantization.output.bits(),
     }
+}
+
+/// Exact sums of one channel.
+fn channel_sums(results: &Results<'_>, channel: usize) -> Range {
+    results.ranges.get(channel).copied().unwrap_or(Range::new(0, 0))
 }
 
 /// The sum of one lane.

@@ -43,6 +43,7 @@ impl Lowering<'_> {
                 gain,
                 scale: vec![1],
                 offset,
+                modes: Vec::new(),
             },
         };
         let (rows, columns) = (input.shape.rows, input.shape.columns);

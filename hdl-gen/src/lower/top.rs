@@ -22,6 +22,12 @@ impl Design {
         header.extend(self.inputs.iter().enumerate().map(|(index, end)| {
             format!("{}, the input {}: {}.", entering(index), printable(&end.name), words_text(&end.port))
         }));
+        if self.modes > 1 {
+            header.push(format!(
+                "s_axil, AXI4-Lite: the register at 0 is the mode of frames to come, 0 to {}; see hwgen_mode_register.",
+                self.modes - 1
+            ));
+        }
         let prefix = |index: usize| output_prefix(index, self.outputs.len());
         header.extend(self.outputs.iter().enumerate().map(|(index, end)| {
             format!("{}, the output {}: {}.", prefix(index), printable(&end.name), words_text(&end.port))
@@ -33,7 +39,7 @@ impl Design {
         }
         for stage in &self.stages {
             for port in 0..stage.ports {
-                items.extend(stream_wires(&stage.stream(port), stage.word.bits()));
+                items.extend(stream_wires(&stage.stream(port), stage.port(port).0.bits()));
             }
         }
         items.push(Item::Blank);
@@ -64,11 +70,21 @@ impl Design {
             let unused = Expr::concat(unused).unary(crate::verilog::UnaryOp::ReduceAnd);
             items.push(Item::wire("unused_ok", 1, unused));
         }
+        if self.modes > 1 {
+            items.push(Item::Blank);
+            items.extend(self.mode_register());
+        }
         for stage in &self.stages {
             items.push(Item::Blank);
             items.push(Item::Instance(self.instance(stage)));
         }
         items.push(Item::Blank);
+        if self.modes > 1 {
+            ports.extend(register_ports().map(|(name, bits, enters)| {
+                let name = format!("s_axil_{name}");
+                if enters { Port::input(&name, bits) } else { Port::output(&name, bits) }
+            }));
+        }
         for (index, end) in self.outputs.iter().enumerate() {
             let (prefix, leaving, output) = (prefix(index), self.stream_name(end.stream), &end.port);
             let port = |suffix: &str| format!("{prefix}_{suffix}");
@@ -91,6 +107,27 @@ impl Design {
         Module { name: self.top.clone(), header, keep_hierarchy: false, parameters: Vec::new(), ports, items }.print()
     }
 
+    /// The register that chooses the mode, and the net that carries it.
+    fn mode_register(&self) -> [Item; 2] {
+        let mode_bits = super::wiring::address_bits(u64::from(self.modes));
+        let mut ports = vec![Connection::new("clk_i", Expr::name("aclk")), Connection::new("rst_i", Expr::name("rst"))];
+        ports.extend(register_ports().map(|(name, _, enters)| {
+            let port = format!("{name}_{}", if enters { "i" } else { "o" });
+            Connection::new(&port, Expr::name(format!("s_axil_{name}")))
+        }));
+        ports.push(Connection::new("mode_o", Expr::name("mode")));
+        let instance = Instance {
+            module: "hwgen_mode_register".to_owned(),
+            name: "u_mode_register".to_owned(),
+            parameters: vec![
+                Connection::new("MODES", Expr::Integer(i64::from(self.modes))),
+                Connection::new("MODE_BITS", Expr::Integer(i64::from(mode_bits))),
+            ],
+            ports,
+        };
+        [Item::open_wire("mode", mode_bits), Item::Instance(instance)]
+    }
+
     /// A stage's instance; several streams on one side are joined to vectors, the first one lowest.
     fn instance(&self, stage: &Stage) -> Instance {
         let entering: Vec<String> = stage.inputs.iter().map(|&stream| self.stream_name(stream)).collect();
@@ -107,6 +144,9 @@ impl Design {
                 ports.push(Connection::new(&format!("{side}_{signal}_{way}"), value));
             }
         }
+        if stage.mode_tokens > 0 {
+            ports.push(Connection::new("mode_i", Expr::name("mode")));
+        }
         Instance {
             module: stage.module.clone(),
             name: format!("u_{}", stage.name),
@@ -114,6 +154,29 @@ impl Design {
             ports,
         }
     }
+}
+
+/// The AXI4-Lite ports behind `s_axil_`: name, bits, whether it enters.
+fn register_ports() -> [(&'static str, u32, bool); 17] {
+    [
+        ("awaddr", 4, true),
+        ("awvalid", 1, true),
+        ("awready", 1, false),
+        ("wdata", 32, true),
+        ("wstrb", 4, true),
+        ("wvalid", 1, true),
+        ("wready", 1, false),
+        ("bresp", 2, false),
+        ("bvalid", 1, false),
+        ("bready", 1, true),
+        ("araddr", 4, true),
+        ("arvalid", 1, true),
+        ("arready", 1, false),
+        ("rdata", 32, false),
+        ("rresp", 2, false),
+        ("rvalid", 1, false),
+        ("rready", 1, true),
+    ]
 }
 
 /// How a port packs its frames.

@@ -21,6 +21,7 @@ mod unit;
 mod visit;
 mod window;
 
+use super::Twin;
 use super::graph::{Endpoint, From, Graph, To};
 use super::simulate::{Report, Run, RunError, Wait, WaitReason, check_run};
 use super::stall::stalled;
@@ -39,6 +40,9 @@ impl Graph {
     ///
     /// A standstill is reported whatever the limit of cycles is.
     pub fn run(&self, run: &Run) -> Result<Report, RunError> {
+        if self.has_modes() {
+            return self.run_by_cycle(run);
+        }
         Dates::new(self, run, true)?.finish()
     }
 
@@ -55,7 +59,15 @@ impl Graph {
 
     /// The same without [`Report::occupancy_max`], which stays empty: faster.
     pub fn run_cycles(&self, run: &Run) -> Result<Report, RunError> {
+        if self.has_modes() {
+            return self.run_by_cycle(run);
+        }
         Dates::new(self, run, false)?.finish()
+    }
+
+    /// Whether timing depends on the modes of frames; such a graph is clocked.
+    fn has_modes(&self) -> bool {
+        self.modules.iter().any(|module| matches!(module.twin, Twin::Serial(_) | Twin::ModeGate(_)))
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::graph::Graph;
 use super::stall::{Stalls, stalled};
+use std::sync::Arc;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -12,6 +13,10 @@ pub struct Run {
     pub frames: u64,
     /// Pauses of sources and sinks; none: both are ready in every cycle.
     pub stalls: Option<Stalls>,
+    /// Modes of the frames, over and over; none: mode 0. A frame whose mode is not that of the frame before (0 before
+    /// the first) is offered at the first input from the second cycle after that frame's first word on, the first frame
+    /// from cycle 1 on: so long does it take to write the register.
+    pub modes: Vec<u8>,
     /// Keep the cycle of every word at every sink, not of frame ends alone.
     pub keep_words: bool,
     /// Give up after this many cycles.
@@ -24,13 +29,32 @@ pub struct Run {
 impl Run {
     /// `frames` without stalls.
     pub fn frames(frames: u64) -> Self {
-        Self { frames, stalls: None, keep_words: false, cycle_limit: u64::MAX, latest_ends: Vec::new() }
+        Self {
+            frames,
+            stalls: None,
+            modes: Vec::new(),
+            keep_words: false,
+            cycle_limit: u64::MAX,
+            latest_ends: Vec::new(),
+        }
     }
 
     /// The same with stalls.
     pub fn with_stalls(mut self, stalls: Stalls) -> Self {
         self.stalls = Some(stalls);
         self
+    }
+
+    /// The same with modes.
+    pub fn with_modes(mut self, modes: &[u8]) -> Self {
+        self.modes = modes.to_vec();
+        self
+    }
+
+    /// The mode of a frame.
+    fn mode(&self, frame: u64) -> u8 {
+        let count = self.modes.len() as u64;
+        if count == 0 { 0 } else { self.modes.get((frame % count) as usize).copied().unwrap_or(0) }
     }
 }
 
@@ -168,6 +192,11 @@ pub(super) fn check_run(graph: &Graph, run: &Run) -> Result<u64, RunError> {
 struct SourceState {
     offered: bool,
     remaining: u64,
+    /// Words of the current frame that were taken.
+    position: u64,
+    frame: u64,
+    /// The next frame is not offered before this cycle.
+    held_until: u64,
 }
 
 struct SinkState {
@@ -198,14 +227,23 @@ struct Simulation<'a> {
 impl<'a> Simulation<'a> {
     fn new(graph: &'a Graph, run: &'a Run) -> Result<Self, RunError> {
         let remaining = check_run(graph, run)?;
-        let sources = graph.sources.iter();
-        let sources = sources
-            .map(|source| SourceState { offered: false, remaining: source.words_per_frame * run.frames })
-            .collect();
+        // Frames take their modes at the first input.
+        let held_until = |number: usize| u64::from(number == 0 && run.mode(0) != 0);
+        let source = |(number, source): (usize, &super::graph::Endpoint)| SourceState {
+            offered: false,
+            remaining: source.words_per_frame * run.frames,
+            position: 0,
+            frame: 0,
+            held_until: held_until(number),
+        };
+        let sources = graph.sources.iter().enumerate().map(source).collect();
+        let modes: Arc<[u8]> = run.modes.as_slice().into();
+        let mut twins: Vec<super::Twin> = graph.modules.iter().map(|module| module.twin.clone()).collect();
+        twins.iter_mut().for_each(|twin| twin.set_modes(&modes));
         Ok(Self {
             graph,
             run,
-            twins: graph.modules.iter().map(|module| module.twin.clone()).collect(),
+            twins,
             sources,
             sinks: graph.sinks.iter().map(|_| SinkState { words: 0, position: 0 }).collect(),
             valid: vec![false; graph.streams.len()],
@@ -253,10 +291,12 @@ impl<'a> Simulation<'a> {
         let mut paused = false;
         for (end, state) in self.graph.sources.iter().zip(&mut self.sources) {
             if !state.offered && state.remaining > 0 {
-                state.offered = !self
-                    .run
-                    .stalls
-                    .is_some_and(|stalls| stalled(stalls.seed, end.number, cycle, stalls.source_probability));
+                let is_held = state.position == 0 && cycle < state.held_until;
+                state.offered = !is_held
+                    && !self
+                        .run
+                        .stalls
+                        .is_some_and(|stalls| stalled(stalls.seed, end.number, cycle, stalls.source_probability));
                 paused |= !state.offered;
             }
             self.valid[end.stream] = state.offered;
@@ -301,10 +341,19 @@ impl<'a> Simulation<'a> {
             twin.step(s_valid, s_moved, m_moved);
             *most = (*most).max(twin.occupancy());
         }
-        for (end, state) in self.graph.sources.iter().zip(&mut self.sources) {
+        for (number, (end, state)) in self.graph.sources.iter().zip(&mut self.sources).enumerate() {
             if self.valid[end.stream] && self.ready[end.stream] {
                 state.offered = false;
                 state.remaining -= 1;
+                let begins = number == 0 && state.position == 0;
+                if begins && self.run.mode(state.frame) != self.run.mode(state.frame + 1) {
+                    state.held_until = cycle + 2;
+                }
+                state.position += 1;
+                if state.position == end.words_per_frame {
+                    state.position = 0;
+                    state.frame += 1;
+                }
                 self.first_input.get_or_insert(cycle);
             }
         }

@@ -81,7 +81,7 @@ impl WidthAdapter {
 
 /// Twin of `hwgen_fork`: a FIFO of two words at each output; a word is taken
 /// when all have room.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fork {
     held: Vec<u32>,
 }

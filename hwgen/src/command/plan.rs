@@ -1,10 +1,13 @@
 //! `hwgen plan`: a trained model becomes a plan with its arrays.
 
 pub mod allocation;
+mod modes;
 pub mod quantize;
 
+use crate::arrays::{ArrayFile, ArraySpec};
 use crate::cli::{ModelOptions, PlanOptions};
 use crate::failure::Outcome;
+use crate::frames::Frames;
 use crate::hardware;
 use crate::interrupt::Interrupt;
 use crate::output::{cannot_write, print, write_files};
@@ -19,6 +22,9 @@ use quantizer::{ImportOptions, InputGrid, import};
 use serde_json::json;
 use std::io;
 use std::path::Path;
+
+/// Frames that modes are measured on at most.
+const MODE_FRAMES: u64 = 128;
 
 /// Imports, chooses hardware, and writes both files.
 pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
@@ -64,7 +70,10 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
     let spinner = progress::spinner("importing", as_json);
     let imported = import(&bytes, &model_name, &import_options)?;
     interrupt.check()?;
-    let network = Network::build(imported.parts).map_err(|faults| faults.in_file(&model_name))?;
+    let mut network = Network::build(imported.parts).map_err(|faults| faults.in_file(&model_name))?;
+    if !options.modes.is_empty() {
+        network = with_modes(options, &network)?;
+    }
     let hardware = hardware::build(&network)?;
     interrupt.check()?;
     let mut parts = network.into_parts();
@@ -112,6 +121,26 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         options.output.display(),
         arrays_path.display()
     ))?)
+}
+
+/// The network with the modes that were asked for.
+fn with_modes(options: &PlanOptions, network: &Network) -> Outcome<Network> {
+    let Some(text) = options.mode_frames.as_ref().or(options.source.quantize.calibration.as_ref()) else {
+        return Err(Diagnostic::new(
+            Code::Modes,
+            Place::default(),
+            "modes are measured on frames, and there are none",
+            "give --mode-frames FILE:ARRAY",
+        )
+        .into());
+    };
+    let spec = ArraySpec::parse(text);
+    let mut file = ArrayFile::open(&spec.path)?;
+    let stream = file.open_array(&spec, network.inputs().first().map(|input| input.name.as_str()))?;
+    let scale = if options.mode_frames.is_some() { options.mode_frame_scale } else { None };
+    let mut frames = Frames::new(vec![stream], network, Some(MODE_FRAMES), scale)?;
+    let frames = frames.next_batch(MODE_FRAMES as usize)?;
+    Ok(Network::build(modes::add_modes(network, &options.modes, &frames)?)?)
 }
 
 /// The input's grid, for a model that is quantized.

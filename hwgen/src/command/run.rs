@@ -26,7 +26,8 @@ const BATCH_FRAMES: usize = 256;
 pub fn run(options: &RunOptions, as_json: bool) -> Outcome<()> {
     let interrupt = Interrupt::listen(|| {});
     let loaded = plan_file::load(&options.plan)?;
-    let network = &loaded.network;
+    let mode = check_mode(&loaded.network, options.mode)?;
+    let network = &loaded.network.in_mode(mode)?.network;
     let spec = ArraySpec::parse(&options.input);
     let mut input_files = Vec::new();
     let (limit, scale) = (options.frames.frames, options.frames.input_scale);
@@ -97,6 +98,7 @@ pub fn run(options: &RunOptions, as_json: bool) -> Outcome<()> {
     if as_json {
         let report = json!({
             "frames": done,
+            "mode": mode,
             "accuracy": accuracy,
             "correct": labels.as_ref().map(|labels| labels.correct),
             "ties": labels.as_ref().map(|labels| labels.ties),
@@ -107,7 +109,8 @@ pub fn run(options: &RunOptions, as_json: bool) -> Outcome<()> {
         });
         print(&format!("{report:#}\n"))?;
     } else {
-        let mut text = format!("{done} frames of {}\n", network.name());
+        let in_mode = if loaded.network.mode_count() > 1 { format!(" in mode {mode}") } else { String::new() };
+        let mut text = format!("{done} frames of {}{in_mode}\n", network.name());
         if let (Some(labels), Some(accuracy)) = (&labels, accuracy) {
             let Labels { correct, ties, .. } = labels;
             let _ = writeln!(text, "accuracy {:.2} %: {correct} of {done} right, {ties} ties", accuracy * 100.0);
@@ -124,6 +127,16 @@ pub fn run(options: &RunOptions, as_json: bool) -> Outcome<()> {
         print(&text)?;
     }
     if ok { Ok(()) } else { Err(Failure::Check) }
+}
+
+/// A mode that the network has.
+pub fn check_mode(network: &Network, mode: usize) -> Result<usize, Diagnostic> {
+    let count = network.mode_count();
+    if mode < count {
+        return Ok(mode);
+    }
+    let message = format!("`{}` has {count} modes, none is {mode}", network.name());
+    Err(Diagnostic::new(Code::Modes, Place::default(), message, "modes count from 0"))
 }
 
 /// One array cannot be the reference of several outputs.

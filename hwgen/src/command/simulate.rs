@@ -6,9 +6,10 @@ mod source;
 
 use crate::arrays::{ArrayFile, ArraySpec};
 use crate::cli::SimulateOptions;
+use crate::command::run::check_mode;
 use crate::failure::{Failure, Outcome, cannot_evaluate};
 use crate::frames::Frames;
-use crate::hardware::{self, Hardware, internal};
+use crate::hardware::{self, Hardware, cannot_predict, internal};
 use crate::interrupt::Interrupt;
 use crate::output::{cannot_write, folder_of, print, write_folder};
 use crate::plan_file::{self, LoadedPlan};
@@ -34,6 +35,7 @@ pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
     let interrupt = Interrupt::listen(move || on_signal.cancel());
     let trace_format = options.trace.as_deref().map(check_trace).transpose()?;
     let loaded = plan_file::load(&options.plan)?;
+    check_modes(&loaded, options)?;
     let spec = options.input.as_deref().map(ArraySpec::parse);
     open_source(options, &loaded, spec.as_ref(), &mut Vec::new())?;
     let hardware = hardware::of_plan(&loaded, &interrupt)?;
@@ -57,6 +59,7 @@ pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
         simulate_once(&loaded, &hardware, &model, settings, source, as_json)
     };
     let mut settings = Settings::new().with_stalls(options.stall, options.seed);
+    settings.modes = options.modes.clone();
     settings.cancel = cancel;
     let result = simulate(&settings)?;
     if let Some(path) = &options.trace {
@@ -74,11 +77,37 @@ pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
         network: &loaded.network,
         ports: &artifact.manifest.outputs,
         result: &result,
+        modes: mode_figures(&hardware)?,
         is_cached: model.cache_use() == CacheUse::Hit,
         traced_from: options.trace.as_ref().map(|_| first_failing_frame(&result).unwrap_or(0)),
     };
     print(&if as_json { format!("{:#}\n", report.json()) } else { report.to_string() })?;
     if result.is_good() { Ok(()) } else { Err(Failure::Check) }
+}
+
+/// What a frame costs in one mode.
+pub struct ModeFigures {
+    /// Predicted timing of frames that all have the mode.
+    pub timing: network::manifest::Timing,
+    /// Products of single bits of a frame.
+    pub bit_products: u64,
+}
+
+/// The figures of each mode; nothing where there are no modes.
+pub fn mode_figures(hardware: &hardware::Hardware) -> Result<Vec<ModeFigures>, Diagnostic> {
+    let design = &hardware.design;
+    let count = if design.modes() > 1 && !design.is_long() { design.modes() as u8 } else { 0 };
+    let figures = |mode| {
+        let timing = design.mode_timing(mode).map_err(|fault| cannot_predict(&fault))?;
+        Ok(ModeFigures { timing, bit_products: hardware.bound.bit_products(usize::from(mode)) })
+    };
+    (0..count).map(figures).collect()
+}
+
+/// Every mode that was asked for is one of the network's.
+pub fn check_modes(loaded: &LoadedPlan, options: &SimulateOptions) -> Result<(), Diagnostic> {
+    let modes = options.modes.iter();
+    modes.map(|&mode| check_mode(&loaded.network, usize::from(mode))).try_for_each(|mode| mode.map(drop))
 }
 
 fn simulate_once(
@@ -100,6 +129,7 @@ fn simulate_once(
     }
     result.map_err(|error| match error {
         CosimulateError::Simulator(error) => failure(error),
+        CosimulateError::Mode(faults) => faults.into(),
         CosimulateError::Evaluate(error) => cannot_evaluate(&error).into(),
         CosimulateError::Judge(error) => internal(&error).into(),
         CosimulateError::Predict(error) => hardware.cannot_predict(&error).into(),

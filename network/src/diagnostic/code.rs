@@ -57,6 +57,8 @@ catalogue! {
     AccumulatorRange = "E0204",
     /// A requantization is malformed: wrong counts, unsorted thresholds, or numbers out of range.
     Requantization = "E0205",
+    /// Modes of run-time precision that do not fit: planes that are not stored, or layers that disagree.
+    Modes = "E0206",
     /// An array that the plan needs is missing from its sidecar file.
     ArrayMissing = "E0301",
     /// An array has the wrong shape or type.

@@ -3,7 +3,9 @@
 mod coding;
 
 use super::{Encoding, Layer, Network, NetworkParts, SumRanges, Tensor, TensorId};
+use crate::coding::Coding;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
+use crate::modes::{MAX_MODES, Planes, truncated_op, truncated_tensor};
 use crate::op::{MAX_LOOPS, Op, Weights};
 use crate::range::Range;
 use crate::requantization::{Form, MAX_SHIFT_FORM_BITS, Requantization, per_channel};
@@ -53,6 +55,7 @@ pub(super) fn check(parts: NetworkParts) -> Result<Network, Diagnostics> {
         ));
     }
     check_outputs(&parts, &tensors, &mut faults);
+    check_mode_counts(&parts, &mut faults);
     faults.or(())?;
     let tensors = tensors.into_iter().flatten().collect();
     Ok(Network { parts, tensors, sums })
@@ -86,6 +89,39 @@ fn check_inputs(parts: &NetworkParts, faults: &mut Diagnostics) {
     }
 }
 
+/// Layers with different numbers of modes, and sums of layers with modes that do not leave the network at once.
+fn check_mode_counts(parts: &NetworkParts, faults: &mut Diagnostics) {
+    let mut first: Option<&Layer> = None;
+    for (index, layer) in parts.layers.iter().enumerate().filter(|(_, layer)| !layer.modes.is_empty()) {
+        let other = *first.get_or_insert(layer);
+        if layer.modes.len() != other.modes.len() || layer.modes.len() > MAX_MODES {
+            faults.push(Diagnostic::new(
+                Code::Modes,
+                layer.place.clone(),
+                format!(
+                    "`{}` has {} modes, `{}` has {}; at most {MAX_MODES} are possible",
+                    layer.name,
+                    layer.modes.len(),
+                    other.name,
+                    other.modes.len()
+                ),
+                "all layers with modes have those of the network, one entry for each",
+            ));
+        }
+        let readers = parts.layers.iter().find(|reader| reader.inputs.contains(&TensorId(parts.inputs.len() + index)));
+        if let (None, Some(reader)) = (&layer.requantization, readers)
+            && layer.modes.len() > 1
+        {
+            faults.push(Diagnostic::new(
+                Code::Modes,
+                layer.place.clone(),
+                format!("`{}` reads the sums of `{}`, which mean something else in each mode", reader.name, layer.name),
+                "give the layer an `output:` format, or no modes",
+            ));
+        }
+    }
+}
+
 /// Outputs that are no tensors or have a wrong number of scales, and layers that nobody reads.
 fn check_outputs(parts: &NetworkParts, tensors: &[Option<Tensor>], faults: &mut Diagnostics) {
     if parts.outputs.is_empty() {
@@ -108,7 +144,11 @@ fn check_outputs(parts: &NetworkParts, tensors: &[Option<Tensor>], faults: &mut 
         };
         let Some(tensor) = tensor else { continue };
         let channels = tensor.shape.channels as usize;
-        for (what, count) in [("scales", output.scales.len()), ("offsets", output.offsets.len())] {
+        let meanings = output.modes.iter().flatten();
+        let modes = meanings.flat_map(|mode| [("scales", mode.scales.len()), ("offsets", mode.offsets.len())]);
+        for (what, count) in
+            [("scales", output.scales.len()), ("offsets", output.offsets.len())].into_iter().chain(modes)
+        {
             if count != 1 && count != channels {
                 faults.push(Diagnostic::new(
                     Code::ArrayShape,
@@ -177,6 +217,7 @@ fn derive_layer(layer: &Layer, tensors: &[Option<Tensor>]) -> Checked<Option<(Te
         );
     }
     let (shape, ranges) = shape_and_sums(layer, &inputs)?;
+    check_modes(layer, &inputs)?;
     let encoding = encoding(layer, &inputs, ranges.as_ref())?;
     Ok(Some((Tensor { shape, encoding }, ranges)))
 }
@@ -187,8 +228,67 @@ pub(crate) fn shape_and_sums(layer: &Layer, inputs: &[&Tensor]) -> Checked<(Shap
     if let Some(weights) = layer.op.weights() {
         check_weights(layer, weights)?;
     }
-    let ranges = sum_ranges(layer, inputs, shape)?;
+    let mut ranges = sum_ranges(layer, inputs, shape)?;
+    for mode in &layer.modes {
+        let Some((truncated, input)) = inputs.first().and_then(|input| in_mode(layer, input, mode.planes)) else {
+            break;
+        };
+        let Some(other) = sum_ranges(&truncated, &[&input], shape)? else { break };
+        ranges = ranges.map(|ranges| ranges.union(&other));
+    }
     Ok((shape, ranges))
+}
+
+/// The layer and its input as a mode sees them; `None` where it has fewer planes than the mode reads.
+pub(crate) fn in_mode(layer: &Layer, input: &Tensor, planes: Planes) -> Option<(Layer, Tensor)> {
+    let Encoding::Codes { format, .. } = input.encoding else { return None };
+    format.truncated(planes.activation)?;
+    layer.op.weights()?.format.truncated(planes.weight)?;
+    let op = truncated_op(layer.op.clone(), input, planes);
+    let truncated = Layer { op, modes: Vec::new(), ..layer.clone() };
+    Some((truncated, truncated_tensor(input, planes.activation)))
+}
+
+/// Modes that read planes which are not there, and requantizations of modes that do not fit.
+fn check_modes(layer: &Layer, inputs: &[&Tensor]) -> Checked<()> {
+    if layer.modes.is_empty() {
+        return Ok(());
+    }
+    let fault = |code, message: String, help: &str| Err(Diagnostic::new(code, layer.place.clone(), message, help));
+    let (Some(weights), Some(&input)) = (layer.op.weights(), inputs.first()) else {
+        let message = format!("`{}` ({}) has modes but no weights", layer.name, layer.op.name());
+        return fault(Code::PlanConflict, message, "only `dense` and `conv2d` layers have modes");
+    };
+    if weights.coding != Coding::Plain {
+        let message = format!("`{}` has modes, but its weights are coded otherwise than plane by plane", layer.name);
+        return fault(Code::Modes, message, "give the weights a plain format, or the layer no modes");
+    }
+    let Encoding::Codes { format, .. } = input.encoding else { return Ok(()) };
+    for (number, mode) in layer.modes.iter().enumerate() {
+        let Planes { weight, activation } = mode.planes;
+        for (what, format, planes) in [("weight", weights.format, weight), ("activation", format, activation)] {
+            if format.truncated(planes).is_none() {
+                let message = format!(
+                    "`{}`: mode {number} reads {planes} {what} planes, but {format} has {}",
+                    layer.name,
+                    format.bits()
+                );
+                return fault(Code::Modes, message, "read at most the planes that are stored, and at least one");
+            }
+        }
+        let Some(requantization) = &mode.requantization else { continue };
+        let own = layer.requantization.as_ref();
+        if own.is_none_or(|own| (own.output, own.codes) != (requantization.output, requantization.codes)) {
+            let message = format!("`{}`: mode {number} makes other codes than mode 0", layer.name);
+            return fault(Code::Modes, message, "a tensor keeps its format and its codes in every mode");
+        }
+        let Some((truncated, tensor)) = in_mode(layer, input, mode.planes) else { continue };
+        let shape = output_shape(&truncated, &[&tensor])?;
+        if let Some(sums) = sum_ranges(&truncated, &[&tensor], shape)? {
+            check_requantization(layer, requantization, &sums)?;
+        }
+    }
+    Ok(())
 }
 
 /// What the integers are that leave a layer.

@@ -7,6 +7,7 @@ use crate::arrays::Arrays;
 use crate::coding::{Coding, Tagged, WeightFormat};
 use crate::diagnostic::{At, Code, Diagnostic, Diagnostics, Place};
 use crate::graph::{Input, Layer, Network, NetworkParts, Output, TensorId};
+use crate::modes::{Mode, OutputMeaning};
 use crate::op::{Op, Weights};
 use crate::requantization::{Form, RealRule, Requantization, Shift, Table, Thresholds};
 
@@ -58,9 +59,19 @@ impl Plan {
         let mut layers = Vec::with_capacity(self.layers.len());
         for plan in &self.layers {
             let op = stored_op(plan, arrays);
-            let requantization = plan.output.map(|codes| stored_requantization(plan, codes, arrays)).transpose();
+            let stored = |codes, prefix: &str| stored_requantization(plan, prefix, codes, arrays);
+            let requantization = plan.output.map(|codes| stored(codes, "")).transpose();
             match (op, requantization) {
-                (Ok(op), Ok(requantization)) => layers.push(plan.layer(op, requantization)),
+                (Ok(op), Ok(requantization)) => {
+                    let mut layer = plan.layer(op, requantization);
+                    for (number, mode) in layer.modes.iter_mut().enumerate().skip(1) {
+                        match plan.output.map(|codes| stored(codes, &format!("modes.{number}."))).transpose() {
+                            Ok(requantization) => mode.requantization = requantization,
+                            Err(fault) => faults.push(fault),
+                        }
+                    }
+                    layers.push(layer);
+                }
                 (op, requantization) => {
                     op.err().into_iter().chain(requantization.err()).for_each(|fault| faults.push(fault));
                 }
@@ -86,12 +97,29 @@ impl Plan {
             };
             let scales = entries(&plan.scale, "scale", 1.0);
             let offsets = entries(&plan.offset, "offset", 0.0);
+            let mut modes = Vec::new();
+            for mode in 1..self.layers.iter().map(|layer| layer.modes.len()).max().unwrap_or(0) {
+                let name = |suffix: &str| format!("{}.modes.{mode}.{suffix}", plan.arrays);
+                let Some(arrays) = arrays.filter(|arrays| arrays.has(&name("scale")) || arrays.has(&name("offset")))
+                else {
+                    continue;
+                };
+                let mut meaning = |suffix: &str| {
+                    arrays.reals(&name(suffix), &plan.place).unwrap_or_else(|fault| {
+                        faults.push(fault);
+                        Vec::new()
+                    })
+                };
+                modes.resize(mode, None);
+                modes.push(Some(OutputMeaning { scales: meaning("scale"), offsets: meaning("offset") }));
+            }
             outputs.push(Output {
                 tensor: TensorId(plan.tensor),
                 name: plan.name.clone(),
                 axes: plan.axes,
                 scales,
                 offsets,
+                modes,
                 host: plan.host,
             });
         }
@@ -121,6 +149,7 @@ impl LayerPlan {
             inputs: self.inputs.iter().copied().map(TensorId).collect(),
             op,
             requantization,
+            modes: self.modes.iter().map(|&planes| Mode { planes, requantization: None }).collect(),
             hardware: self.hardware.clone(),
         }
     }
@@ -240,16 +269,23 @@ fn wrong_count(place: &Place, name: &str, found: usize, needed: usize) -> Diagno
     Diagnostic::new(Code::ArrayShape, place.clone(), message, "the reference page lists the shape of each array")
 }
 
-fn stored_requantization(plan: &LayerPlan, codes: super::CodesPlan, arrays: &Arrays) -> Checked<Requantization> {
-    let has = |suffix: &str| arrays.has(&format!("{}.{suffix}", plan.name));
+/// The requantization whose arrays' names go on with `prefix` behind the layer's name.
+fn stored_requantization(
+    plan: &LayerPlan,
+    prefix: &str,
+    codes: super::CodesPlan,
+    arrays: &Arrays,
+) -> Checked<Requantization> {
+    let own = |suffix: &str| format!("{prefix}{suffix}");
+    let has = |suffix: &str| arrays.has(&format!("{}.{prefix}{suffix}", plan.name));
     let form = match (has("thresholds"), has("multiplier")) {
-        (true, false) if has("codes") => Form::Table(stored_table(plan, arrays)?),
-        (true, false) => Form::Thresholds(stored_thresholds(plan, arrays)?),
+        (true, false) if has("codes") => Form::Table(stored_table(plan, prefix, arrays)?),
+        (true, false) => Form::Thresholds(stored_thresholds(plan, prefix, arrays)?),
         (false, _) => Form::Shift(Shift {
-            multipliers: stored_integers(plan, "multiplier", arrays)?,
-            offsets: stored_integers(plan, "offset", arrays)?,
-            shift: stored_number(plan, "shift", 62, arrays)? as u32,
-            half_even: stored_number(plan, "half_even", 1, arrays)? == 1,
+            multipliers: stored_integers(plan, &own("multiplier"), arrays)?,
+            offsets: stored_integers(plan, &own("offset"), arrays)?,
+            shift: stored_number(plan, &own("shift"), 62, arrays)? as u32,
+            half_even: stored_number(plan, &own("half_even"), 1, arrays)? == 1,
         }),
         (true, true) => {
             let message = format!("layer {} has arrays for both requantization forms", plan.name);
@@ -262,7 +298,7 @@ fn stored_requantization(plan: &LayerPlan, codes: super::CodesPlan, arrays: &Arr
         }
     };
     let rule = if has("gain") || has("bias") {
-        let reals = |suffix: &str| arrays.reals(&format!("{}.{suffix}", plan.name), &plan.place);
+        let reals = |suffix: &str| arrays.reals(&format!("{}.{prefix}{suffix}", plan.name), &plan.place);
         Some(RealRule { gains: reals("gain")?, offsets: reals("bias")? })
     } else {
         None
@@ -270,8 +306,8 @@ fn stored_requantization(plan: &LayerPlan, codes: super::CodesPlan, arrays: &Arr
     Ok(Requantization { output: codes.format, codes: codes.range, form, rule })
 }
 
-fn stored_table(plan: &LayerPlan, arrays: &Arrays) -> Checked<Table> {
-    let name = |suffix: &str| format!("{}.{suffix}", plan.name);
+fn stored_table(plan: &LayerPlan, prefix: &str, arrays: &Arrays) -> Checked<Table> {
+    let name = |suffix: &str| format!("{}.{prefix}{suffix}", plan.name);
     let thresholds = arrays.integers(&name("thresholds"), 2, i64::MIN..=i64::MAX, &plan.place)?;
     let codes = arrays.integers(&name("codes"), 2, -65536..=65536, &plan.place)?;
     match (thresholds.shape, codes.shape) {
@@ -284,10 +320,10 @@ fn stored_table(plan: &LayerPlan, arrays: &Arrays) -> Checked<Table> {
     }
 }
 
-fn stored_thresholds(plan: &LayerPlan, arrays: &Arrays) -> Checked<Thresholds> {
-    let name = format!("{}.thresholds", plan.name);
+fn stored_thresholds(plan: &LayerPlan, prefix: &str, arrays: &Arrays) -> Checked<Thresholds> {
+    let name = format!("{}.{prefix}thresholds", plan.name);
     let array = arrays.integers(&name, 2, i64::MIN..=i64::MAX, &plan.place)?;
-    let falling_name = format!("{}.falling", plan.name);
+    let falling_name = format!("{}.{prefix}falling", plan.name);
     let falling = arrays.integers(&falling_name, 1, 0..=1, &plan.place)?.values;
     match array.shape {
         &[channels, count] if channels == falling.len() => {

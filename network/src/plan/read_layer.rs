@@ -5,7 +5,9 @@ use super::node::{Content, Node};
 use super::{CodesPlan, InputPlan, LayerPlan, OpPlan, read, read_weight};
 use crate::coding::WeightFormat;
 use crate::diagnostic::{At, Code};
+use crate::format::MAX_INTEGER_BITS;
 use crate::graph::{HardwareRequest, Memory, Multiplier, PeForm, PeKind, RequantizeUnit, WindowForm};
+use crate::modes::{MAX_MODES, Planes};
 use crate::op::{Loop, MAX_LOOPS, Rearrangement};
 use crate::shape::{MAX_ELEMENTS, Shape, Window};
 
@@ -26,6 +28,7 @@ pub(super) const KINDS: &[(&str, PeKind)] = &[
     ("depthwise", PeKind::Depthwise),
     ("piecewise", PeKind::Piecewise),
     ("wavelet", PeKind::Wavelet),
+    ("serial", PeKind::Serial),
 ];
 /// Words for what becomes of coded weights.
 pub(super) const FORMS: &[(&str, PeForm)] =
@@ -70,7 +73,7 @@ impl Word {
     /// Keys of this operator beside the common ones.
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Word::Dense => &["outputs", "weight", "output", "codes"],
+            Word::Dense => &["outputs", "weight", "output", "codes", "modes"],
             Word::Conv2d => &[
                 "outputs",
                 "kernel",
@@ -82,6 +85,7 @@ impl Word {
                 "weight",
                 "output",
                 "codes",
+                "modes",
             ],
             Word::SumPool => &["kernel", "stride", "dilation", "padding", "padding_value", "output", "codes"],
             Word::MaxPool => &["kernel", "stride", "dilation", "padding"],
@@ -140,9 +144,18 @@ pub(super) fn layer(
     let inputs = layer_inputs(reader, &fields, word, (ends, &names[..earlier]));
     check_keys(reader, &fields, word, &known);
     let output = layer_output(reader, &fields, word);
+    let modes = modes(reader, &fields);
     let hardware = hardware(reader, &fields, word);
     let op = operator(reader, &fields, word);
-    Some(LayerPlan { name: name?, place: reader.place(node.at), inputs: inputs?, op: op?, output: output?, hardware })
+    Some(LayerPlan {
+        name: name?,
+        place: reader.place(node.at),
+        inputs: inputs?,
+        op: op?,
+        output: output?,
+        modes: modes?,
+        hardware,
+    })
 }
 
 /// The name of a layer before it is checked, for the places of its faults.
@@ -331,6 +344,41 @@ fn operator(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word) -> Option<
         Word::Requantize => Some(OpPlan::Requantize),
         Word::Argmax => Some(OpPlan::Argmax),
     }
+}
+
+/// Planes of weights and activations in each mode; none where the key is missing.
+fn modes(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Vec<Planes>> {
+    let Some(node) = fields.get("modes") else { return Some(Vec::new()) };
+    let Content::List(items) = &node.content else {
+        let message = format!("`modes` of {} is no list", fields.what);
+        reader.fault(Code::PlanValue, node.at, message, "write [[8, 8], [4, 4]]");
+        return None;
+    };
+    if items.is_empty() || items.len() > MAX_MODES {
+        let message = format!("`modes` of {} has {} entries", fields.what, items.len());
+        reader.fault(Code::PlanRange, node.at, message, format!("a network has 1 to {MAX_MODES} modes"));
+        return None;
+    }
+    let mut modes = Vec::with_capacity(items.len());
+    for item in items {
+        let numbers: Vec<Option<u32>> = match &item.content {
+            Content::List(pair) => pair.iter().map(|node| plane_count(&node.content)).collect(),
+            _ => Vec::new(),
+        };
+        let &[Some(weight), Some(activation)] = numbers.as_slice() else {
+            let message =
+                format!("`modes` of {} has an entry that is no [weight planes, activation planes]", fields.what);
+            reader.fault(Code::PlanValue, item.at, message, format!("write two numbers from 1 to {MAX_INTEGER_BITS}"));
+            return None;
+        };
+        modes.push(Planes { weight, activation });
+    }
+    Some(modes)
+}
+
+fn plane_count(content: &Content) -> Option<u32> {
+    let Content::Integer(value) = content else { return None };
+    u32::try_from(*value).ok().filter(|planes| (1..=MAX_INTEGER_BITS).contains(planes))
 }
 
 fn padding_value(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<i64> {

@@ -177,6 +177,11 @@ fn arrays(parts: &NetworkParts) -> ArraysWriter {
                 arrays.reals(format!("{first}.{suffix}"), values);
             }
         }
+        for (mode, meaning) in output.modes.iter().enumerate() {
+            let Some(meaning) = meaning else { continue };
+            arrays.reals(format!("{first}.modes.{mode}.scale"), &meaning.scales);
+            arrays.reals(format!("{first}.modes.{mode}.offset"), &meaning.offsets);
+        }
     }
     arrays
 }
@@ -205,7 +210,19 @@ fn layer_arrays(arrays: &mut ArraysWriter, layer: &Layer) {
         }
         Op::MaxPool { .. } | Op::SumPool { .. } | Op::Identity | Op::Multiply | Op::Concat | Op::Rearrange(_) => {}
     }
-    let Some(Requantization { form, rule, .. }) = &layer.requantization else { return };
+    if let Some(requantization) = &layer.requantization {
+        requantization_arrays(arrays, &layer.name, requantization);
+    }
+    for (number, mode) in layer.modes.iter().enumerate() {
+        if let Some(requantization) = &mode.requantization {
+            requantization_arrays(arrays, &format!("{}.modes.{number}", layer.name), requantization);
+        }
+    }
+}
+
+fn requantization_arrays(arrays: &mut ArraysWriter, stem: &str, requantization: &Requantization) {
+    let name = |suffix: &str| format!("{stem}.{suffix}");
+    let Requantization { form, rule, .. } = requantization;
     match form {
         Form::Shift(form) => {
             arrays.integers(name("multiplier"), &[form.multipliers.len()], &form.multipliers);

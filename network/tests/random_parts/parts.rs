@@ -113,6 +113,7 @@ pub fn random_parts(seed: u64, layers: usize) -> NetworkParts {
             axes: dice.pick(&axes),
             scales,
             offsets,
+            modes: Vec::new(),
             host: dice.pick(&[HostStep::None, HostStep::Relu, HostStep::Sigmoid, HostStep::Softmax]),
         }
     });
@@ -177,6 +178,7 @@ fn layer(
         inputs: inputs.into_iter().map(TensorId).collect(),
         op,
         requantization,
+        modes: Vec::new(),
         hardware,
     };
     (layer, shape, format)

@@ -96,7 +96,7 @@ impl Walk<'_> {
         let numbers = |f: fn(&Piece) -> f64| stream.function.iter().map(f).collect::<Vec<f64>>();
         let (scales, offsets) = (numbers(|piece| to_f64(&piece.gain)), numbers(|piece| to_f64(&piece.offset)));
         let (scales, offsets) = (collapse(scales), collapse(offsets));
-        Ok(Output { tensor, name: self.model.names[output].clone(), axes, scales, offsets, host })
+        Ok(Output { tensor, name: self.model.names[output].clone(), axes, scales, offsets, modes: Vec::new(), host })
     }
 
     fn collect(&mut self, name: &str, plan: InputPlan, mut outputs: Vec<Output>) -> Checked<Imported> {

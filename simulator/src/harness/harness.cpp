@@ -82,6 +82,8 @@ class Run {
     size_t m_frame_bytes = 0;
     uint64_t m_frames_sent = 0;
     uint64_t m_frames_begun = 0;
+    uint64_t m_offer_from = 0;  // the earliest cycle for the next frame's first word
+    bool m_mode_write = false;
     bool m_input_ended = false;
     uint64_t m_first_in = NEVER;
 
@@ -159,6 +161,10 @@ public:
         *m_ports.aclk = 0;
         *m_ports.aresetn = 0;
         for (Input& input : m_inputs) *input.ports.valid = 0;
+        if (m_ports.mode.awvalid) {
+            *m_ports.mode.awvalid = *m_ports.mode.wvalid = *m_ports.mode.arvalid = 0;
+            *m_ports.mode.bready = *m_ports.mode.rready = 1;
+        }
         for (Output& output : m_outputs) *output.ports.ready = 0;
         for (uint64_t cycle = 0; cycle < RESET_CYCLES && !m_stop; ++cycle) {
             *m_ports.aclk = 0;
@@ -171,6 +177,7 @@ public:
             m_context.timeInc(5);
         }
         *m_ports.aresetn = 1;
+        if (m_request.mode(0) != 0) write_mode(0, 1);
 
         uint64_t idle = 0;
         uint64_t drained = 0;
@@ -300,11 +307,23 @@ private:
         return true;
     }
 
+    // The register gets the mode of a frame; the frame is offered from a cycle on.
+    void write_mode(uint64_t frame, uint64_t offer_from) {
+        m_offer_from = offer_from;
+        if (!m_ports.mode.awvalid) return;
+        *m_ports.mode.awaddr = 0;
+        *m_ports.mode.wdata = m_request.mode(frame);
+        *m_ports.mode.wstrb = 15;
+        m_mode_write = true;
+    }
+
     void drive(Input& input, uint64_t endpoint) {
         if (input.holding) return;
         const InputPorts& ports = input.ports;
         const size_t bytes = input.spec->data_bits / 8;
-        if (has_word(input) && !stalled(m_request, endpoint, m_cycle)) {
+        // Frames take their modes at the first input.
+        const bool held = endpoint == 0 && input.frame_words == 0 && m_cycle < m_offer_from;
+        if (has_word(input) && !held && !stalled(m_request, endpoint, m_cycle)) {
             const std::vector<uint8_t>& frame = m_frames[input.frame - m_frames_sent];
             std::memcpy(ports.data, frame.data() + input.offset + input.frame_words * bytes, bytes);
             *ports.last = input.frame_words + 1 == input.spec->words_per_frame;
@@ -319,6 +338,7 @@ private:
     }
 
     void drive() {
+        if (m_ports.mode.awvalid) *m_ports.mode.awvalid = *m_ports.mode.wvalid = m_mode_write;
         uint64_t endpoint = 0;
         for (Input& input : m_inputs) drive(input, endpoint++);
         for (Output& output : m_outputs) *output.ports.ready = !stalled(m_request, endpoint++, m_cycle);
@@ -333,8 +353,19 @@ private:
 
     bool sample() {
         bool moved = false;
+        if (m_mode_write) {
+            m_mode_write = false;
+            if (!(*m_ports.mode.awready & *m_ports.mode.wready & 1)) violation(FATAL, AT_NOWHERE, "the mode register is not ready");
+        }
+        if (m_ports.mode.awvalid && (*m_ports.mode.bvalid & 1) && (*m_ports.mode.bresp & 3)) {
+            violation(FATAL, AT_NOWHERE, "the mode register refuses a mode");
+        }
         for (Input& input : m_inputs) {
             if (!input.holding || !(*input.ports.ready & 1)) continue;
+            if (&input == &m_inputs.front() && input.frame_words == 0
+                && m_request.mode(input.frame) != m_request.mode(input.frame + 1)) {
+                write_mode(input.frame + 1, m_cycle + 2);
+            }
             moved = true;
             input.holding = false;
             ++input.words;

@@ -37,12 +37,29 @@ struct OutputPorts {
     size_t data_bytes;  // storage, not width
 };
 
+// The AXI4-Lite register of a verilated top that chooses the mode; all null where there is none.
+struct RegisterPorts {
+    uint8_t* awaddr;
+    uint8_t* awvalid;
+    const uint8_t* awready;
+    uint32_t* wdata;
+    uint8_t* wstrb;
+    uint8_t* wvalid;
+    const uint8_t* wready;
+    const uint8_t* bresp;
+    const uint8_t* bvalid;
+    uint8_t* bready;
+    uint8_t* arvalid;
+    uint8_t* rready;
+};
+
 // The ports of one verilated top, as pointers into the model.
 struct Ports {
     uint8_t* aclk;
     uint8_t* aresetn;
     std::vector<InputPorts> inputs;
     std::vector<OutputPorts> outputs;
+    RegisterPorts mode;
 };
 
 class Design {
@@ -71,7 +88,7 @@ public:
         : m_top{context, "TOP"} {}
     static Design* create(VerilatedContext* context) { return new Wrapped{context}; }
     Ports ports() override {
-        Ports ports{at(m_top.aclk), at(m_top.aresetn), {}, {}};
+        Ports ports{at(m_top.aclk), at(m_top.aresetn), {}, {}, {}};
         Ends(m_top, ports);
         return ports;
     }

@@ -5,7 +5,7 @@
 
 #include "wire.h"
 
-constexpr uint32_t MAGIC = 0x32475748;  // "HWG2"
+constexpr uint32_t MAGIC = 0x33475748;  // "HWG3"
 constexpr uint64_t RESET_CYCLES = 4;
 constexpr uint64_t NEVER = ~uint64_t{0};
 constexpr uint16_t AT_OUTPUTS = 0xc000;  // the first output's; edges are below
@@ -29,6 +29,7 @@ struct Request {
     uint64_t trace_from_cycle;
     uint64_t trace_from_frame;
     uint64_t trace_cycles;
+    std::string modes;  // of the frames, over and over
 
     explicit Request(Reader& in)
         : design{in.number<uint32_t>()}
@@ -42,7 +43,10 @@ struct Request {
         , trace_path{in.text()}
         , trace_from_cycle{in.number<uint64_t>()}
         , trace_from_frame{in.number<uint64_t>()}
-        , trace_cycles{in.number<uint64_t>()} {}
+        , trace_cycles{in.number<uint64_t>()}
+        , modes{in.text()} {}
+
+    uint32_t mode(uint64_t frame) const { return modes.empty() ? 0 : static_cast<uint8_t>(modes[frame % modes.size()]); }
 };
 
 inline uint64_t splitmix64(uint64_t x) {

@@ -24,6 +24,8 @@ pub(super) struct EdgeStream {
 enum Source {
     Tensor(usize),
     Sums(usize),
+    /// The mode of the frame alone.
+    Mode,
 }
 
 impl EdgeStream {
@@ -45,14 +47,24 @@ impl EdgeStream {
                 let index = layer_index(name)?;
                 (Source::Sums(index), network.layer_tensor(index).0)
             }
+            EdgeTensor::Mode => (Source::Mode, 0),
         };
-        let shape = network.tensors().get(tensor).map(|tensor| tensor.shape).ok_or("the network has no such tensor")?;
+        let shape = match source {
+            Source::Mode => Shape { rows: 1, columns: 1, channels: 1 },
+            Source::Tensor(_) | Source::Sums(_) => {
+                network.tensors().get(tensor).map(|tensor| tensor.shape).ok_or("the network has no such tensor")?
+            }
+        };
         let (word, content) = (edge.word, edge.content.clone());
         if !(1..=64).contains(&word.lane_bits) || word.lanes == 0 || edge.words_per_frame == 0 {
             return Err(format!("{} lanes of {} bits in {} words", word.lanes, word.lane_bits, edge.words_per_frame));
         }
-        let counts = [content.offset.len(), content.scale.len()];
-        if content.gain == 0 || counts.iter().any(|count| ![1, shape.channels as usize].contains(count)) {
+        let counts = [content.offset.len(), content.scale.len()].into_iter();
+        let counts: Vec<usize> = counts.chain(content.modes.iter().map(|mode| mode.offset.len())).collect();
+        if content.gain == 0
+            || content.modes.iter().any(|mode| mode.gain == 0)
+            || counts.iter().any(|count| ![1, shape.channels as usize].contains(count))
+        {
             return Err(format!(
                 "gain {}, {} offsets and {} scales for {} channels",
                 content.gain,
@@ -96,8 +108,13 @@ impl EdgeStream {
     }
 
     /// Appends one frame of words to `bytes`; returns a sentence about the first integer that no word can say.
-    pub(super) fn expect(&self, trace: &Trace, bytes: &mut Vec<u8>) -> Option<String> {
+    pub(super) fn expect(&mut self, trace: &Trace, bytes: &mut Vec<u8>) -> Option<String> {
+        if let Some(mode) = self.content.modes.get(trace.mode).cloned() {
+            (self.content.gain, self.content.offset) = (mode.gain, mode.offset);
+        }
+        let mode = [trace.mode as i64];
         let integers = match self.source {
+            Source::Mode => Some(&mode[..]),
             Source::Tensor(index) => trace.tensor(index),
             Source::Sums(index) => trace.layers.get(index).and_then(|layer| layer.sums.as_deref()),
         };

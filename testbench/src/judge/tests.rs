@@ -31,6 +31,7 @@ fn network() -> Network {
             inputs: vec![TensorId(0)],
             op: Op::Conv2d { weights, window, padding_value: 0, groups: 1 },
             requantization: None,
+            modes: Vec::new(),
             hardware: HardwareRequest::default(),
         }],
         outputs: vec![Output {
@@ -39,6 +40,7 @@ fn network() -> Network {
             axes: AxisOrder::ChannelsLast,
             scales: vec![1.0],
             offsets: vec![0.0],
+            modes: Vec::new(),
             host: HostStep::None,
         }],
     })
@@ -50,12 +52,13 @@ fn traces() -> Vec<Trace> {
     let trace = |input: [i64; 8], sums: [i64; 4]| Trace {
         inputs: vec![input.to_vec()],
         layers: vec![LayerTrace { sums: Some(sums.to_vec()), output: sums.to_vec() }],
+        mode: 0,
     };
     vec![trace([1, 2, 3, 4, 5, 6, 7, 8], [3, 10, 14, 36]), trace([0; 8], [0; 4])]
 }
 
 fn content(tensor: EdgeTensor, order: EdgeOrder, gain: i64, offset: i64) -> EdgeContent {
-    EdgeContent { tensor, order, gain, scale: vec![1], offset: vec![offset] }
+    EdgeContent { tensor, order, gain, scale: vec![1], offset: vec![offset], modes: Vec::new() }
 }
 
 fn windows(channel_groups: u64, padding_code: i64) -> EdgeOrder {
@@ -111,6 +114,7 @@ fn manifest(content: EdgeContent, lanes: u32, lane_bits: u32, signed: bool, word
             edge("under_test", content, Word { lanes, lane_bits, signed }, words_per_frame),
             edge("conv", last, sums, 4),
         ],
+        modes: None,
         timing: Timing { first_frame_cycles: 0, initiation_interval_cycles: 0 },
         layers: Vec::new(),
     }

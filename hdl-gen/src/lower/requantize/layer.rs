@@ -207,6 +207,8 @@ impl Lowering<'_> {
             sum_bits: node.bits,
             signed: node.signed,
             maps: &maps,
+            ranges: &self.sum_ranges(index),
+            requantization: layer.requantization.as_ref(),
         };
         let output = match unit {
             Some(ElementUnit::Requantize(choice)) => {

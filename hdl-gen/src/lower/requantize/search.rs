@@ -42,7 +42,7 @@ impl Lowering<'_> {
         results: &Results<'_>,
         items: &mut Vec<Item>,
     ) -> Result<u32, Fault> {
-        let (thresholds, reached) = self.reached_thresholds(index, requantization, results, 0);
+        let (thresholds, reached) = self.reached_thresholds(requantization, results, 0);
         let search = Search::new(requantization, thresholds, reached, results)?;
         let code_bits = requantization.output.bits();
         for lane_index in 0..results.lanes {

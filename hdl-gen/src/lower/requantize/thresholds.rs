@@ -1,6 +1,6 @@
 //! Requantization by a search among thresholds, one unit for each lane.
 
-use super::{Results, lane_sum};
+use super::{Results, channel_sums, lane_sum};
 use crate::image::Image;
 use crate::lower::chain::{number, string};
 use crate::lower::wiring::{instance, lane, wire};
@@ -21,7 +21,7 @@ impl Lowering<'_> {
         results: &Results<'_>,
         items: &mut Vec<Item>,
     ) -> Result<u32, Fault> {
-        let (unit, reached) = self.threshold_unit(index, requantization, results)?;
+        let (unit, reached) = self.threshold_unit(requantization, results)?;
         let layer = &self.bound.network().layers()[index].name;
         // Units count from 0; codes count from the format's least, which only turns the sign bit.
         let (code_bits, count_bits) = (requantization.output.bits(), unit.code_bits());
@@ -83,17 +83,16 @@ impl Lowering<'_> {
     /// range of raw sums. `always` are added that every sum reaches.
     pub(super) fn reached_thresholds(
         &self,
-        index: usize,
         requantization: &Requantization,
         results: &Results<'_>,
         always: usize,
     ) -> (Vec<ChannelThresholds>, Range) {
-        let raw_of = |channel: usize| results.maps[channel].raw_range(self.channel_sums(index, channel));
+        let raw_of = |channel: usize| results.maps[channel].raw_range(channel_sums(results, channel));
         let channels = 0..results.maps.len();
         let reached = channels.clone().map(raw_of).reduce(Range::union).unwrap_or(Range::new(0, 0));
         let thresholds = channels
             .map(|channel| {
-                let sums = self.channel_sums(index, channel);
+                let sums = channel_sums(results, channel);
                 let mut thresholds = channel_thresholds(requantization, channel, sums, results.maps[channel]);
                 let values = &mut thresholds.values;
                 // A channel's own "never" may lie inside the range of another.
@@ -115,13 +114,12 @@ impl Lowering<'_> {
     /// The units' parameters and images, and the range of raw sums.
     fn threshold_unit(
         &self,
-        index: usize,
         requantization: &Requantization,
         results: &Results<'_>,
     ) -> Result<(ThresholdUnit, Range), Fault> {
         // Codes below the least that occurs are counted as reached by every sum.
         let always = (requantization.codes.min() - requantization.output.code_range().min()) as usize;
-        let (thresholds, reached) = self.reached_thresholds(index, requantization, results, always);
+        let (thresholds, reached) = self.reached_thresholds(requantization, results, always);
         let channels: Vec<ThresholdChannel<'_>> = thresholds
             .iter()
             .map(|channel| ThresholdChannel { values: &channel.values, falling: channel.falling })

@@ -7,7 +7,7 @@ use super::rearrange::RearrangeDates;
 use super::stream::{AdapterDates, ConcatDates, FifoDates, ForkDates};
 use super::visit::Visitor;
 use super::window::{LineDates, SlidingDates};
-use crate::timing::Twin;
+use crate::timing::{Fork, Twin};
 
 /// What of a twin decides dates.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ impl Unit {
         let mut on = levels;
         let rule = match twin {
             Twin::Fifo(twin) => Rule::Fifo(FifoDates::new(twin)),
+            // Graphs with these are clocked, see `Graph::run`, so that this rule is never asked.
+            Twin::ModeGate(_) | Twin::Serial(_) => Rule::Fork(ForkDates::new(&Fork::default(), false)),
             Twin::WidthAdapter(twin) => {
                 let dates = AdapterDates::new(twin);
                 (rise, fall) = dates.amounts();

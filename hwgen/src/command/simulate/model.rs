@@ -3,7 +3,7 @@
 //! Words carry no data here, so frames are counted and nothing else; cycles are those that Verilator must show.
 
 use super::DEFAULT_RANDOM_FRAMES;
-use super::report::{outputs_json, outputs_text};
+use super::report::{modes_json, modes_text, outputs_json, outputs_text};
 use crate::cli::SimulateOptions;
 use crate::failure::{Failure, Outcome};
 use crate::hardware::{self, cannot_predict, shallow_text, standstill_text};
@@ -19,14 +19,17 @@ use serde_json::{Value, json};
 /// Predicts and reports; fails the check where nothing moves any more.
 pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
-    let design = hardware::of_plan(&loaded, &Interrupt::listen(|| {}))?.design;
+    super::check_modes(&loaded, options)?;
+    let hardware = hardware::of_plan(&loaded, &Interrupt::listen(|| {}))?;
+    let design = &hardware.design;
     let frames = options.frames.frames.unwrap_or(DEFAULT_RANDOM_FRAMES);
     let stalls = (options.stall > 0.0).then(|| Stalls::uniform(options.seed, options.stall));
-    let request = Request { name: loaded.network.name(), options, frames };
-    match design.predict(frames, stalls) {
+    let modes = super::mode_figures(&hardware)?;
+    let request = Request { name: loaded.network.name(), options, frames, modes };
+    match design.predict_modes(frames, stalls, &options.modes) {
         Ok(report) => {
-            let document = request.good_json(&design, &report);
-            Ok(print(&if as_json { format!("{document:#}\n") } else { request.good_text(&design, &report) })?)
+            let document = request.good_json(design, &report);
+            Ok(print(&if as_json { format!("{document:#}\n") } else { request.good_text(design, &report) })?)
         }
         Err(PredictError::Run(RunError::Deadlock { last_move, waits })) => {
             let shallow = design.shallow_buffers();
@@ -45,6 +48,7 @@ struct Request<'a> {
     name: &'a str,
     options: &'a SimulateOptions,
     frames: u64,
+    modes: Vec<super::ModeFigures>,
 }
 
 impl Request<'_> {
@@ -66,6 +70,8 @@ impl Request<'_> {
             "predicted_cycles": report.cycles(),
             "predicted_initiation_interval": report.complete_interval(),
             "outputs": outputs_json(&design.output_ports(), &report.frame_end_cycles),
+            "frame_modes": self.options.modes,
+            "modes": modes_json(&self.modes),
             "modules": modules.collect::<Vec<Value>>(),
             "stall": self.options.stall,
             "seed": self.options.seed,
@@ -105,12 +111,13 @@ impl Request<'_> {
             _ => String::new(),
         };
         format!(
-            "{}{} frames, stall {}, seed {}, by the timing model alone\n{} cycles predicted{interval}\n{}",
+            "{}{} frames, stall {}, seed {}, by the timing model alone\n{} cycles predicted{interval}\n{}{}",
             align(&lines, &[3, 4, 5]),
             self.frames,
             self.options.stall,
             self.options.seed,
             report.cycles(),
+            modes_text(&self.modes),
             outputs_text(&design.output_ports(), &report.frame_end_cycles),
         )
     }

@@ -1,8 +1,9 @@
 //! What a simulation showed, for people and for programs.
 
 use crate::cli::SimulateOptions;
+use crate::command::simulate::ModeFigures;
 use crate::table::align;
-use network::manifest::OutputPort;
+use network::manifest::{OutputPort, Timing};
 use network::{Code, Network};
 use serde_json::{Value, json};
 use std::fmt;
@@ -18,6 +19,8 @@ pub struct Report<'a> {
     pub ports: &'a [OutputPort],
     /// What was found.
     pub result: &'a Cosimulation,
+    /// Figures of each mode; nothing where there are none.
+    pub modes: Vec<ModeFigures>,
     /// The Verilator model was built before.
     pub is_cached: bool,
     /// First frame of the written waves.
@@ -60,6 +63,8 @@ impl Report<'_> {
             "initiation_interval": self.interval(),
             "predicted_initiation_interval": predicted.complete_interval(),
             "outputs": outputs_json(self.ports, &report.frame_end_cycles),
+            "frame_modes": self.options.modes,
+            "modes": modes_json(&self.modes),
             "stall": self.options.stall,
             "seed": self.options.seed,
             "edges": edges,
@@ -79,6 +84,31 @@ impl Report<'_> {
             _ => None,
         }
     }
+}
+
+/// Cycles and bit products of a frame in each mode, when all frames have that mode.
+pub fn modes_json(modes: &[ModeFigures]) -> Value {
+    let mode = |(mode, figures): (usize, &ModeFigures)| {
+        json!({
+            "mode": mode,
+            "first_frame_cycles": figures.timing.first_frame_cycles,
+            "initiation_interval": figures.timing.initiation_interval_cycles,
+            "bit_products": figures.bit_products,
+        })
+    };
+    modes.iter().enumerate().map(mode).collect()
+}
+
+/// One line for each mode; nothing where there are none.
+pub fn modes_text(modes: &[ModeFigures]) -> String {
+    let line = |(mode, figures): (usize, &ModeFigures)| {
+        let Timing { first_frame_cycles, initiation_interval_cycles } = figures.timing;
+        format!(
+            "mode {mode}: {first_frame_cycles} cycles for a frame, then one every {initiation_interval_cycles}; {} bit products a frame\n",
+            figures.bit_products
+        )
+    };
+    modes.iter().enumerate().map(line).collect()
 }
 
 /// The outputs with the cycles in which their frames ended.
@@ -121,6 +151,7 @@ impl fmt::Display for Report<'_> {
             Some(interval) if self.options.stall == 0.0 => writeln!(f, "; one frame every {interval}")?,
             _ => writeln!(f)?,
         }
+        write!(f, "{}", modes_text(&self.modes))?;
         write!(f, "{}{verdict}", outputs_text(self.ports, &report.frame_end_cycles))?;
         for violation in report.violations.iter().take(8) {
             writeln!(f, "{violation}")?;

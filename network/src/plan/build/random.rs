@@ -92,6 +92,23 @@ fn layer(
         .output
         .zip(sums.as_ref())
         .map(|(CodesPlan { format, range }, sums)| random::requantization(&spread, sums.all, format, range));
+    for number in 0..layer.modes.len() {
+        let planes = layer.modes[number].planes;
+        let (Some(codes), Some((mode, input))) = (plan.output, check::in_mode(&layer, tensors[0], planes)) else {
+            break;
+        };
+        let Ok((_, Some(sums))) = check::shape_and_sums(&mode, &[&input]) else { break };
+        let dropped = tensors[0].encoding.bits().saturating_sub(planes.activation);
+        let spread = sources[0].spread.halved(dropped);
+        let sources = [Known { tensor: input, spread }];
+        let spread = self::spread(&mode.op, &sources, shape);
+        let requantization = Some(random::requantization(&spread, sums.all, codes.format, codes.range));
+        if number == 0 {
+            layer.requantization = requantization;
+        } else {
+            layer.modes[number].requantization = requantization;
+        }
+    }
     let Ok(encoding) = check::encoding(&layer, &tensors, sums.as_ref()) else { return Ok((layer, None)) };
     let fresh = layer.requantization.is_some() || matches!(layer.op, Op::Argmax { .. });
     let spread = if fresh { Spread::uniform(encoding) } else { spread };

@@ -106,6 +106,10 @@ fn columns(parts: &NetworkParts, index: usize, layer: &Layer) -> [String; 5] {
             formats.push(("codes", format!("[{}, {}]", codes.min(), codes.max())));
         }
     }
+    if !layer.modes.is_empty() {
+        let planes = layer.modes.iter().map(|mode| format!("[{}, {}]", mode.planes.weight, mode.planes.activation));
+        formats.push(("modes", format!("[{}]", planes.collect::<Vec<_>>().join(", "))));
+    }
     let hardware = hardware_fields(&layer.hardware);
     let hardware = if hardware.is_empty() { String::new() } else { format!("hw: {}", map(&hardware)) };
     [format!("name: {}", text(&layer.name)), format!("op: {}", layer.op.name()), bare(&shape), bare(&formats), hardware]
