@@ -27,6 +27,9 @@ use std::collections::BTreeMap;
 /// Frames after which an untimed run must have come back to an earlier state, or nothing is proved.
 const UNTIMED_FRAMES: u64 = 4;
 
+/// Frames after which the last two ends give the interval, though frames may not yet repeat.
+const FRAMES_TO_TIME: u64 = 4;
+
 /// A lowered network.
 #[derive(Clone, Debug)]
 pub struct Design {
@@ -236,7 +239,7 @@ impl Design {
     /// The same of a run whose frames all have this mode.
     pub fn mode_timing(&self, mode: u8) -> Result<Timing, PredictError> {
         let graph = self.graph().map_err(PredictError::Graph)?;
-        let run = Run::frames(4).with_modes(&[mode]);
+        let run = Run { stops_when_regular: true, ..Run::frames(FRAMES_TO_TIME).with_modes(&[mode]) };
         let report = graph.run_cycles(&run).map_err(|fault| PredictError::Run(self.name_ends(fault)))?;
         let first_end = report.complete_frame_ends().first().copied();
         Ok(Timing {

@@ -258,6 +258,16 @@ fn check(seed: u64) -> Result<(), String> {
         if by_cycle != fast {
             return Err(format!("seed {seed}, {run:?}:\n{by_cycle:?}\n{fast:?}\n{graph:?}"));
         }
+        if stall.is_none() && run.frames > 1 {
+            // A run that ends when frames repeat tells the same rate.
+            let short = graph.run_cycles(&Run { stops_when_regular: true, keep_words: false, ..run.clone() });
+            let rate = |report: Result<Report, RunError>| {
+                report.ok().map(|report| (report.complete_frame_ends().first().copied(), report.complete_interval()))
+            };
+            if rate(by_cycle.clone()) != rate(short.clone()) {
+                return Err(format!("seed {seed}, {run:?}:\n{by_cycle:?}\n{short:?}\n{graph:?}"));
+            }
+        }
         if let Ok(report) = &by_cycle {
             // Limits cut both runs off alike.
             run.cycle_limit = report.last_output_cycle + 1;

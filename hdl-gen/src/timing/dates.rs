@@ -166,6 +166,10 @@ impl<'a> Dates<'a> {
             if compares && frame + 1 < self.run.frames {
                 let state = self.state(frame);
                 let same = states.iter().rev().find(|before| before.values == state.values);
+                if self.run.stops_when_regular && same.is_some_and(|before| before.frame + 1 == frame) {
+                    self.sinks.iter_mut().for_each(|sink| sink.wanted = sink.end.words_per_frame * frame);
+                    break;
+                }
                 let skipped = same.map_or(0, |before| self.skip(before, &state));
                 if skipped > 0 {
                     frame += skipped;

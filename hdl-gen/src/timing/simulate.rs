@@ -24,6 +24,8 @@ pub struct Run {
     /// For each sink and frame the latest cycle in which the frame may end; give up at a later one. Frames that are
     /// not listed may end at any time.
     pub latest_ends: Vec<Vec<u64>>,
+    /// [`Graph::run_cycles`] may leave out frames at the end that only repeat the one before.
+    pub stops_when_regular: bool,
 }
 
 impl Run {
@@ -36,6 +38,7 @@ impl Run {
             keep_words: false,
             cycle_limit: u64::MAX,
             latest_ends: Vec::new(),
+            stops_when_regular: false,
         }
     }
 

@@ -64,6 +64,9 @@ impl Level {
 
     /// Counts on as far as both sides are known.
     pub(super) fn merge(&mut self) {
+        if !self.on {
+            return;
+        }
         while let (Some(&rise), Some(&(fall, amount))) = (self.rises.front(), self.falls.front()) {
             if fall <= rise {
                 self.now -= amount;
