@@ -5,7 +5,7 @@
 
 use hdl_gen::timing::{
     Concat, Fifo, Fork, Graph, GraphBuilder, Join, LineWindow, Matrix, MaxPool, ModuleId, Rearrange, RearrangeShape,
-    Reduction, Run, RunError, SlidingWindow, Stalls, Twin, WidthAdapter, WindowShape,
+    Reduction, Report, Run, RunError, SlidingWindow, Stalls, Twin, WidthAdapter, WindowShape,
 };
 
 /// A generator for graphs (xorshift64*).
