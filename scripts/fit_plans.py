@@ -7,6 +7,10 @@ no coefficient ever sees them.
 import random
 
 
+# Plans from this number on have more layers and larger arrays.
+LARGE = 3000
+
+
 def divisors(number):
     return [d for d in range(1, number + 1) if number % d == 0]
 
@@ -19,9 +23,12 @@ class Chain:
     """Layers as they are added, with the shape and the format of what leaves the last."""
 
     def __init__(self, number):
-        self.random = random.Random(f"hwgen area {number}")
+        self.large = number >= LARGE
+        self.random = random.Random(f"hwgen area {number % LARGE}")
         pick = self.random.choice
-        self.shape = [pick([4, 5, 6, 8, 10, 12]), pick([4, 5, 6, 8, 10, 12]), pick([1, 2, 3, 4, 6, 8])]
+        sides = [4, 5, 6, 8, 10, 12] if self.large else [4, 5, 6, 8, 10]
+        self.shape = [pick(sides), pick(sides), pick([1, 2, 3, 4, 6, 8])]
+        self.work = 260 if self.large else pick([30, 60, 120, 200])
         self.format = self.activation()
         self.input = f"{{ shape: {self.shape}, format: {self.format} }}"
         self.layers = []
@@ -61,12 +68,14 @@ class Chain:
         weight, output = self.weight(), self.activation()
         product_bits = self.bits(weight) * self.bits(self.format)
         xnor = chance() < 0.5 and "bipolar" in weight and "bipolar" in self.format
-        pe, simd = self.folding(outputs, length, max(1, 260 // product_bits))
+        pe, simd = self.folding(outputs, length, max(1, self.work // product_bits))
         hardware = {"kind": "xnor" if xnor else "mac", "pe": pe, "simd": simd}
         hardware["memory"] = pick(["lut", "lut", "block"])
         if not xnor:
             hardware["multiplier"] = "dsp" if chance() < 0.15 else "lut"
         hardware["requantize"] = self.unit(output)
+        if not self.large and op == "conv2d" and "kernel: [1, 1]" not in text and chance() < 0.2:
+            hardware["window"] = "parallel"
         self.add(f"op: {op}, {text}outputs: {outputs}, weight: {weight}, output: {output}", hardware)
         self.format = output
 
@@ -150,6 +159,8 @@ class Chain:
             return
         self.format = self.activation()
         hardware = {"pe": lanes, "requantize": self.unit(self.format)}
+        if not self.large and self.random.random() < 0.3:
+            hardware["fifo"] = [pick([2, 9, 40]), pick([2, 16])]
         self.add(f"op: {op}, inputs: [{before}, {after}], output: {self.format}", hardware)
 
     def rearrange(self):
@@ -166,13 +177,15 @@ def plan(number):
     """The text of plan `number`."""
     chain = Chain(number)
     kinds = [chain.conv] * 8 + [chain.depthwise] * 2 + [chain.max_pool] * 2 + [chain.requantize, chain.branch, chain.rearrange]
-    for _ in range(chain.random.choice([2, 3, 3, 4])):
+    for _ in range(chain.random.choice([2, 3, 3, 4] if chain.large else [1, 1, 2, 2, 3])):
         chain.random.choice(kinds)()
     if chain.random.random() < 0.2:
         chain.pool("sum_pool")
     if chain.random.random() < 0.35 and chain.shape[0] * chain.shape[1] * chain.shape[2] <= 512:
         chain.dense()
+        if not chain.large and chain.random.random() < 0.3:
+            chain.add("op: argmax", {"pe": chain.random.choice(divisors(chain.shape[2]))})
     if not chain.layers:
         chain.requantize()
-    lines = ["hwgen: 1", "name: fit", f"random: {{ seed: {number} }}", f"input: {chain.input}", "layers:", *chain.layers]
+    lines = ["hwgen: 1", "name: fit", f"random: {{ seed: {number % LARGE} }}", f"input: {chain.input}", "layers:", *chain.layers]
     return "\n".join(lines) + "\n"

@@ -16,6 +16,7 @@ mod inventory;
 mod layer;
 mod memory;
 mod model;
+mod netlists;
 mod terms;
 
 pub use block::Block;

@@ -49,6 +49,19 @@ impl Family {
         }
     }
 
+    /// Yosys commands in front of [`Family::synthesis`], behind the choice of the top.
+    pub fn preparation(self) -> &'static str {
+        match self {
+            // There is no RAM in its look-up tables: memories for them may become block RAM or registers.
+            Family::Ice40 => {
+                "setattr -unset ram_style a:ram_style=distributed; setattr -unset rom_style a:rom_style=distributed; "
+            }
+            // It gives pads to every module that is kept.
+            Family::Gowin => "setattr -mod -unset keep_hierarchy *; ",
+            Family::Xc7 | Family::Xcup | Family::Ecp5 | Family::Asic => "",
+        }
+    }
+
     /// Whether an open tool places and routes the family, so that clock frequencies can be measured.
     pub fn has_place_and_route(self) -> bool {
         match self {

@@ -11,21 +11,37 @@ struct Aspect {
     cost: u64,
 }
 
+/// Share of a block RAM that Yosys uses at least.
+const LEAST_USE: f64 = 0.02;
+const ICE40_BLOCK_BITS: f64 = 4096.0;
+
 /// A memory that is written, with a read port that needs no clock.
 pub fn lut_ram(family: Family, bits: u64, words: u64) -> Resources {
     let mut resources = Resources { memory_bits: (bits * words) as f64, ..Resources::default() };
     match family {
         // RAM32M holds 32 words of 6 bits, RAM64M 64 words of 3 bits; both take four look-up tables.
-        Family::Xc7 | Family::Xcup => {
+        Family::Xc7 => {
             let cells = if words <= 32 { bits.div_ceil(6) } else { words.div_ceil(64) * bits.div_ceil(3) };
             resources.lut_memory = 4.0 * cells as f64;
+        }
+        // RAM32M16 holds 32 words of 14 bits, RAM64M8 64 words of 7 bits; both take eight.
+        Family::Xcup => {
+            let cells = if words <= 32 { bits.div_ceil(14) } else { words.div_ceil(64) * bits.div_ceil(7) };
+            resources.lut_memory = 8.0 * cells as f64;
         }
         // TRELLIS_DPR16X4 and RAM16SDP4 hold 16 words of 4 bits in four look-up tables.
         Family::Ecp5 | Family::Gowin => {
             resources.lut_memory = 4.0 * (bits.div_ceil(4) * words.div_ceil(16)) as f64;
         }
-        // No look-up table is a memory here: words become registers.
-        Family::Ice40 | Family::Asic => resources.ff = (bits * words) as f64,
+        // No look-up table is a memory here: a block RAM that is used well enough takes the words, else registers do.
+        Family::Ice40 => {
+            let block = block_ram(family, bits, words, true).resources;
+            match (bits * words) as f64 >= LEAST_USE * block.bram18 * ICE40_BLOCK_BITS {
+                true => resources.bram18 = block.bram18,
+                false => resources.ff = (bits * words) as f64,
+            }
+        }
+        Family::Asic => resources.ff = (bits * words) as f64,
     }
     resources
 }
@@ -80,15 +96,35 @@ fn aspects(family: Family) -> Vec<Aspect> {
             all.extend(powers(1, 6, 1 << 15, true, 2.0, 257));
             all
         }
-        Family::Ecp5 => powers(1, 5, 1 << 14, true, 1.0, 1),
-        Family::Gowin => powers(1, 5, 1 << 14, true, 1.0, 1),
-        Family::Ice40 => powers(2, 3, 1 << 11, false, 1.0, 1),
+        Family::Ecp5 | Family::Gowin => powers(1, 5, 1 << 14, true, 1.0, 128),
+        Family::Ice40 => powers(2, 3, 1 << 11, false, 1.0, 64),
         Family::Asic => Vec::new(),
     }
 }
 
 /// Whether registers in a row without reset become a shift register in look-up tables.
 pub fn has_shift_registers(family: Family) -> bool {
+    matches!(family, Family::Xc7 | Family::Xcup)
+}
+
+/// Words that one memory cell of look-up tables holds; several are chosen among behind them. Registers hold one.
+pub fn bank_words(family: Family) -> u64 {
+    match family {
+        Family::Xc7 | Family::Xcup => 64,
+        Family::Ecp5 | Family::Gowin => 16,
+        // Block RAM takes what is large.
+        Family::Ice40 => u64::MAX,
+        Family::Asic => 1,
+    }
+}
+
+/// Look-up tables that hold a bit of up to 64 constant words, multiplexers of their outputs left out.
+pub fn table_luts(family: Family, words: u64) -> u64 {
+    if has_six_inputs(family) { 1 } else { words.div_ceil(16) }
+}
+
+/// Whether look-up tables have six inputs.
+pub fn has_six_inputs(family: Family) -> bool {
     matches!(family, Family::Xc7 | Family::Xcup)
 }
 
@@ -100,6 +136,13 @@ mod tests {
     fn check(bits: u64, words: u64, halves: f64) {
         let found = block_ram(Family::Xc7, bits, words, false).resources.bram18;
         assert_eq!(found, halves, "{words} words of {bits} bits");
+    }
+
+    /// As Yosys 0.23 maps the weights of an example: 13 rows of 512 words side by side in three blocks of 36 bits.
+    #[test]
+    fn ecp5_stores_rows_side_by_side() {
+        assert_eq!(block_ram(Family::Ecp5, 8, 6272, false).resources.bram18, 3.0);
+        assert_eq!(block_ram(Family::Ecp5, 36, 512, false).resources.bram18, 1.0);
     }
 
     /// As Yosys 0.23 maps them: RAMB18E1 counts one half, RAMB36E1 two.

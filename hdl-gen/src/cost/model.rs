@@ -6,8 +6,9 @@ use super::{Counts, Family, Inventory, Resources, TERMS};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     family: Family,
-    /// For each term: look-up tables, registers beyond the counted ones, carry cells.
-    terms: Vec<[f64; 3]>,
+    /// For each term: look-up tables, registers beyond the counted ones, carry cells, look-up tables that are memory beyond
+    /// the counted ones.
+    terms: Vec<[f64; 4]>,
     errors: Vec<StatedError>,
 }
 
@@ -50,19 +51,23 @@ impl Model {
     pub fn of(family: Family) -> Result<Self, Fault> {
         let text = match family {
             Family::Xc7 => include_str!("../../fit/xc7-model.csv"),
-            Family::Xcup | Family::Ecp5 | Family::Ice40 | Family::Gowin | Family::Asic => {
+            Family::Ecp5 => include_str!("../../fit/ecp5-model.csv"),
+            Family::Xcup => include_str!("../../fit/xcup-model.csv"),
+            Family::Ice40 => include_str!("../../fit/ice40-model.csv"),
+            Family::Gowin => include_str!("../../fit/gowin-model.csv"),
+            Family::Asic => {
                 return Err(Fault::Unfitted(family));
             }
         };
         Model::parse(family, text)
     }
 
-    /// Reads `term,lut,ff,carry` lines, and `error FIGURE,mean,percentile 90,designs` lines.
+    /// Reads `term,lut,ff,carry,lut_memory` lines, and `error FIGURE,mean,percentile 90,designs` lines.
     ///
     /// # Errors
     /// A line is neither.
     pub fn parse(family: Family, text: &str) -> Result<Self, Fault> {
-        let mut model = Model { family, terms: vec![[0.0; 3]; TERMS.len()], errors: Vec::new() };
+        let mut model = Model { family, terms: vec![[0.0; 4]; TERMS.len()], errors: Vec::new() };
         for (index, line) in text.lines().enumerate() {
             let wrong = |what: &str| Fault::File { family, line: index + 1, what: what.to_owned() };
             if line.is_empty() || line.starts_with('#') || line.starts_with("term,") {
@@ -71,8 +76,8 @@ impl Model {
             let (name, numbers) = line.split_once(',').ok_or_else(|| wrong("no comma"))?;
             let numbers: Vec<f64> =
                 numbers.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| wrong("not a number"))?;
-            let [first, second, third] = numbers[..] else { return Err(wrong("three numbers are needed")) };
             if let Some(figure) = name.strip_prefix("error ") {
+                let [first, second, third] = numbers[..] else { return Err(wrong("three numbers are needed")) };
                 model.errors.push(StatedError {
                     figure: figure.to_owned(),
                     mean_percent: first,
@@ -81,7 +86,8 @@ impl Model {
                 });
             } else {
                 let place = TERMS.iter().position(|term| *term == name).ok_or_else(|| wrong("no such term"))?;
-                model.terms[place] = [first, second, third];
+                let Ok(coefficients) = numbers.try_into() else { return Err(wrong("four numbers are needed")) };
+                model.terms[place] = coefficients;
             }
         }
         Ok(model)
@@ -105,11 +111,14 @@ impl Model {
     /// What counted terms take.
     pub fn price_counts(&self, counts: &Counts) -> Resources {
         let mut resources = counts.exact;
-        for (count, [lut, ff, carry]) in counts.terms.iter().zip(&self.terms) {
+        for (count, [lut, ff, carry, memory]) in counts.terms.iter().zip(&self.terms) {
             resources.lut += count * lut;
             resources.ff += count * ff;
             resources.carry += count * carry;
+            resources.lut_memory += count * memory;
         }
+        let parts = [&mut resources.lut, &mut resources.ff, &mut resources.carry, &mut resources.lut_memory];
+        parts.into_iter().for_each(|part| *part = part.max(0.0));
         resources
     }
 }

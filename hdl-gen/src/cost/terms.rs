@@ -2,7 +2,6 @@
 
 use super::block::{PoolBlock, WindowBlock};
 use super::{Block, Family, Inventory, Resources, memory};
-use crate::heap::Cost;
 
 macro_rules! terms {
     ($($name:ident: $text:literal),+ $(,)?) => {
@@ -19,7 +18,11 @@ macro_rules! terms {
 terms! {
     DatapathLut: "datapath.lut", DatapathCarry: "datapath.carry", DatapathFf: "datapath.ff", Datapath: "datapath",
     DatapathDsp: "datapath.dsp", DatapathShift: "datapath.shift",
+    DatapathProduct: "datapath.product",
+    Unit: "unit", UnitLut: "unit.lut", UnitFf: "unit.ff", UnitCarry: "unit.carry", UnitShift: "unit.shift",
+    DatapathLut4: "datapath.lut4", UnitLut4: "unit.lut4", ConstantLut4: "constant.lut4",
     Constant: "constant", ConstantLut: "constant.lut", ConstantFf: "constant.ff", ConstantCarry: "constant.carry",
+    ConstantShift: "constant.shift",
     Control: "control", ControlReplay: "control.replay", ControlNext: "control.next", ControlStages: "control.stages",
     Counter: "counter", CounterBits: "counter.bits",
     Fifo: "fifo", FifoBits: "fifo.bits", FifoCount: "fifo.count", FifoTwo: "fifo.two", FifoTwoBits: "fifo.two.bits",
@@ -66,7 +69,7 @@ impl Counts {
         self.terms.get(term as usize).copied().unwrap_or(0.0)
     }
 
-    fn add(&mut self, term: Term, count: f64) {
+    pub(super) fn add(&mut self, term: Term, count: f64) {
         if let Some(own) = self.terms.get_mut(term as usize) {
             *own += count;
         }
@@ -135,12 +138,12 @@ impl Counts {
                         self.store(*bits, *inputs, *block, true, n, family);
                         // Yosys takes the address register into the read port and makes it anew.
                         self.exact.ff += if *block { 0.0 } else { n * real(log2(*inputs)) };
-                        self.banks(*bits, *inputs, *block, n);
+                        self.banks(*bits, *inputs, *block, n, family);
                     }
                 }
             }
             Block::Threshold { sum_bits, bits, code_bits, groups, falling } => {
-                self.threshold([*sum_bits, *bits, *code_bits, *groups], *falling, n);
+                self.threshold([*sum_bits, *bits, *code_bits, *groups], *falling, n, family);
             }
             Block::Search { bits, stage, groups, block } => {
                 let depth = groups << stage;
@@ -204,29 +207,6 @@ impl Counts {
         }
     }
 
-    fn datapath(&mut self, cost: &Cost, n: f64, family: Family) {
-        self.exact.dsp += n * f64::from(cost.dsp);
-        if cost.constant_operand {
-            self.add(Term::Constant, n);
-            self.add(Term::ConstantLut, n * f64::from(cost.lut));
-            self.add(Term::ConstantFf, n * f64::from(cost.ff));
-            self.add(Term::ConstantCarry, n * f64::from(cost.carry));
-            self.exact.ff += n * f64::from(cost.ff);
-            return;
-        }
-        self.add(Term::Datapath, n);
-        self.add(Term::DatapathLut, n * f64::from(cost.lut));
-        self.add(Term::DatapathCarry, n * f64::from(cost.carry));
-        self.add(Term::DatapathFf, n * f64::from(cost.ff));
-        self.add(Term::DatapathDsp, n * f64::from(cost.dsp));
-        self.add(Term::DatapathShift, n * f64::from(cost.shift));
-        self.exact.ff += n * f64::from(cost.ff);
-        match memory::has_shift_registers(family) {
-            true => self.exact.lut_memory += n * f64::from(cost.shift),
-            false => self.exact.ff += n * 4.0 * f64::from(cost.shift),
-        }
-    }
-
     fn counter(&mut self, limit: u64, n: f64) {
         if limit > 1 {
             let bits = log2(limit);
@@ -266,7 +246,7 @@ impl Counts {
         match depth {
             2 => self.add(Term::Rom2, n * live),
             3..=4 => self.add(Term::Rom4, n * live),
-            5..=64 => self.add(Term::Rom64, n * live),
+            5..=64 => self.add(Term::Rom64, n * live * memory::table_luts(family, depth) as f64),
             _ => self.add(Term::RomWide, n * live * depth as f64 / 64.0),
         }
     }
@@ -278,7 +258,7 @@ impl Counts {
         }
         self.store(bits, words, block, true, n, family);
         self.exact.ff += if block { 0.0 } else { n * bits as f64 };
-        self.banks(bits, words, block, n);
+        self.banks(bits, words, block, n, family);
     }
 
     /// The cells of a memory.
@@ -293,9 +273,10 @@ impl Counts {
     }
 
     /// Look-up tables that choose among the banks of a deep memory in look-up tables.
-    fn banks(&mut self, bits: u64, words: u64, block: bool, n: f64) {
-        if !block && words > 64 {
-            self.add(Term::RamBanks, n * (bits * (words.div_ceil(64) - 1)) as f64);
+    fn banks(&mut self, bits: u64, words: u64, block: bool, n: f64, family: Family) {
+        let bank = memory::bank_words(family);
+        if !block && words > bank {
+            self.add(Term::RamBanks, n * (bits * (words.div_ceil(bank) - 1)) as f64);
         }
     }
 
@@ -316,7 +297,7 @@ impl Counts {
         self.exact.ff += n * (word + count + 3 + log2(rest)) as f64;
         self.counter(rest, 2.0 * n);
         self.exact.add(&memory::lut_ram(family, word, rest), n);
-        self.banks(word, rest, false, n);
+        self.banks(word, rest, false, n, family);
     }
 
     /// Its parts: head, skid, two counts, two addresses, the RAM with a register in front of and behind it.
@@ -430,7 +411,7 @@ impl Counts {
         self.credit_fifo(columns * kernel[1], 4, n, family);
     }
 
-    fn threshold(&mut self, [sum_bits, bits, code_bits, groups]: [u64; 4], falling: bool, n: f64) {
+    fn threshold(&mut self, [sum_bits, bits, code_bits, groups]: [u64; 4], falling: bool, n: f64, family: Family) {
         let group_bits = log2(groups);
         self.add(Term::Threshold, n);
         let front = falling || group_bits > 6;
@@ -443,7 +424,7 @@ impl Counts {
             if words == 1 {
                 self.add(Term::ThresholdConstant, n * bits as f64);
             } else if !early {
-                self.add(Term::ThresholdTable, n * bits as f64);
+                self.add(Term::ThresholdTable, n * (bits * memory::table_luts(family, words)) as f64);
             } else {
                 let choices = if stage == 0 { 1 } else { 2 };
                 self.add(Term::ThresholdWide, n * (bits * words) as f64 / 64.0);

@@ -67,12 +67,27 @@ const LEAST_DSP_BITS: u32 = 9;
 
 /// Counts a product of which so many bits are used: a DSP block that holds the registers, or look-up tables.
 fn count_product(netlist: &mut Netlist, registers: u32, used_bits: u32, operands: [u32; 2]) {
+    let [left, right] = operands;
+    netlist.cost.dsp18 += blocks18(left, right);
+    netlist.cost.product_bits += left * right;
     if used_bits >= LEAST_DSP_BITS {
         netlist.cost.ff -= registers;
+        netlist.cost.dsp_ff += registers;
         netlist.cost.dsp += 1;
     } else {
-        netlist.cost.lut += operands.iter().product::<u32>().min(used_bits * 3);
+        let luts = (left * right).min(used_bits * 3);
+        netlist.cost.lut += luts;
+        netlist.cost.dsp_lut += luts;
     }
+}
+
+/// Blocks of 18 by 18 bits that Yosys cuts a signed product into; a part of a single bit takes none.
+fn blocks18(left: u32, right: u32) -> u32 {
+    let wide_parts = |bits: u32| {
+        let below = bits.saturating_sub(18).div_ceil(17);
+        below + u32::from(bits - 17 * below >= 2)
+    };
+    wide_parts(left) * wide_parts(right)
 }
 
 /// Registers two operands and their product; both are DSP registers where a block multiplies.

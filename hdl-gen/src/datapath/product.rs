@@ -195,7 +195,8 @@ impl Moving<'_> {
         for (index, places) in wide {
             let lanes = &self.operands.lanes;
             for row in rows_as_nets(netlist, &lanes.digits[index], lanes.multiplicand, &places) {
-                netlist.cost.lut += u32::try_from(row.bits.len()).unwrap_or(0);
+                let inputs = lanes.digits[index].column_inputs();
+                netlist.cost.add_luts(u32::try_from(row.bits.len()).unwrap_or(0), inputs);
                 heap.push_row(row);
             }
         }

@@ -69,7 +69,7 @@ pub(super) fn stage_with(netlist: &mut Netlist, time: u32, mut heap: Heap, optio
 /// share two LUTs, the rest take one each.
 pub fn make_nets(netlist: &mut Netlist, time: u32, heap: &mut Heap) {
     for row in std::mem::take(&mut heap.rows) {
-        netlist.cost.lut += u32::try_from(row.bits.len()).unwrap_or(0);
+        row.bits.iter().for_each(|bit| netlist.cost.add_luts(1, bit.inputs));
         for (column, bit) in (row.column..).zip(row.bits) {
             heap.push(column, Bit { inputs: 1, ..bit });
         }
@@ -99,7 +99,7 @@ fn make_small_nets(netlist: &mut Netlist, time: u32, heap: &mut Heap, next: &mut
                 }
                 _ => {
                     let digits = group::digits(netlist, time, &[three.to_vec()], 2);
-                    netlist.cost.lut += 2;
+                    netlist.cost.add_luts(2, 6);
                     next.extend((position..).zip(digits.into_iter().flatten()));
                 }
             }
@@ -111,7 +111,7 @@ fn make_small_nets(netlist: &mut Netlist, time: u32, heap: &mut Heap, next: &mut
             }
         }
         let bits = rest;
-        netlist.cost.lut += u32::try_from(bits.len()).unwrap_or(0);
+        netlist.cost.add_luts(u32::try_from(bits.len()).unwrap_or(0), 2);
         next.extend(bits.into_iter().map(|bit| (position, Bit { inputs: 1, ..bit })));
     }
     next.retain(|(column, _)| *column < heap.width());
@@ -120,7 +120,7 @@ fn make_small_nets(netlist: &mut Netlist, time: u32, heap: &mut Heap, next: &mut
 /// Adds a row of partial products to direct bits of the heap, where there are any.
 fn absorb_row(netlist: &mut Netlist, time: u32, heap: &mut Heap, row: Row, next: &mut Next) {
     let absorbs = heap.target.function_inputs() >= 5;
-    netlist.cost.lut += u32::try_from(row.bits.len()).unwrap_or(0);
+    row.bits.iter().for_each(|bit| netlist.cost.add_luts(1, bit.inputs));
     let mut start = 0;
     while start < row.bits.len() {
         let column = row.column as usize + start;
@@ -186,11 +186,12 @@ fn emit_chain(netlist: &mut Netlist, time: u32, heap: &mut Heap, column: usize, 
             bits.extend(take(&mut heap.direct[at + index], group.function[index]));
             direct.push(if group.direct[index] { heap.direct[at + index].pop() } else { None });
         }
+        let inputs = function.iter().flatten().map(|bit| bit.inputs).sum();
+        netlist.cost.add_luts(u32::try_from(group.columns).unwrap_or(0), inputs);
         other.extend(group::digits(netlist, time, &function, group.columns));
         at += group.columns;
     }
     let carry = heap.direct[column].pop();
-    netlist.cost.lut += u32::try_from(at - column).unwrap_or(0);
     finish_chain(netlist, time, heap, u32::try_from(column).unwrap_or(0), &mut direct, &mut other, carry, next);
 }
 

@@ -215,8 +215,9 @@ fn operands(
             }
             function.push(bits);
         }
+        let inputs = function.iter().flatten().map(|bit| bit.inputs).sum();
         let digits = group::digits(netlist, time, &function, length);
-        netlist.cost.lut += u32::try_from(digits.iter().flatten().count()).unwrap_or(0);
+        netlist.cost.add_luts(u32::try_from(digits.iter().flatten().count()).unwrap_or(0), inputs);
         other.extend(digits);
         at += length;
     }

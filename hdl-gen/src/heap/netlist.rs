@@ -33,14 +33,26 @@ const SHIFT_REGISTER_BITS: u32 = 3;
 pub struct Cost {
     /// LUTs that hold logic.
     pub lut: u32,
+    /// LUTs of four inputs for the same, multiplexers of their outputs and the adders of carry chains left out.
+    pub lut4: u32,
     /// Shift registers of three and more bits, half a LUT each.
     pub shift: u32,
     /// Registers.
     pub ff: u32,
     /// Cells of four bits on carry chains.
     pub carry: u32,
-    /// DSP blocks.
+    /// DSP blocks that multiply 25 by 18 bits.
     pub dsp: u32,
+    /// The same products in blocks that multiply 18 by 18 bits, narrow ones included.
+    pub dsp18: u32,
+    /// Registers that a DSP block holds and that are among no others; where blocks have none, they are registers.
+    pub dsp_ff: u32,
+    /// LUTs of products too narrow for a DSP block of 25 by 18 bits, which are among the others.
+    pub dsp_lut: u32,
+    /// Pairs of operand bits of the products for DSP blocks.
+    pub product_bits: u32,
+    /// Whether it is a rescaler: its operands come from registers of their own, behind memories and sums.
+    pub scales: bool,
     /// An operand never changes, so that synthesis finds less to do than the schedule counts.
     pub constant_operand: bool,
     /// Register stages of an accumulator's two control bits, which are among the registers; instances that work in
@@ -49,9 +61,25 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// So many LUTs, each a function of so many inputs in front of a carry chain's adder or of a register.
+    pub fn add_luts(&mut self, luts: u32, inputs: u32) {
+        self.lut += luts;
+        self.lut4 += luts * small_luts(inputs);
+    }
+
     /// The figure that the search minimises: LUTs, a shift register as half of one and a register as an eighth.
     pub fn weight(self) -> u32 {
         self.lut * 8 + self.shift * 4 + self.ff
+    }
+}
+
+/// LUTs of four inputs for a function; a lone input needs none.
+fn small_luts(inputs: u32) -> u32 {
+    match inputs {
+        0..=1 => 0,
+        2..=4 => 1,
+        5 => 2,
+        _ => 4,
     }
 }
 
@@ -316,7 +344,7 @@ impl Netlist {
         triples: &[[(Bit, Bit); 3]],
     ) -> (SignalId, SignalId) {
         let count = u32::try_from(triples.len()).unwrap_or(0);
-        self.cost.lut += 2 * count;
+        self.cost.add_luts(2 * count, 6);
         if self.counting {
             return (self.port("", count), self.port("", count));
         }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Look-up tables that a memory cell of Xilinx takes.
+/// Look-up tables that a memory cell takes.
 const MEMORY_CELLS: &[(&str, f64)] = &[
     ("SRL16E", 1.0),
     ("SRLC32E", 1.0),
@@ -25,6 +25,10 @@ const MEMORY_CELLS: &[(&str, f64)] = &[
     ("RAM64M", 4.0),
     ("RAM128X1D", 4.0),
     ("RAM256X1S", 4.0),
+    ("RAM32M16", 8.0),
+    ("RAM64M8", 8.0),
+    ("TRELLIS_DPR16X4", 4.0),
+    ("RAM16SDP4", 4.0),
 ];
 
 /// Emits the design into a temporary folder, runs Yosys on it and counts the cells.
@@ -50,7 +54,8 @@ pub fn synthesise(
     let top = &artifact.manifest.top;
     let read: String =
         artifact.manifest.sources.iter().map(|source| format!("read_verilog -DSYNTHESIS {source}; ")).collect();
-    let script = format!("{read}hierarchy -check -top {top}; {flow} -top {top}; tee -q -o cells.txt stat");
+    let prepare = family.preparation();
+    let script = format!("{read}hierarchy -check -top {top}; {prepare}{flow} -top {top}; tee -q -o cells.txt stat");
     run(folder.path(), &script, limit, interrupt)?;
     let report = std::fs::read_to_string(folder.path().join("cells.txt"))
         .map_err(|_| failed("yosys ended without a fault, but wrote no statistics".to_owned()))?;
@@ -120,7 +125,8 @@ fn count(report: &str) -> Resources {
             "LUT1" | "LUT2" | "LUT3" | "LUT4" | "LUT5" | "LUT6" | "SB_LUT4" => used.lut += number,
             "CARRY4" | "CARRY8" | "CCU2C" | "SB_CARRY" | "ALU" => used.carry += number,
             "DSP48E1" | "DSP48E2" | "MULT18X18D" | "SB_MAC16" => used.dsp += number,
-            "RAMB18E1" | "RAMB18E2" | "DP16KD" | "SB_RAM40_4K" => used.bram18 += number,
+            "RAMB18E1" | "RAMB18E2" | "DP16KD" | "PDPW16KD" | "SB_RAM40_4K" => used.bram18 += number,
+            "DP" | "DPX9" | "SDP" | "SDPX9" | "SP" | "SPX9" => used.bram18 += number,
             "RAMB36E1" | "RAMB36E2" => used.bram18 += 2.0 * number,
             "URAM288" => used.uram += number,
             kind if kind.starts_with("FD") || kind.starts_with("SB_DFF") || kind.starts_with("DFF") => {

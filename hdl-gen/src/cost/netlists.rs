@@ -1,0 +1,54 @@
+//! Generated netlists in numbers: dot products, rescalers, and those with an operand that never changes.
+
+use super::{Counts, Family, Term, memory};
+use crate::heap::Cost;
+
+impl Counts {
+    pub(super) fn datapath(&mut self, cost: &Cost, n: f64, family: Family) {
+        let real = f64::from;
+        let [one, lut, ff, carry, shift] = match (cost.constant_operand, cost.scales) {
+            (true, _) => {
+                [Term::Constant, Term::ConstantLut, Term::ConstantFf, Term::ConstantCarry, Term::ConstantShift]
+            }
+            (false, true) => [Term::Unit, Term::UnitLut, Term::UnitFf, Term::UnitCarry, Term::UnitShift],
+            (false, false) => {
+                [Term::Datapath, Term::DatapathLut, Term::DatapathFf, Term::DatapathCarry, Term::DatapathShift]
+            }
+        };
+        let small = match family {
+            Family::Ecp5 => cost.dsp_lut,
+            Family::Xc7 | Family::Xcup | Family::Ice40 | Family::Gowin | Family::Asic => 0,
+        };
+        self.add(one, n);
+        self.add(lut, n * real(cost.lut.saturating_sub(small)));
+        self.add(ff, n * real(cost.ff));
+        self.add(carry, n * real(cost.carry));
+        self.add(shift, n * real(cost.shift));
+        if !memory::has_six_inputs(family) {
+            let small = match (cost.constant_operand, cost.scales) {
+                (true, _) => Term::ConstantLut4,
+                (false, true) => Term::UnitLut4,
+                (false, false) => Term::DatapathLut4,
+            };
+            self.add(small, n * real(cost.lut4));
+        }
+        self.exact.ff += n * real(cost.ff);
+        match memory::has_shift_registers(family) {
+            true => self.exact.lut_memory += n * real(cost.shift),
+            false => self.exact.ff += n * 4.0 * real(cost.shift),
+        }
+        match family {
+            Family::Xc7 | Family::Xcup => self.exact.dsp += n * real(cost.dsp),
+            Family::Ecp5 => {
+                self.exact.dsp += n * real(cost.dsp18);
+                self.exact.ff += n * real(cost.dsp_ff);
+            }
+            // Yosys makes look-up tables of products here.
+            Family::Ice40 | Family::Gowin | Family::Asic => {
+                self.exact.ff += n * real(cost.dsp_ff);
+                self.add(Term::DatapathProduct, n * real(cost.product_bits));
+            }
+        }
+        self.add(Term::DatapathDsp, n * real(cost.dsp));
+    }
+}
