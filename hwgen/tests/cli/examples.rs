@@ -113,6 +113,37 @@ fn float_digits_mlp() {
     check_float("digits-mlp", "--input-scale 0.0625 --weight-bits 5 --activation-bits 5 --planes", 425);
 }
 
+/// One weight set in three modes: each has its own accuracy, cycles and products of bits; what is no mode is refused.
+#[test]
+fn modes_of_digits_mlp() {
+    let folder = Folder::new();
+    let files = repository().join("examples/digits-mlp").display().to_string();
+    let plan = format!(
+        "plan {files}/digits-mlp.float.onnx -o plan.yaml --calibration {files}/calib.npz:x_u8 --input-format u5 --input-scale 1/16 --planes --modes"
+    );
+    let (exit_code, report) = folder.json(&format!("{plan} 8x8,4x4,1x5"));
+    assert_eq!(exit_code, 0, "{report}");
+    let run = format!("run plan.yaml --input {files}/test.npz:x_u8 --labels {files}/test.npz:y --mode");
+    for (mode, least) in [(0, 434), (1, 430), (2, 385)] {
+        let (exit_code, report) = folder.json(&format!("{run} {mode}"));
+        assert_eq!((exit_code, &report["mode"]), (0, &serde_json::json!(mode)), "{report}");
+        assert!(report["correct"].as_u64().unwrap() >= least, "mode {mode}: {report}");
+    }
+    folder.refuses(&format!("{run} 3"), 2, "E0206", "none is 3");
+    folder.refuses(&format!("{plan} 8x8,1x1,1x1,1x1,1x1,1x1,1x1,1x1,1x1"), 2, "E0206", "9 modes");
+    let (exit_code, report) = folder.json("simulate plan.yaml --model --frames 6 --modes 2,0,1");
+    assert_eq!(exit_code, 0, "{report}");
+    let figures = |name: &str| -> Vec<u64> {
+        report["modes"].as_array().unwrap().iter().map(|mode| mode[name].as_u64().unwrap()).collect()
+    };
+    // The first layer's 64 x 64 products of 8 x 5 bits, the others' of 8 x 7 where the top plane never changes.
+    let products =
+        |weight: u64, pixel: u64, code: u64| 64 * 64 * weight * pixel + (64 * 48 + 48 * 48 + 48 * 10) * weight * code;
+    assert_eq!(figures("bit_products"), [products(8, 5, 7), products(4, 4, 3), products(1, 5, 4)]);
+    let interval = figures("initiation_interval");
+    assert!(interval[0] > 2 * interval[1] && interval[1] > interval[2], "{report}");
+}
+
 #[test]
 fn a_float_model_without_frames_says_what_it_needs() {
     let folder = Folder::new();

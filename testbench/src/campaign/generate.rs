@@ -110,7 +110,46 @@ pub(super) fn sketch(seed: u64) -> Sketch {
         // One output: the last one.
         ends.drain(..ends.len().saturating_sub(1));
     }
-    sketch.leading_to(&ends)
+    with_modes(sketch.leading_to(&ends))
+}
+
+/// One sketch in four with bit-serial layers, most of these with modes. Its dice are its own, so that the other sketches
+/// do not depend on it.
+fn with_modes(mut sketch: Sketch) -> Sketch {
+    let mut dice = Dice(Stream::for_layer(sketch.seed, "campaign modes"));
+    if !dice.one_in(4) {
+        return sketch;
+    }
+    let modes = if dice.one_in(4) { 0 } else { dice.between(1, 8) };
+    for index in 0..sketch.layers.len() {
+        let Ok(network) = sketch.network() else { break };
+        let name = &sketch.layers[index].name;
+        let Some(layer) = network.layers().iter().find(|layer| layer.name == *name) else { continue };
+        let (Some(weights), Encoding::Codes { format, .. }) = (layer.op.weights(), network.layer_input(layer).encoding)
+        else {
+            continue;
+        };
+        if dice.one_in(3) {
+            continue;
+        }
+        let mut serial = sketch.clone();
+        let target = &mut serial.layers[index];
+        let wishes = target.hardware.take().unwrap_or_default();
+        let kept =
+            wishes.split(", ").filter(|wish| !wish.is_empty() && !wish.starts_with("kind") && !wish.starts_with("mul"));
+        target.hardware = Some(std::iter::once("kind: serial").chain(kept).collect::<Vec<_>>().join(", "));
+        if modes > 0 {
+            let (weight, activation) = (u64::from(weights.format.bits()), u64::from(format.bits()));
+            let planes: Vec<[u64; 2]> =
+                (0..modes).map(|_| [dice.between(1, weight), dice.between(1, activation)]).collect();
+            target.keys.push_str(&format!(", modes: {planes:?}"));
+        }
+        let bound = serial.network().ok().and_then(|network| bind(&network, &BindOptions::default()).ok());
+        if bound.is_some_and(|bound| lower(&bound).is_ok()) {
+            sketch = serial;
+        }
+    }
+    sketch
 }
 
 /// The tensors so far; the input alone where there is no layer yet.

@@ -134,6 +134,11 @@ impl Bench {
         for stall in [0.0, first] {
             let mut settings = Settings::new().with_stalls(stall, sketch.seed);
             settings.design = index;
+            // Frames keep their mode, go up, and jump.
+            let modes = u64::from(design.modes());
+            settings.modes = (0..if modes > 1 { 11 } else { 0 })
+                .map(|frame: u64| ((sketch.seed + frame * frame / 2) % modes) as u8)
+                .collect();
             let result = match cosimulate(network, design, model, &settings, frames.iter().cloned(), &mut |_| {}) {
                 Ok(result) => result,
                 Err(error) => {
