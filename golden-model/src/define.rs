@@ -4,9 +4,10 @@
 
 use crate::trace::{EvaluateError, LayerTrace, MAX_ELEMENTS, Trace};
 use network::Network;
+use network::average::Counted;
 use network::format::{Format, Kind};
 use network::graph::{Encoding, Tensor};
-use network::op::{Loop, Op, Rearrangement, Weights};
+use network::op::{Loop, Op, Rearrangement, TopGives, Weights};
 use network::requantization::{Form, Requantization, per_channel};
 use network::shape::{Shape, Window};
 
@@ -51,8 +52,11 @@ pub fn evaluate(network: &Network, input: &[i32]) -> Result<Trace, EvaluateError
                 let sum = conv2d(weights, window, (i128::from(*padding_value), *groups), from, shape, values);
                 sums(sum, layer.requantization.as_ref(), shape)
             }
-            Op::SumPool { window, padding_value } => {
-                let sum = sum_pool(window, i128::from(*padding_value), from, shape, values);
+            Op::SumPool { window, padding_value, counted } => {
+                let sum = match counted {
+                    Some(counted) => counted_pool(window, i128::from(*padding_value), counted, from, shape, values),
+                    None => sum_pool(window, i128::from(*padding_value), from, shape, values),
+                };
                 sums(sum, layer.requantization.as_ref(), shape)
             }
             Op::Add { factors } => sums(add(factors, &all, shape), layer.requantization.as_ref(), shape),
@@ -61,7 +65,12 @@ pub fn evaluate(network: &Network, input: &[i32]) -> Result<Trace, EvaluateError
             Op::Rearrange(rearrangement) => codes(rearrange(rearrangement, integers)),
             Op::Identity => sums(values.clone(), layer.requantization.as_ref(), shape),
             Op::MaxPool { window } => codes(max_pool(window, from, shape, integers)),
-            Op::Argmax { multipliers, offsets } => codes(argmax(multipliers, offsets, values)),
+            Op::Argmax { multipliers, offsets } => {
+                codes(top(1, TopGives::Indices, (multipliers, offsets), from.shape.channels, values))
+            }
+            Op::TopK { count, gives, multipliers, offsets } => {
+                codes(top(*count, *gives, (multipliers, offsets), from.shape.channels, values))
+            }
         };
         trace.layers.push(made);
     }
@@ -147,6 +156,42 @@ fn sum_pool(window: &Window, padding: i128, from: &Tensor, to: Shape, values: &[
     sums
 }
 
+/// Sums of the taps that count, each times the least common multiple of all counts and divided by its own.
+fn counted_pool(
+    window: &Window,
+    padding: i128,
+    counted: &Counted,
+    from: &Tensor,
+    to: Shape,
+    values: &[i128],
+) -> Vec<i128> {
+    let (mut sums, mut counts) = (Vec::new(), Vec::new());
+    let lengths = [from.shape.rows, from.shape.columns].map(i128::from);
+    for_each_position(to, |row, column| {
+        let mut taps = Vec::new();
+        for tap in (0..window.kernel[0]).flat_map(|r| (0..window.kernel[1]).map(move |c| [r, c])) {
+            let counts = [0, 1].into_iter().all(|axis| {
+                let start = i128::from([row, column][axis]) * i128::from(window.stride[axis]);
+                let place = start + i128::from(tap[axis]) * i128::from(window.dilation[axis])
+                    - i128::from(window.padding_before[axis]);
+                -i128::from(counted.before[axis]) <= place && place < lengths[axis] + i128::from(counted.after[axis])
+            });
+            if counts {
+                taps.push(tap);
+            }
+        }
+        counts.push(taps.len() as i128);
+        for channel in 0..to.channels {
+            let at = |tap: &[u64; 2]| element(window, from.shape, [row, column], *tap, channel);
+            sums.push(taps.iter().map(|tap| at(tap).map_or(padding, |e| values[e])).sum::<i128>());
+        }
+    });
+    let most = counts.iter().copied().max().unwrap_or(1);
+    let common = (1..).map(|turn| turn * most).find(|multiple| counts.iter().all(|count| multiple % count == 0));
+    let common = common.unwrap_or(1);
+    sums.iter().enumerate().map(|(index, sum)| sum * common / counts[index / to.channels as usize]).collect()
+}
+
 /// Visits every element of a shape in hardware order.
 fn each_element<T>(shape: Shape, element: impl Fn([u64; 3]) -> T) -> Vec<T> {
     let mut made = Vec::new();
@@ -205,19 +250,34 @@ fn max_pool(window: &Window, from: &Tensor, to: Shape, integers: &[i64]) -> Vec<
     greatest
 }
 
-fn argmax(multipliers: &[i64], offsets: &[i64], values: &[i128]) -> Vec<i64> {
-    let grid = |channel: usize| {
-        let multiplier = per_channel(multipliers, channel).unwrap_or(0);
-        let offset = per_channel(offsets, channel).unwrap_or(0);
-        i128::from(multiplier) * values[channel] + i128::from(offset)
-    };
-    let mut best = 0;
-    for channel in 1..values.len() {
-        if grid(channel) > grid(best) {
-            best = channel;
+/// The greatest again and again, among those that are left.
+fn top(
+    count: u64,
+    gives: TopGives,
+    (multipliers, offsets): (&[i64], &[i64]),
+    channels: u64,
+    values: &[i128],
+) -> Vec<i64> {
+    let mut made = Vec::new();
+    for values in values.chunks(channels as usize) {
+        let grid = |channel: usize| {
+            let multiplier = per_channel(multipliers, channel).unwrap_or(0);
+            let offset = per_channel(offsets, channel).unwrap_or(0);
+            i128::from(multiplier) * values[channel] + i128::from(offset)
+        };
+        let mut left: Vec<usize> = (0..values.len()).collect();
+        for _ in 0..count {
+            let mut best = 0;
+            for place in 1..left.len() {
+                if grid(left[place]) > grid(left[best]) {
+                    best = place;
+                }
+            }
+            let channel = left.remove(best);
+            made.push(if gives == TopGives::Indices { channel as i64 } else { grid(channel) as i64 });
         }
     }
-    vec![best as i64]
+    made
 }
 
 fn for_each_position(shape: Shape, mut visit: impl FnMut(u64, u64)) {

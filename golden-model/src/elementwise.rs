@@ -4,6 +4,7 @@ use crate::kernel::instructions::for_each_instruction_set;
 use crate::requantize::Requantizer;
 use crate::tasks::{Rows, Tasks};
 use crate::tensor::{Source, Target, fits_32_bits};
+use network::average::CountFactors;
 use network::graph::{Encoding, Tensor};
 use network::op::Op;
 use network::requantization::per_channel;
@@ -37,6 +38,7 @@ enum Way {
         input: Shape,
         linear: Linear,
         padding: i64,
+        counted: Option<CountFactors>,
     },
 }
 
@@ -87,17 +89,21 @@ impl Sums {
             }
         };
         let way = match op {
-            Op::SumPool { window, padding_value } => Way::Pool {
+            Op::SumPool { window, padding_value, counted } => Way::Pool {
                 window: *window,
                 input: input.shape,
                 linear: Linear::new(input.encoding),
                 padding: *padding_value,
+                counted: match counted {
+                    Some(counted) => Some(counted.factors(window, input.shape)?),
+                    None => None,
+                },
             },
             Op::Add { factors } => linear(factors),
             Op::Identity => linear(&[vec![1]]),
             Op::Multiply => Way::Multiply([Linear::new(input.encoding), Linear::new(inputs.get(1)?.encoding)]),
             Op::Dense { .. } | Op::Conv2d { .. } | Op::MaxPool { .. } => return None,
-            Op::Concat | Op::Rearrange(_) | Op::Argmax { .. } => return None,
+            Op::Concat | Op::Rearrange(_) | Op::Argmax { .. } | Op::TopK { .. } => return None,
         };
         Some(Sums {
             way,
@@ -181,9 +187,10 @@ impl Sums {
                 self.each(first_input, first, sums, &ones, |sum, integer, _| *sum = value(integer, a));
                 self.each(second, first, sums, &ones, |sum, integer, _| *sum = sum.wrapping_mul(&value(integer, b)));
             }
-            Way::Pool { window, input, linear, padding } => {
+            Way::Pool { window, input, linear, padding, counted } => {
                 if let Some(&source) = inputs.first() {
-                    let pool = Pool { window, input: *input, linear: *linear, padding: *padding };
+                    let pool =
+                        Pool { window, input: *input, linear: *linear, padding: *padding, counted: counted.as_ref() };
                     match source {
                         Source::Narrow(integers) => pool.fill(integers, first / self.row_elements, self, sums),
                         Source::Wide(integers) => pool.fill(integers, first / self.row_elements, self, sums),
@@ -246,6 +253,7 @@ struct Pool<'a> {
     input: Shape,
     linear: Linear,
     padding: i64,
+    counted: Option<&'a CountFactors>,
 }
 
 impl Pool<'_> {
@@ -255,7 +263,7 @@ impl Pool<'_> {
     where
         i64: AsPrimitive<S>,
     {
-        let Pool { window, input, linear, padding } = self;
+        let Pool { window, input, linear, padding, counted } = self;
         let pitch = (input.columns * input.channels) as usize;
         let sources = |axis: usize, position: usize, length: u64| {
             (0..window.kernel[axis]).filter_map(move |tap| window.source(axis, position as u64, tap, length))
@@ -273,8 +281,13 @@ impl Pool<'_> {
                         }
                     }
                 }
-                let constant = inside * linear.start + (window.taps() as i64 - inside) * padding;
-                let (factor, constant): (S, S) = (linear.factor.as_(), constant.as_());
+                let at = [(first + row) as u64, column as u64];
+                let (taps, factor) = match counted {
+                    Some(factors) => (factors.count(at), factors.factor(at)),
+                    None => (window.taps() as i64, 1),
+                };
+                let constant = factor * (inside * linear.start + (taps - inside) * padding);
+                let (factor, constant): (S, S) = ((factor * linear.factor).as_(), constant.as_());
                 for sum in sums.iter_mut() {
                     *sum = sum.wrapping_mul(&factor).wrapping_add(&constant);
                 }

@@ -144,12 +144,14 @@ impl Evaluator {
             }
             let prepared = self.layers()?.get(index);
             let read = trace.tensor(layer.input().0).unwrap_or(&[]);
-            if let (Some(argmax), Some(&from)) = (prepared.and_then(|layer| layer.argmax()), made.output.first()) {
-                let grid = argmax.grid(read);
-                let best = grid.iter().copied().max().unwrap_or(0);
-                let near = |value: i128| (best - value) as f64 <= NEAR * best.unsigned_abs() as f64;
-                let ties = grid.iter().enumerate().filter(|&(to, &value)| to as i64 != from && near(value));
-                flips.extend(ties.map(|(to, _)| Flip { layer: index, element: 0, from, to: to as i64 }));
+            if let Some(argmax) = prepared.and_then(|layer| layer.argmax()) {
+                for (element, (read, &from)) in read.chunks(argmax.channels).zip(&made.output).enumerate() {
+                    let grid = argmax.grid(read);
+                    let best = grid.iter().copied().max().unwrap_or(0);
+                    let near = |value: i128| (best - value) as f64 <= NEAR * best.unsigned_abs() as f64;
+                    let ties = grid.iter().enumerate().filter(|&(to, &value)| to as i64 != from && near(value));
+                    flips.extend(ties.map(|(to, _)| Flip { layer: index, element, from, to: to as i64 }));
+                }
             }
         }
         Ok(flips)

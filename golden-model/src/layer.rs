@@ -1,7 +1,7 @@
 //! A layer made ready for evaluation: its operator and what becomes of its sums.
 
-use crate::argmax::Argmax;
 use crate::elementwise::Sums;
+use crate::greatest::Greatest;
 use crate::kernel::Instructions;
 use crate::max_pool::MaxPool;
 use crate::moves::Moves;
@@ -10,8 +10,8 @@ use crate::requantize::Requantizer;
 use crate::tasks::Tasks;
 use crate::tensor::{Source, Target};
 use crate::trace::EvaluateError;
-use network::graph::Layer;
-use network::op::Op;
+use network::graph::{Layer, Tensor};
+use network::op::{Op, TopGives};
 use network::{Network, Range};
 
 /// A layer made ready.
@@ -24,7 +24,7 @@ pub(crate) struct PreparedLayer {
 enum Work {
     Product(Box<Product>),
     MaxPool(MaxPool),
-    Argmax(Argmax),
+    Greatest(Greatest),
     Sums(Box<Sums>),
     Moves(Moves),
 }
@@ -54,7 +54,10 @@ impl PreparedLayer {
             Op::MaxPool { window } => {
                 Work::MaxPool(MaxPool::new(window, input.shape, output.shape, input.encoding.integers().min()))
             }
-            Op::Argmax { multipliers, offsets } => Work::Argmax(Argmax::new(multipliers, offsets, input.encoding)),
+            Op::Argmax { multipliers, offsets } => greatest(input, (1, TopGives::Indices), multipliers, offsets),
+            Op::TopK { count, gives, multipliers, offsets } => {
+                greatest(input, (*count as usize, *gives), multipliers, offsets)
+            }
             Op::Concat => {
                 Work::Moves(Moves::Concat { channels: inputs.iter().map(|t| t.shape.channels as usize).collect() })
             }
@@ -71,14 +74,15 @@ impl PreparedLayer {
     pub(crate) fn planes(&self) -> Option<Planes> {
         match &self.work {
             Work::Product(product) => product.planes(),
-            Work::MaxPool(_) | Work::Argmax(_) | Work::Sums(_) | Work::Moves(_) => None,
+            Work::MaxPool(_) | Work::Greatest(_) | Work::Sums(_) | Work::Moves(_) => None,
         }
     }
 
-    /// The argmax, where the layer is one.
-    pub(crate) fn argmax(&self) -> Option<&Argmax> {
+    /// How channels are compared, where only the index of the greatest leaves.
+    pub(crate) fn argmax(&self) -> Option<&Greatest> {
         match &self.work {
-            Work::Argmax(argmax) => Some(argmax),
+            Work::Greatest(greatest) if greatest.count == 1 && greatest.gives == TopGives::Indices => Some(greatest),
+            Work::Greatest(_) => None,
             Work::Product(_) | Work::MaxPool(_) | Work::Sums(_) | Work::Moves(_) => None,
         }
     }
@@ -96,12 +100,17 @@ impl PreparedLayer {
         match (&self.work, input, target) {
             (Work::Product(product), Source::Narrow(input), target) => product.run(tasks, input, planes, target, keep),
             (Work::MaxPool(pool), input, target) => pool.run(tasks, input, target),
-            (Work::Argmax(argmax), Source::Narrow(input), Target::Narrow(output)) => output[0] = argmax.index(input),
-            (Work::Argmax(argmax), Source::Wide(input), Target::Narrow(output)) => output[0] = argmax.index(input),
+            (Work::Greatest(greatest), input, target) => greatest.run(input, target),
             (Work::Moves(moves), _, target) => moves.run(inputs, target),
             (Work::Sums(sums), _, target) => sums.run(tasks, inputs, target, keep),
-            // A product reads codes, which are narrow; argmax gives a code.
-            (Work::Product(_) | Work::Argmax(_), ..) => {}
+            // A product reads codes, which are narrow.
+            (Work::Product(_), ..) => {}
         }
     }
+}
+
+fn greatest(input: &Tensor, (count, gives): (usize, TopGives), multipliers: &[i64], offsets: &[i64]) -> Work {
+    let channels = input.shape.channels as usize;
+    let (multipliers, offsets) = (multipliers.to_vec(), offsets.to_vec());
+    Work::Greatest(Greatest { channels, count, gives, multipliers, offsets, encoding: input.encoding })
 }

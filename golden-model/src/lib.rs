@@ -18,8 +18,8 @@ pub mod frames;
 pub mod kernel;
 pub mod trace;
 
-mod argmax;
 mod elementwise;
+mod greatest;
 mod layer;
 mod max_pool;
 mod modes;

@@ -85,7 +85,7 @@ pub enum BoundLayer {
         /// Where its products are made.
         multiplier: Multiplier,
     },
-    /// The index of the greatest channel.
+    /// The greatest channels, or the index of the greatest.
     Argmax {
         /// Channels side by side.
         lanes: u64,
@@ -262,8 +262,11 @@ fn bind_layer(network: &Network, index: usize, layer: &Layer, target: u64) -> Re
             Ok(BoundLayer::Requantize { lanes, unit, multiplier })
         }
         Op::Argmax { .. } => {
-            let lanes = element_lanes(layer, input.shape.channels, |lanes| input.shape.channels / lanes <= target)?;
+            let lanes = element_lanes(layer, input.shape.channels, |lanes| input.shape.elements() / lanes <= target)?;
             Ok(BoundLayer::Argmax { lanes })
+        }
+        Op::TopK { .. } => {
+            Ok(BoundLayer::Argmax { lanes: folded_lanes(layer, 1, "channel taken at a time", |_| true)? })
         }
         Op::Add { .. } | Op::Multiply => {
             let lanes = element_lanes(layer, output.shape.channels, |lanes| output.shape.elements() / lanes <= target)?;

@@ -62,6 +62,7 @@ library! {
     "pe" / "hwgen_search_stage",
     "pe" / "hwgen_greater",
     "pe" / "hwgen_argmax",
+    "pe" / "hwgen_top_k",
     "pe" / "hwgen_lane_max",
     "pe" / "hwgen_pool_place",
     "pe" / "hwgen_max_pool",

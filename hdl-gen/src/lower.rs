@@ -4,11 +4,12 @@
 //! adapter, and the layer's own module. Border types: in [`Bound`], out [`Design`].
 
 mod alone;
-mod argmax;
+mod average;
 mod border;
 mod burst;
 mod chain;
 mod counted;
+mod greatest;
 mod join;
 mod matrix;
 mod names;
@@ -255,7 +256,7 @@ impl<'a> Lowering<'a> {
             BoundLayer::SumPool { lanes, unit } => self.sum_pool(index, *lanes, *unit),
             BoundLayer::Rearrange { lanes, reorder } => self.rearrange(index, *lanes, reorder.as_ref()),
             BoundLayer::Requantize { lanes, unit, multiplier } => self.requantize(index, *lanes, *unit, *multiplier),
-            BoundLayer::Argmax { lanes } => self.argmax(index, *lanes),
+            BoundLayer::Argmax { lanes } => self.greatest(index, *lanes),
             BoundLayer::Join { lanes, unit, multiplier } => {
                 self.element_join(index, JoinChoice { lanes: *lanes, unit: *unit, multiplier: *multiplier })
             }

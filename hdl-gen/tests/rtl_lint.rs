@@ -173,7 +173,15 @@ const CORNERS: &[(&str, &[&str])] = &[
             "LANES=1 WORDS=1 INDEX_BITS=1 VALUE_BITS=1",
             "LANES=1 WORDS=10 VALUE_BITS=22",
             "LANES=10 WORDS=1 VALUE_BITS=17",
-            "LANES=3 WORDS=5 INDEX_BITS=8",
+            "LANES=3 WORDS=5 INDEX_BITS=8 POSITIONS=9",
+        ],
+    ),
+    (
+        "hwgen_top_k",
+        &[
+            "COUNT=1 WORDS=1 INDEX_BITS=1 VALUE_BITS=1",
+            "COUNT=3 WORDS=10 POSITIONS=7 INDICES=0 VALUE_BITS=22",
+            "COUNT=5 WORDS=300 INDEX_BITS=9 VALUE_BITS=17",
         ],
     ),
     (

@@ -1,4 +1,4 @@
-//! Pooling, argmax, thresholds, border zones: RTL against definition and twin.
+//! Pooling, argmax, top-k, thresholds, border zones: RTL against definition and twin.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot run has failed")]
 
@@ -150,6 +150,47 @@ fn max_reduce(index: usize, taps: usize) -> Device {
         input: words.iter().map(|lanes| pack(lanes, bits)).collect(),
         outputs: vec![expected],
         graph: chain(Twin::Reduction(Reduction::max_reduce(taps as u32).unwrap()), taps * results, results),
+    }
+}
+
+/// The largest values or their indices: a stable sort is the definition.
+fn top_k(index: usize, [bits, count, words, positions]: [usize; 4], indices: bool) -> Device {
+    let (frames, index_bits) = (20, 7);
+    let mut random = Random::new(760 + index as u64);
+    let mut values = random.lanes(frames * positions * words, bits);
+    // Ties: in every second position the values are few.
+    for values in values.chunks_mut(words).step_by(2) {
+        let base = values[0];
+        for value in values {
+            *value = base ^ (*value & 1);
+        }
+    }
+    let expected = values.chunks(words).map(|position| {
+        let mut order: Vec<usize> = (0..words).collect();
+        order.sort_by_key(|&place| -i128::from(number(position[place], bits, true)));
+        let items: Vec<u64> =
+            order[..count].iter().map(|&place| if indices { place as u64 } else { position[place] }).collect();
+        pack(&items, if indices { index_bits } else { bits })
+    });
+    let expected = expected.collect();
+    let twin = Twin::Reduction(Reduction::argmax(words as u32, 1).unwrap());
+    Device {
+        name: format!("top {count} of {words} values of {bits} bits, {positions} positions"),
+        module: "hwgen_top_k",
+        parameters: vec![
+            ("VALUE_BITS", bits.to_string()),
+            ("COUNT", count.to_string()),
+            ("WORDS", words.to_string()),
+            ("POSITIONS", positions.to_string()),
+            ("INDEX_BITS", index_bits.to_string()),
+            ("INDICES", u8::from(indices).to_string()),
+        ],
+        in_bits: bits,
+        out_bits: count * if indices { index_bits } else { bits },
+        frames,
+        input: values.iter().map(|&value| pack(&[value], bits)).collect(),
+        outputs: vec![expected],
+        graph: chain(twin, words * positions, positions),
     }
 }
 
@@ -411,6 +452,21 @@ fn units_equal_definition_and_twin() {
     .enumerate()
     {
         devices.push(argmax(index, bits, lanes, words));
+    }
+    for (index, (bits, count, words, positions, indices)) in [
+        (8, 1, 10, 1, true),
+        (8, 3, 10, 4, true),
+        (8, 3, 10, 4, false),
+        (1, 5, 5, 2, true),
+        (17, 2, 2, 3, false),
+        (33, 7, 9, 1, true),
+        (5, 1, 1, 6, true),
+        (12, 40, 100, 1, false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        devices.push(top_k(index, [bits, count, words, positions], indices));
     }
     for (index, (bits, signed, counts, falling, full)) in [
         (8, true, vec![15], false, false),

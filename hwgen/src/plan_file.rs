@@ -4,8 +4,9 @@ use crate::failure::Outcome;
 use network::arrays::{Arrays, sha256_hex};
 use network::plan::Plan;
 use network::{Code, Diagnostic, Network, Place};
+use quantizer::{ExternalPart, inline_external};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Largest plan in bytes.
@@ -57,9 +58,32 @@ pub fn load(path: &Path) -> Outcome<LoadedPlan> {
     Ok(LoadedPlan { plan, network, sha256: sha256_hex(&hashed) })
 }
 
-/// Reads a model.
-pub fn read_model(path: &Path) -> Result<Vec<u8>, Diagnostic> {
-    read(path, MAX_BINARY_BYTES, Code::ModelSyntax)
+/// Reads a model, with tensors that lie in files beside it; and the SHA-256 of the model file itself.
+pub fn read_model(path: &Path) -> Outcome<(Vec<u8>, String)> {
+    let bytes = read(path, MAX_BINARY_BYTES, Code::ModelSyntax)?;
+    let hash = sha256_hex(&bytes);
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let mut left = MAX_BINARY_BYTES;
+    let mut part = |part: &ExternalPart| -> Result<Vec<u8>, String> {
+        let place = folder.join(&part.location);
+        let told = |error: io::Error| format!("{} cannot be read: {error}", place.display());
+        let mut file = File::open(&place).map_err(told)?;
+        if !file.metadata().map_err(told)?.is_file() {
+            return Err(format!("{} is no file", place.display()));
+        }
+        file.seek(SeekFrom::Start(part.offset)).map_err(told)?;
+        let most = part.length.unwrap_or(left).min(left.saturating_add(1));
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes).map_err(told)?;
+        let found = bytes.len() as u64;
+        if part.length.is_some_and(|length| length > found) || found > left {
+            let wanted = part.length.unwrap_or(found);
+            return Err(format!("{} holds {found} of {wanted} bytes, or more than {left} are left", place.display()));
+        }
+        left -= found;
+        Ok(bytes)
+    };
+    Ok((inline_external(bytes, &path.display().to_string(), &mut part)?, hash))
 }
 
 /// Reads a text; one that is too long has the code `code`.

@@ -2,13 +2,14 @@
 //!
 //! - [`diagnostic`]: faults of a user's input, with code, place and help;
 //! - [`format`], [`range`], [`shape`], [`rounding`]: numbers and tensors; [`coding`]: how weights are stored;
-//! - [`op`], [`requantization`], [`graph`]: the typed integer network that golden model and generator take;
+//! - [`op`], [`average`], [`requantization`], [`graph`]: the typed integer network that golden model and generator take;
 //! - [`plan`], [`arrays`], [`random`]: plan.yaml, its sidecar file, and weights from a seed;
 //! - [`manifest`]: the description of an emitted design that the simulator takes.
 //!
 //! Nothing here computes a network, emits hardware, or touches the file system.
 
 pub mod arrays;
+pub mod average;
 pub mod coding;
 pub mod diagnostic;
 pub mod format;

@@ -5,6 +5,7 @@ mod values;
 pub(crate) use values::Drawn;
 pub use values::Values;
 
+use crate::average::Counted;
 use crate::coding::{Coding, StoredBits, WeightFormat};
 use crate::format::Format;
 use crate::range::Range;
@@ -35,8 +36,11 @@ pub enum Op {
     SumPool {
         /// Kernel, stride, dilation, padding.
         window: Window,
-        /// The value that a padded tap adds.
+        /// The value that a padded tap adds, where it counts.
         padding_value: i64,
+        /// Which taps count, where some do not: they add nothing, and each sum is multiplied by L / n, with n the taps
+        /// that count at its position and L the least common multiple of all n.
+        counted: Option<Counted>,
     },
     /// The greatest code of each channel over a window; padded taps never win.
     MaxPool {
@@ -58,7 +62,7 @@ pub enum Op {
     Concat,
     /// Elements of the input in another order, some perhaps left out or repeated.
     Rearrange(Rearrangement),
-    /// The index of the greatest channel at the only position, the lowest index where several are equal.
+    /// The index of the greatest channel at each position, the lowest index where several are equal.
     ///
     /// Channels are compared on a common grid: multiplier * value + offset.
     Argmax {
@@ -67,6 +71,28 @@ pub enum Op {
         /// One offset for each channel, or one for all.
         offsets: Vec<i64>,
     },
+    /// The greatest channels at each position in falling order, of equal ones the lowest index first.
+    ///
+    /// Channels are compared on a common grid: multiplier * value + offset.
+    TopK {
+        /// How many; at most the channels.
+        count: u64,
+        /// What leaves of each.
+        gives: TopGives,
+        /// One multiplier for each channel, or one for all.
+        multipliers: Vec<i64>,
+        /// One offset for each channel, or one for all.
+        offsets: Vec<i64>,
+    },
+}
+
+/// What leaves of the greatest channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopGives {
+    /// Their places on the common grid.
+    Values,
+    /// Their indices.
+    Indices,
 }
 
 impl Op {
@@ -83,6 +109,7 @@ impl Op {
             Op::Rearrange(_) => "rearrange",
             Op::Identity => "requantize",
             Op::Argmax { .. } => "argmax",
+            Op::TopK { .. } => "top_k",
         }
     }
 
@@ -97,7 +124,8 @@ impl Op {
             | Op::Multiply
             | Op::Concat
             | Op::Rearrange(_)
-            | Op::Argmax { .. } => None,
+            | Op::Argmax { .. }
+            | Op::TopK { .. } => None,
         }
     }
 
@@ -110,6 +138,9 @@ impl Op {
         }
     }
 }
+
+/// Most channels that a `top_k` layer gives.
+pub const MAX_TOP: u64 = 1024;
 
 /// Most tensors that one layer reads.
 pub const MAX_INPUTS: usize = 64;

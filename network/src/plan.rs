@@ -14,12 +14,13 @@ mod write;
 
 pub use write::{WriteOptions, Written, write};
 
+use crate::average::Counted;
 use crate::coding::WeightFormat;
 use crate::diagnostic::{At, Diagnostics, Place};
 use crate::format::Format;
 use crate::graph::{HardwareRequest, HostStep};
 use crate::modes::Planes;
-use crate::op::Rearrangement;
+use crate::op::{Rearrangement, TopGives};
 use crate::range::Range;
 use crate::shape::{AxisOrder, Shape, Window};
 
@@ -189,6 +190,8 @@ pub enum OpPlan {
         window: Window,
         /// Value of a padded tap.
         padding_value: i64,
+        /// Which taps count, where some do not.
+        counted: Option<Counted>,
     },
     /// Greatest code over windows.
     MaxPool {
@@ -207,6 +210,13 @@ pub enum OpPlan {
     Rearrange(Rearrangement),
     /// Index of the greatest channel.
     Argmax,
+    /// The greatest channels.
+    TopK {
+        /// How many.
+        count: u64,
+        /// What leaves of each.
+        gives: TopGives,
+    },
 }
 
 /// The output as a plan states it.

@@ -110,6 +110,19 @@ impl Window {
         Some([axis(0, input.rows)?, axis(1, input.columns)?])
     }
 
+    /// Of so many output positions along one axis, those at the start and those at the end whose windows reach padding;
+    /// all stand at the start where every window does.
+    pub fn border(&self, axis: usize, positions: u64, length: u64) -> [u64; 2] {
+        let (stride, span) = (self.stride[axis], self.span()[axis]);
+        let first = self.padding_before[axis].div_ceil(stride);
+        let inside =
+            (self.padding_before[axis] + length).checked_sub(span).map(|room| (room / stride).min(positions - 1));
+        match inside {
+            Some(last) if first <= last => [first, positions - 1 - last],
+            _ => [positions, 0],
+        }
+    }
+
     /// The input row or column (`axis` 0 or 1) of a tap, or `None` where it is padding.
     pub fn source(&self, axis: usize, position: u64, tap: u64, length: u64) -> Option<u64> {
         let padded = position * self.stride[axis] + tap * self.dilation[axis];

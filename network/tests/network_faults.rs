@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use network::average::Counted;
 use network::graph::{HardwareRequest, HostStep, Input, InputQuantizer, Layer, NetworkParts, Output, TensorId};
-use network::op::Op;
+use network::op::{Op, TopGives};
 use network::rounding::Rounding;
 use network::shape::{AxisOrder, Window};
 use network::{Code, Format, Network, Place, Shape};
@@ -70,7 +71,27 @@ fn faults() {
     check(parts(pool(2, 5, 3)), Code::LayerShape);
     check(parts(pool(0, 1, 0)), Code::LayerShape);
     check(parts(pool(u64::MAX, 1, 0)), Code::LayerShape);
-    check(parts(Op::Argmax { multipliers: vec![1], offsets: vec![0] }), Code::LayerShape);
+    let top = |count| {
+        let (multipliers, offsets) = (vec![1], vec![0]);
+        parts(Op::TopK { count, gives: TopGives::Indices, multipliers, offsets })
+    };
+    assert!(Network::build(top(1)).is_ok());
+    for count in [0, 2000, u64::MAX] {
+        check(top(count), Code::LayerShape);
+    }
+    let average = |window: [u64; 2], counted: u64| {
+        let window = Window {
+            kernel: [window[0], 1],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding_before: [window[1], 0],
+            padding_after: [0, 0],
+        };
+        let counted = Some(Counted { before: [counted, 0], after: [0, 0] });
+        parts(Op::SumPool { window, padding_value: 0, counted })
+    };
+    assert!(Network::build(average([3, 2], 1)).is_ok());
+    check(average([3, 2], 3), Code::LayerShape);
     let mut crossed = parts(pool(2, 1, 0));
     crossed.inputs[0].quantizer.as_mut().unwrap().code_min = 16;
     check(crossed, Code::PlanRange);

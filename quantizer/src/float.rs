@@ -17,7 +17,7 @@ mod window;
 
 use crate::constant::{Constant, evaluate};
 use crate::fault::{Checked, Fault};
-use crate::model::{Array, Data, Model, Node, ValueId};
+use crate::model::{Array, Data, Model, ModelInput, Node, ValueId};
 use candle_core::{Device, Tensor};
 pub(crate) use matrix::patches;
 use network::{Diagnostic, Diagnostics};
@@ -33,8 +33,8 @@ pub(crate) const MAX_TENSOR_ELEMENTS: usize = 1 << 27;
 pub(crate) struct Program<'m> {
     pub model: &'m Model,
     file: String,
-    /// Shape of one frame, with a batch of 1 where the model has one.
-    pub frame_dims: Vec<usize>,
+    /// Shape of each input in a frame, with a batch of 1 where the model has one.
+    pub frame_dims: Vec<Vec<usize>>,
     /// All constants: stored and folded.
     pub constants: BTreeMap<ValueId, Constant>,
     /// Float constants as tensors; small integer ones too.
@@ -58,8 +58,19 @@ impl<'m> Program<'m> {
     /// # Errors
     /// Every node that cannot be evaluated, with its place.
     pub fn new(model: &'m Model, file: &str) -> Result<Program<'m>, Diagnostics> {
-        let input_fault = |fault: Fault| Diagnostics::from(fault.at(file, &model.names[model.input]));
-        let (frame_dims, batch) = frame_dims(model).map_err(input_fault)?;
+        let mut faults = Diagnostics::default();
+        let (mut dims_of_inputs, mut batch) = (Vec::new(), 1);
+        for input in &model.inputs {
+            match frame_dims(input) {
+                Ok((dims, own)) => {
+                    dims_of_inputs.push(dims);
+                    batch = batch.max(own);
+                }
+                Err(fault) => faults.push(fault.at(file, &model.names[input.id])),
+            }
+        }
+        faults.or(())?;
+        let frame_dims = dims_of_inputs;
         let constants = model.constants.iter().map(|(&id, array)| (id, Constant::plain(array.clone()))).collect();
         let mut program = Program {
             model,
@@ -86,9 +97,9 @@ impl<'m> Program<'m> {
         node.map_or(&self.model.names[id], |node| &node.name)
     }
 
-    /// Elements of a frame.
+    /// Elements of a frame: those of all inputs, one after the other.
     pub fn frame_elements(&self) -> usize {
-        self.frame_dims.iter().product()
+        self.frame_dims.iter().map(|dims| dims.iter().product::<usize>()).sum()
     }
 
     /// The only run in which constants are still open.
@@ -98,10 +109,8 @@ impl<'m> Program<'m> {
         for id in stored {
             self.cache(id);
         }
-        let zeros = tensor(vec![0.0; self.frame_elements()], &self.frame_dims)
-            .map_err(|fault| Diagnostics::from(fault.at(&self.file, &self.model.names[self.model.input])))?;
-        self.shapes.insert(self.model.input, zeros.dims().to_vec());
-        let mut values: BTreeMap<ValueId, Tensor> = BTreeMap::from([(self.model.input, zeros)]);
+        let mut values = self.inputs(&vec![0.0; self.frame_elements()])?;
+        self.shapes.extend(values.iter().map(|(&id, zeros)| (id, zeros.dims().to_vec())));
         let mut foldable = 16 * self.constants.values().map(|c| c.array.len()).sum::<usize>() + (1 << 24);
         for (index, node) in self.model.nodes.iter().enumerate() {
             let known = |id: &ValueId| self.constants.contains_key(id) || values.contains_key(id);
@@ -177,15 +186,25 @@ impl<'m> Program<'m> {
     /// # Errors
     /// A frame of another length, and numbers that an operator cannot take.
     pub fn run(&self, frame: &[f32], visit: &mut dyn FnMut(ValueId, &Tensor)) -> Result<(), Diagnostic> {
-        visit(self.model.input, &self.input(frame)?);
+        self.inputs(frame)?.iter().for_each(|(&id, tensor)| visit(id, tensor));
         self.run_nodes(frame, &mut |index, _, made| {
             self.model.nodes[index].outputs.iter().zip(made).for_each(|(&id, tensor)| visit(id, tensor));
         })
     }
 
-    fn input(&self, frame: &[f32]) -> Result<Tensor, Diagnostic> {
-        tensor(frame.to_vec(), &self.frame_dims)
-            .map_err(|fault| fault.at(&self.file, &self.model.names[self.model.input]))
+    /// The inputs out of a frame.
+    fn inputs(&self, frame: &[f32]) -> Result<BTreeMap<ValueId, Tensor>, Diagnostic> {
+        let mut rest = frame;
+        let mut inputs = BTreeMap::new();
+        let last = self.frame_dims.len().saturating_sub(1);
+        for (place, (input, dims)) in self.model.inputs.iter().zip(&self.frame_dims).enumerate() {
+            let elements = if place == last { rest.len() } else { dims.iter().product::<usize>().min(rest.len()) };
+            let (own, others) = rest.split_at(elements);
+            rest = others;
+            let made = tensor(own.to_vec(), dims);
+            inputs.insert(input.id, made.map_err(|fault| fault.at(&self.file, &self.model.names[input.id]))?);
+        }
+        Ok(inputs)
     }
 
     /// Runs one frame; `visit` sees the index, the operands and the results of every node that computes data.
@@ -194,7 +213,7 @@ impl<'m> Program<'m> {
         frame: &[f32],
         visit: &mut dyn FnMut(usize, &Operands<'_>, &[Tensor]),
     ) -> Result<(), Diagnostic> {
-        let mut values: BTreeMap<ValueId, Tensor> = BTreeMap::from([(self.model.input, self.input(frame)?)]);
+        let mut values = self.inputs(frame)?;
         for (index, node) in self.model.nodes.iter().enumerate() {
             if !node.outputs.first().is_some_and(|id| self.shapes.contains_key(id)) {
                 continue;
@@ -218,9 +237,10 @@ impl<'m> Program<'m> {
         change: &dyn Fn(ValueId, Tensor) -> Checked<Tensor>,
     ) -> Result<Vec<Tensor>, Diagnostic> {
         let fault = |fault: Fault, id: ValueId| fault.at(&self.file, self.maker(id));
-        let input = self.model.input;
-        let first = change(input, self.input(frame)?).map_err(|found| fault(found, input))?;
-        let mut values: BTreeMap<ValueId, Tensor> = BTreeMap::from([(input, first)]);
+        let mut values = BTreeMap::new();
+        for (id, tensor) in self.inputs(frame)? {
+            values.insert(id, change(id, tensor).map_err(|found| fault(found, id))?);
+        }
         let mut outputs: BTreeMap<ValueId, Tensor> = BTreeMap::new();
         for (index, node) in self.model.nodes.iter().enumerate() {
             if !node.outputs.first().is_some_and(|id| self.shapes.contains_key(id)) {
@@ -269,9 +289,9 @@ pub(crate) fn elements(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().and_then(|flat| flat.to_vec1()).unwrap_or_default()
 }
 
-/// The input's shape with a batch of 1, and the batch that was declared.
-fn frame_dims(model: &Model) -> Checked<(Vec<usize>, usize)> {
-    let declared = model.input_shape.as_ref();
+/// An input's shape with a batch of 1, and the batch that was declared.
+fn frame_dims(input: &ModelInput) -> Checked<(Vec<usize>, usize)> {
+    let declared = input.shape.as_ref();
     let declared =
         declared.ok_or_else(|| Fault::shape("the input has no shape", "run shape inference, or export again"))?;
     let batch = if declared.len() > 1 { declared[0].unwrap_or(1) } else { 1 };

@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use crate::model::Model;
 use crate::names::network_name;
 use crate::post_training::{self, PostTraining};
-use crate::walk::{self, InputPlan};
+use crate::walk::{self, InputPlan, Wanted};
 use crate::{model, onnx, qdq};
 use network::coding::{Coding, Tagged, Wavelet};
 use network::graph::NetworkParts;
@@ -114,6 +114,16 @@ pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> R
     Ok(imported)
 }
 
+/// Names of a model's data inputs in their order.
+///
+/// # Errors
+/// Codes E0401 to E0406 for faults of the file.
+pub fn input_names(model_bytes: &[u8], file_name: &str) -> Result<Vec<String>, Diagnostics> {
+    let wire = onnx::decode(model_bytes).map_err(|fault| of_file(fault, file_name))?;
+    let model = Model::build(wire, file_name)?;
+    Ok(model.inputs.iter().map(|input| model.names[input.id].clone()).collect())
+}
+
 /// Gives weights the codings that they were made with, where their order in hardware keeps groups and blocks together.
 fn recode(imported: &mut Imported, codings: &BTreeMap<String, WeightFormat>) {
     for (layer, origin) in imported.parts.layers.iter_mut().zip(&imported.origins) {
@@ -143,7 +153,13 @@ fn recode(imported: &mut Imported, codings: &BTreeMap<String, WeightFormat>) {
 
 /// States the axes of the input that the model leaves open.
 fn fix_input(model: &mut Model, shape: &[u64]) -> Result<(), Fault> {
-    let declared = model.input_shape.clone().unwrap_or_else(|| vec![None; shape.len()]);
+    let [input] = model.inputs.as_mut_slice() else {
+        return Err(Fault::shape(
+            format!("one input shape for a model of {} inputs", model.inputs.len()),
+            "export the model with fixed sizes",
+        ));
+    };
+    let declared = input.shape.clone().unwrap_or_else(|| vec![None; shape.len()]);
     let fits = declared.iter().zip(shape).all(|(declared, &stated)| declared.is_none_or(|length| length == stated));
     if declared.len() != shape.len() || !fits || shape.contains(&0) {
         let text = |axis: &Option<u64>| axis.map_or("?".to_owned(), |length| length.to_string());
@@ -153,7 +169,7 @@ fn fix_input(model: &mut Model, shape: &[u64]) -> Result<(), Fault> {
             "give a positive length for each axis; those that the model states cannot be changed",
         ));
     }
-    model.input_shape = Some(shape.iter().copied().map(Some).collect());
+    input.shape = Some(shape.iter().copied().map(Some).collect());
     Ok(())
 }
 
@@ -181,7 +197,8 @@ fn walk_annotated(
     options: &ImportOptions,
 ) -> Result<Imported, Diagnostics> {
     let first = walk_model(model, file, name, options);
-    let (Err(_), None, Some(format)) = (&first, options.input, model.annotated_input) else { return first };
+    let annotated = if let [input] = model.inputs.as_slice() { input.annotated } else { None };
+    let (Err(_), None, Some(format)) = (&first, options.input, annotated) else { return first };
     let stated = ImportOptions { input: Some(InputGrid { format, scale: 1.0, zero_point: 0 }), ..options.clone() };
     match walk_model(model, file, name, &stated) {
         Ok(mut imported) => {
@@ -192,26 +209,45 @@ fn walk_annotated(
     }
 }
 
-/// Walks with a plain input first; a convolution or pool over the input says which rows and columns it has.
+/// Walks with plain inputs first; a convolution or pool over an input says which rows and columns it has.
 fn walk_model(model: &model::Model, file: &str, name: &str, options: &ImportOptions) -> Result<Imported, Diagnostics> {
-    let first = walk::walk(model, file, name, options, InputPlan::Flat);
-    match first {
-        Ok(imported) => Ok(imported),
-        Err(walk::Stopped { faults, wanted: None }) => {
-            // Element-wise layers in front hide from a convolution that it looks at the input.
-            let image = declared_image(model).filter(|_| faults.0.iter().any(|fault| fault.code == Code::ModelShape));
-            let second = image.map(|plan| walk::walk(model, file, name, options, plan));
-            second.and_then(Result::ok).ok_or(faults)
-        }
-        Err(walk::Stopped { wanted: Some((shape, axes)), .. }) => {
-            walk::walk(model, file, name, options, InputPlan::Image { shape, axes }).map_err(|stopped| stopped.faults)
+    let mut plans = vec![InputPlan::Flat; model.inputs.len()];
+    loop {
+        let stopped = match walk::walk(model, file, name, options, &plans) {
+            Ok(imported) => return Ok(imported),
+            Err(stopped) => stopped,
+        };
+        match stopped.wanted {
+            Some(Wanted { input, shape, axes }) if matches!(plans.get(input), Some(InputPlan::Flat)) => {
+                plans[input] = InputPlan::Image { shape, axes };
+            }
+            _ => {
+                // Element-wise layers in front hide from a convolution that it looks at an input.
+                let is_shape = stopped.faults.0.iter().any(|fault| fault.code == Code::ModelShape);
+                let images = declared_images(model, &plans).filter(|_| is_shape);
+                let second = images.map(|plans| walk::walk(model, file, name, options, &plans));
+                return second.and_then(Result::ok).ok_or(stopped.faults);
+            }
         }
     }
 }
 
-/// The input as (1, channels, rows, columns), where it is declared so.
-fn declared_image(model: &model::Model) -> Option<InputPlan> {
-    let &[_, channels, rows, columns] = model.input_shape.as_deref()? else { return None };
-    let shape = network::Shape::new(rows?, columns?, channels?)?;
-    Some(InputPlan::Image { shape, axes: network::shape::AxisOrder::ChannelsFirst })
+/// All inputs that are still taken flat as (1, channels, rows, columns), where they are declared so; none where no
+/// input is.
+fn declared_images(model: &model::Model, plans: &[InputPlan]) -> Option<Vec<InputPlan>> {
+    let image = |input: &model::ModelInput| {
+        let &[_, channels, rows, columns] = input.shape.as_deref()? else { return None };
+        let shape = network::Shape::new(rows?, columns?, channels?)?;
+        Some(InputPlan::Image { shape, axes: network::shape::AxisOrder::ChannelsFirst })
+    };
+    let mut changes = false;
+    let new = plans.iter().zip(&model.inputs).map(|(&plan, input)| match (plan, image(input)) {
+        (InputPlan::Flat, Some(image)) => {
+            changes = true;
+            image
+        }
+        (plan, _) => plan,
+    });
+    let new = new.collect();
+    changes.then_some(new)
 }

@@ -27,5 +27,6 @@ mod walk;
 pub mod wavelet;
 
 pub use float::FloatModel;
-pub use import::{ImportOptions, Imported, InputGrid, QdqRule, import};
+pub use import::{ImportOptions, Imported, InputGrid, QdqRule, import, input_names};
+pub use onnx::{ExternalPart, inline_external};
 pub use post_training::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightQuantizer, WeightRange};

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 /// Index of a tensor of the model.
 pub(crate) type ValueId = usize;
 
-/// A model that is acyclic, has one data input and at least one output, and misses nothing.
+/// A model that is acyclic, has data inputs and outputs, at least one of each, and misses nothing.
 #[derive(Debug)]
 pub(crate) struct Model {
     /// Nodes that lead to the outputs, each after those it reads.
@@ -26,18 +26,24 @@ pub(crate) struct Model {
     pub names: Vec<String>,
     /// Initialisers by tensor.
     pub constants: BTreeMap<ValueId, Array>,
-    /// The data input.
-    pub input: ValueId,
-    /// Its declared shape; `None` for a dimension without a number. Absent where no shape is declared.
-    pub input_shape: Option<Vec<Option<u64>>>,
+    /// The data inputs that lead to the outputs, at least one, in the order of their declaration.
+    pub inputs: Vec<ModelInput>,
     /// The outputs, at least one.
     pub outputs: Vec<ValueId>,
     /// What the user should know.
     pub notes: Vec<String>,
-    /// The format of the input's codes, where an annotation of FINN's states one.
-    pub annotated_input: Option<Format>,
     /// Element types, as far as they are known.
     pub elements: BTreeMap<ValueId, Element>,
+}
+
+/// A data input of a model.
+#[derive(Debug)]
+pub(crate) struct ModelInput {
+    pub id: ValueId,
+    /// Its declared shape; `None` for a dimension without a number. Absent where no shape is declared.
+    pub shape: Option<Vec<Option<u64>>>,
+    /// The format of its codes, where an annotation of FINN's states one.
+    pub annotated: Option<Format>,
 }
 
 /// One operator.
@@ -113,9 +119,9 @@ impl Model {
         };
         let made: std::collections::BTreeSet<ValueId> =
             nodes.iter().flat_map(|node| node.outputs.iter().copied()).collect();
-        let declared: BTreeMap<ValueId, onnx::ValueInfo> =
-            graph.input.into_iter().map(|input| (ids.get(&input.name), input)).collect();
-        let mut inputs = Vec::new();
+        let places: Vec<ValueId> = graph.input.iter().map(|input| ids.get(&input.name)).collect();
+        let declared: BTreeMap<ValueId, onnx::ValueInfo> = places.iter().copied().zip(graph.input).collect();
+        let mut inputs: Vec<ValueId> = Vec::new();
         for node in &nodes {
             for id in node.inputs.iter().flatten().filter(|id| !made.contains(id) && !constants.contains_key(id)) {
                 if !declared.contains_key(id) {
@@ -131,33 +137,37 @@ impl Model {
                 }
             }
         }
-        if inputs.len() != 1 && faults.0.is_empty() {
-            let names: Vec<&str> = inputs.iter().map(|id| ids.names[*id].as_str()).collect();
+        if inputs.is_empty() && faults.0.is_empty() {
             faults.push(Diagnostic::new(
                 Code::ModelGraph,
                 Place::file(file),
-                if names.is_empty() {
-                    "no output depends on any input".to_owned()
-                } else {
-                    format!("the outputs depend on {} inputs: {}", names.len(), names.join(", "))
-                },
-                "cut the model so that one data input leads to the outputs",
+                "no output depends on any input",
+                "cut the model so that a data input leads to the outputs",
             ));
         }
         faults.or(())?;
-        let input = inputs[0];
-        let input_shape = declared.get(&input).and_then(declared_shape);
-        let input_element = declared.get(&input).and_then(|info| info.r#type.as_ref()?.tensor_type.as_ref());
-        elements
-            .extend(input_element.and_then(|kind| Element::of_onnx(kind.elem_type)).map(|element| (input, element)));
-        let annotation = graph.quantization_annotation.iter().find(|note| note.tensor_name == ids.names[input]);
-        let data_type = annotation.and_then(|note| note.parameters.iter().find(|entry| entry.key == "finn_datatype"));
-        let annotated_input = data_type.and_then(|entry| quantization::declared(&entry.value));
+        inputs.sort_by_key(|id| places.iter().position(|place| place == id));
+        let mut found = Vec::with_capacity(inputs.len());
+        for id in inputs {
+            let info = declared.get(&id);
+            let element = info.and_then(|info| info.r#type.as_ref()?.tensor_type.as_ref());
+            elements.extend(element.and_then(|kind| Element::of_onnx(kind.elem_type)).map(|element| (id, element)));
+            let note = graph.quantization_annotation.iter().find(|note| note.tensor_name == ids.names[id]);
+            let data_type = note.and_then(|note| note.parameters.iter().find(|entry| entry.key == "finn_datatype"));
+            let annotated = data_type.and_then(|entry| quantization::declared(&entry.value));
+            found.push(ModelInput { id, shape: info.and_then(declared_shape), annotated });
+        }
         let names = ids.names;
-        let mut model =
-            Model { nodes, names, constants, input, input_shape, outputs, notes, annotated_input, elements };
+        let mut model = Model { nodes, names, constants, inputs: found, outputs, notes, elements };
         model.infer_elements();
         Ok(model)
+    }
+}
+
+impl Model {
+    /// Whether a tensor is a data input.
+    pub fn is_input(&self, id: ValueId) -> bool {
+        self.inputs.iter().any(|input| input.id == id)
     }
 }
 

@@ -4,14 +4,27 @@ use std::collections::BTreeMap;
 
 /// Numbers layers by kind: conv1, conv2, pool1, fc1.
 #[derive(Debug, Default)]
-pub(crate) struct Names(BTreeMap<&'static str, usize>);
+pub(crate) struct Names {
+    counts: BTreeMap<&'static str, usize>,
+    taken: Vec<String>,
+}
 
 impl Names {
+    /// Names that are none of those that are taken.
+    pub fn beside(taken: Vec<String>) -> Self {
+        Names { counts: BTreeMap::new(), taken }
+    }
+
     /// The next name of a kind.
     pub fn next(&mut self, kind: &'static str) -> String {
-        let count = self.0.entry(kind).or_insert(0);
-        *count += 1;
-        format!("{kind}{count}")
+        let count = self.counts.entry(kind).or_insert(0);
+        loop {
+            *count += 1;
+            let name = format!("{kind}{count}");
+            if !self.taken.contains(&name) {
+                return name;
+            }
+        }
     }
 }
 

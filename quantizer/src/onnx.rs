@@ -3,9 +3,11 @@
 //! Fields that are not declared here are skipped without memory; among them are nested graphs, so decoding cannot
 //! nest deeper than model, graph, node, attribute, tensor.
 
+mod external;
 mod scan;
 
 use crate::fault::{Checked, Fault};
+pub use external::{ExternalPart, inline_external};
 use network::Code;
 use prost::Message;
 
@@ -115,6 +117,8 @@ pub(crate) struct Tensor {
     pub double_data: Vec<f64>,
     #[prost(uint64, repeated, tag = "11")]
     pub uint64_data: Vec<u64>,
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<Entry>,
     #[prost(int32, tag = "14")]
     pub data_location: i32,
 }

@@ -26,9 +26,10 @@ pub use options::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, W
 pub(crate) use random::normal;
 pub(crate) use trial::{Trial, TrialGroup, TrialLayer, with_trial};
 
+use crate::fault::Fault;
 use crate::float::Program;
 use crate::import;
-use crate::model::Model;
+use crate::model::{Model, ValueId};
 use crate::quantization;
 use network::{Code, Diagnostic, Diagnostics, Place, WeightFormat};
 use std::collections::BTreeMap;
@@ -83,10 +84,10 @@ pub(crate) fn not_float(file: &str) -> Diagnostic {
 /// Options that do not fit the model, frames of another shape or with NaN, operators that cannot be evaluated, tensors
 /// that are constant: diagnostics that name the node.
 pub(crate) fn quantize(model: Model, file: &str, options: &PostTraining) -> Result<Quantized, Diagnostics> {
-    let Prepared { model, input, frames, mut notes } = prepare(model, file, options)?;
+    let Prepared { model, stated, frames, mut notes } = prepare(model, file, options)?;
     let whole = |fault| import::of_file(fault, file);
     let program = Program::new(&model, file)?;
-    let sites = sites::Sites::find(&model, &program, input.as_ref(), options).map_err(whole)?;
+    let sites = sites::Sites::find(&model, &program, &stated, options).map_err(whole)?;
     let measured = statistics::measure(&program, &sites, &frames)?;
     let mut grids = Vec::new();
     let mut faults = Diagnostics::default();
@@ -123,10 +124,11 @@ pub(crate) fn quantize(model: Model, file: &str, options: &PostTraining) -> Resu
     Ok(Quantized { model, origins, notes, codings })
 }
 
-/// A float model that reads what the user says its input is, and its calibration frames.
+/// A float model that reads what the user says its inputs are, and its calibration frames.
 struct Prepared {
     model: Model,
-    input: Option<grid::Grid>,
+    /// Grids that the user states, by input.
+    stated: BTreeMap<ValueId, grid::Grid>,
     frames: statistics::Frames,
     notes: Vec<String>,
 }
@@ -145,10 +147,36 @@ fn prepare(mut model: Model, file: &str, options: &PostTraining) -> Result<Prepa
         notes.push(format!("{pairs} pairs of layers were equalized"));
     }
     let program = Program::new(&model, file)?;
-    let frames = options.frames(&program.frame_dims).map_err(whole)?;
-    let meaning = options.codes(&frames, &program.frame_dims).map_err(whole)?;
-    let dims = program.frame_dims.clone();
+    let all_dims = program.frame_dims.clone();
     drop(program);
-    let (model, input, frames) = rewrite::attach_input(model, frames, meaning, dims);
-    Ok(Prepared { model, input, frames, notes })
+    let ids: Vec<ValueId> = model.inputs.iter().map(|input| input.id).collect();
+    let named: Vec<&str> = ids.iter().map(|&id| model.names[id].as_str()).collect();
+    let entering = options.entering(&named).map_err(whole)?;
+    let mut read = Vec::new();
+    let mut faults = Diagnostics::default();
+    for (((calibration, codes), dims), &id) in entering.iter().zip(&all_dims).zip(&ids) {
+        let frames = options::frames(calibration, codes.as_ref(), dims);
+        let made = frames.and_then(|frames| Ok((options::codes(codes.as_ref(), &frames, dims)?, frames)));
+        match made {
+            Ok(made) => read.push(made),
+            Err(fault) if ids.len() == 1 => return Err(whole(fault)),
+            Err(fault) => faults.push(fault.at(file, &model.names[id])),
+        }
+    }
+    faults.or(())?;
+    let (mut stated, mut inputs) = (BTreeMap::new(), Vec::new());
+    for ((id, dims), (meaning, frames)) in ids.into_iter().zip(all_dims).zip(read) {
+        let (grid, frames) = rewrite::attach_input(&mut model, id, frames, meaning, dims);
+        stated.extend(grid.map(|grid| (id, grid)));
+        inputs.push(frames);
+    }
+    let counts: Vec<usize> = inputs.iter().map(statistics::InputFrames::count).collect();
+    if counts.iter().any(|&count| count != counts[0]) {
+        return Err(whole(Fault::new(
+            Code::FramesShape,
+            format!("the inputs have {counts:?} calibration frames"),
+            "give as many frames of each input",
+        )));
+    }
+    Ok(Prepared { model, stated, frames: statistics::Frames { inputs }, notes })
 }

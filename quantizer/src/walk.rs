@@ -39,13 +39,21 @@ pub(crate) use refusal::refusals;
 use refusal::{CONSTANT_OPERATORS, refusal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use stream::Stream;
+use stream::{Base, Stream};
 
 /// Why a walk ended without a network.
 pub(crate) struct Stopped {
     pub faults: Diagnostics,
     /// Set where another shape of the input would help.
-    pub wanted: Option<(Shape, AxisOrder)>,
+    pub wanted: Option<Wanted>,
+}
+
+/// Another shape of an input than it was taken for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub input: usize,
+    pub shape: Shape,
+    pub axes: AxisOrder,
 }
 
 /// What a tensor of the model is during the walk.
@@ -70,7 +78,7 @@ struct Walk<'a> {
     model: &'a Model,
     options: &'a ImportOptions,
     values: Vec<Value>,
-    /// The network's input and one tensor for each layer.
+    /// The network's inputs and one tensor for each layer.
     tensors: Vec<Tensor>,
     /// For each tensor of sums the sums that can occur in each channel, where that is known.
     sums: Vec<Option<Vec<Range>>>,
@@ -79,13 +87,14 @@ struct Walk<'a> {
     layers: Vec<Layer>,
     kinds: Vec<&'static str>,
     origins: Vec<String>,
-    input_format: Option<(Format, Option<InputQuantizer>)>,
-    /// Whether the input is taken as one position.
-    is_flat: bool,
+    /// Of each input the format of its codes, as soon as it is known.
+    input_formats: Vec<Option<(Format, Option<InputQuantizer>)>>,
+    /// How each input is taken.
+    plans: Vec<InputPlan>,
     /// The batch that the model was exported with.
     batch: u64,
     notes: Vec<String>,
-    wanted: Option<(Shape, AxisOrder)>,
+    wanted: Option<Wanted>,
     /// Parts of the model that stay on the host, and which of them meet.
     regions: Vec<Region>,
     merged: Vec<(usize, usize)>,
@@ -93,6 +102,8 @@ struct Walk<'a> {
     pads: BTreeMap<ValueId, [u64; 4]>,
     /// Elements that folding may still make.
     foldable: usize,
+    /// Tensors that depend on the model's inputs.
+    depends: BTreeSet<ValueId>,
 }
 
 /// Walks over the whole model.
@@ -101,7 +112,7 @@ pub(crate) fn walk(
     file: &str,
     name: &str,
     options: &ImportOptions,
-    plan: InputPlan,
+    plans: &[InputPlan],
 ) -> Result<Imported, Stopped> {
     let stop = |faults, wanted| Stopped { faults, wanted };
     let mut faults = Diagnostics::default();
@@ -110,29 +121,31 @@ pub(crate) fn walk(
         options,
         values: vec![Value::Unknown; model.names.len()],
         tensors: Vec::new(),
-        sums: vec![None],
-        readers: vec![Vec::new()],
+        sums: vec![None; plans.len()],
+        readers: vec![Vec::new(); plans.len()],
         layers: Vec::new(),
         kinds: Vec::new(),
         origins: Vec::new(),
-        input_format: None,
-        is_flat: true,
+        input_formats: vec![None; plans.len()],
+        plans: plans.to_vec(),
         batch: 1,
         notes: model.notes.clone(),
         wanted: None,
         regions: Vec::new(),
         merged: Vec::new(),
         pads: BTreeMap::new(),
+        depends: data(model),
         foldable: 16 * model.constants.values().map(Array::len).sum::<usize>() + FOLDABLE_ELEMENTS,
     };
-    let input = match walk.input_stream(plan) {
-        Ok(stream) => stream,
-        Err(fault) => {
-            faults.push(fault.at(file, &model.names[model.input]));
-            return Err(stop(faults, None));
+    for (number, (input, &plan)) in model.inputs.iter().zip(plans).enumerate() {
+        match walk.input_stream(number, plan) {
+            Ok(stream) => walk.values[input.id] = Value::of(stream),
+            Err(fault) => faults.push(fault.at(file, &model.names[input.id])),
         }
-    };
-    walk.values[model.input] = Value::of(input);
+    }
+    if !faults.0.is_empty() {
+        return Err(stop(faults, None));
+    }
     for (&id, array) in &model.constants {
         walk.values[id] = Value::Constant(Rc::new(Constant::plain(array.clone())));
     }
@@ -172,7 +185,22 @@ pub(crate) fn walk(
     if !faults.0.is_empty() {
         return Err(stop(faults, walk.wanted));
     }
-    walk.finish(file, name, plan)
+    walk.finish(file, name)
+}
+
+fn only_constants(op: &str) -> Fault {
+    Fault::operator(format!("`{op}` can only be applied to constants"), "cut the model before it, or leave it out")
+}
+
+/// Tensors that depend on the model's inputs.
+fn data(model: &Model) -> BTreeSet<ValueId> {
+    let mut data: BTreeSet<ValueId> = model.inputs.iter().map(|input| input.id).collect();
+    for node in &model.nodes {
+        if node.op != "Shape" && node.inputs.iter().flatten().any(|id| data.contains(id)) {
+            data.extend(&node.outputs);
+        }
+    }
+    data
 }
 
 /// Whether more than the first output of a node can be used.
@@ -193,6 +221,18 @@ impl Walk<'_> {
             if quantization::is_quantizer(node) && constants.iter().skip(1).all(Option::is_some) {
                 let parameters: Vec<Option<&Constant>> = constants.iter().skip(1).map(Option::as_deref).collect();
                 quantization::parse(node, &parameters)?;
+            }
+            // What cannot be built whatever the data are is still told.
+            let op = node.op.as_str();
+            let is_data = |id: &ValueId| self.depends.contains(id);
+            if CONSTANT_OPERATORS.contains(&op) && node.inputs.iter().flatten().any(is_data) {
+                return Err(only_constants(op));
+            }
+            if op == "MatMul" && node.inputs.iter().flatten().all(is_data) {
+                return Err(Fault::operator(
+                    "a MatMul without a constant side",
+                    "only weights times data can be built",
+                ));
             }
             return Ok(Vec::new());
         }
@@ -225,11 +265,11 @@ impl Walk<'_> {
         if node.op == "Split" && index == 0 {
             return Ok(self.split(node, &stream, &borrowed)?.into_iter().map(Value::of).collect());
         }
+        if node.op == "TopK" && index == 0 {
+            return Ok(self.top_k(node, stream, &borrowed)?.map(Value::of).into());
+        }
         let stream = self.stream_node(node, stream, index, &borrowed)?;
         stream.check_precision()?;
-        if node.op == "TopK" {
-            return Ok(vec![Value::Unknown, Value::of(stream)]);
-        }
         Ok(vec![Value::of(stream)])
     }
 
@@ -253,10 +293,7 @@ impl Walk<'_> {
         }
         let op = node.op.as_str();
         if CONSTANT_OPERATORS.contains(&op) {
-            return Err(Fault::operator(
-                format!("`{op}` can only be applied to constants"),
-                "cut the model before it, or leave it out",
-            ));
+            return Err(only_constants(op));
         }
         if index != 0 && !matches!(op, "Add" | "Sub" | "Mul" | "Div" | "MatMul" | "Max" | "Min") {
             return Err(Fault::operator(
@@ -283,7 +320,7 @@ impl Walk<'_> {
             "Relu" => Ok(pointwise::relu(stream)),
             "Clip" => pointwise::clip(node, stream, constants),
             "Add" | "Sub" | "Mul" | "Div" | "Neg" => pointwise::arithmetic(op, stream, index, constants),
-            "ArgMax" | "TopK" => self.arg_max(node, stream, constants),
+            "ArgMax" => self.arg_max(node, stream),
             "Softmax" => self.softmax(node, stream),
             op if ACTIVATIONS.contains(&op) => self.activation(node, stream, constants),
             "Concat" | "Sum" => Ok(stream),
@@ -327,7 +364,7 @@ impl Walk<'_> {
                 |layer: &Layer| layer.inputs == inputs && layer.op == op && layer.requantization == requantization;
             let readers = inputs.first().map_or(&[][..], |id| &self.readers[id.0]);
             if let Some(&index) = readers.iter().find(|&&index| same(&self.layers[index])) {
-                return TensorId(index + 1);
+                return TensorId(self.plans.len() + index);
             }
         }
         let layer = Layer {
@@ -377,16 +414,38 @@ impl Walk<'_> {
         &self.tensors[id.0]
     }
 
-    /// Whether the tensor is the network's input while its rows and columns are still open.
-    fn is_open_input(&self, id: TensorId) -> bool {
-        id == TensorId(0)
+    /// The layer that makes a tensor; none for an input.
+    fn maker(&self, id: TensorId) -> Option<usize> {
+        id.0.checked_sub(self.plans.len())
     }
 
-    /// The finished input.
-    fn input(&self, axes: AxisOrder) -> Option<Input> {
-        let (format, quantizer) = self.input_format?;
-        let name = self.model.names[self.model.input].clone();
-        Some(Input { name, shape: self.tensors[0].shape, format, axes, quantizer })
+    /// Whether the tensor is an input of the network.
+    fn is_input(&self, id: TensorId) -> bool {
+        id.0 < self.plans.len()
+    }
+
+    /// The input that a stream is, where its rows and columns are still open.
+    fn open_input(&self, base: &Base) -> Option<usize> {
+        let input = match base {
+            Base::Input(input) => *input,
+            Base::Tensor(id) => id.0,
+            Base::Joined(_) => return None,
+        };
+        matches!(self.plans.get(input), Some(InputPlan::Flat)).then_some(input)
+    }
+
+    /// The finished inputs; the first that has no format by its name.
+    fn inputs(&self) -> Result<Vec<Input>, String> {
+        let input = |(number, input): (usize, &crate::model::ModelInput)| {
+            let name = self.model.names[input.id].clone();
+            let Some((format, quantizer)) = self.input_formats[number] else { return Err(name) };
+            let axes = match self.plans[number] {
+                InputPlan::Image { axes, .. } => axes,
+                InputPlan::Flat => AxisOrder::ChannelsLast,
+            };
+            Ok(Input { name, shape: self.tensors[number].shape, format, axes, quantizer })
+        };
+        self.model.inputs.iter().enumerate().map(input).collect()
     }
 }
 

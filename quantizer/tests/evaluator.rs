@@ -12,10 +12,14 @@ pub struct Outcome {
     pub near: usize,
 }
 
-/// Evaluates one frame given as codes in the model's order.
+/// Evaluates one frame given as codes in the model's order, one input after the other.
 pub fn evaluate(network: &Network, codes: &[i64]) -> Outcome {
-    let input = &network.inputs()[0];
-    let frame: Vec<i32> = input.axes.model_indices(input.shape).map(|index| codes[index as usize] as i32).collect();
+    let (mut frame, mut rest): (Vec<i32>, &[i64]) = (Vec::new(), codes);
+    for input in network.inputs() {
+        let (own, others) = rest.split_at(input.shape.elements() as usize);
+        frame.extend(input.axes.model_indices(input.shape).map(|index| own[index as usize] as i32));
+        rest = others;
+    }
     let trace = golden_model::define::evaluate(network, &frame).unwrap();
     let mut near = 0;
     for (index, layer) in network.layers().iter().enumerate() {
@@ -74,10 +78,17 @@ fn is_near(requantization: &Requantization, channel: usize, sum: i64) -> bool {
 
 /// Codes of a float frame.
 pub fn codes_of(network: &Network, frame: &[f32]) -> Vec<i64> {
-    let Some(quantizer) = network.inputs()[0].quantizer else {
-        return frame.iter().map(|&value| value as i64).collect();
-    };
-    frame.iter().map(|&value| quantizer.code(value).unwrap()).collect()
+    let mut rest = frame;
+    let mut codes = Vec::new();
+    for input in network.inputs() {
+        let (own, others) = rest.split_at(input.shape.elements() as usize);
+        match input.quantizer {
+            None => codes.extend(own.iter().map(|&value| value as i64)),
+            Some(quantizer) => codes.extend(own.iter().map(|&value| quantizer.code(value).unwrap())),
+        }
+        rest = others;
+    }
+    codes
 }
 
 /// How many elements of the network's tensors there are of each kind, for reports.

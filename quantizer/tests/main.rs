@@ -10,6 +10,7 @@ mod faults;
 mod float_models;
 mod float_operators;
 mod frames;
+mod inputs;
 mod models;
 mod post_training;
 mod qdq;

@@ -159,6 +159,16 @@ fn activations() {
     check("activations", 46, 1);
 }
 
+#[test]
+fn averages() {
+    check("averages", 21, 0);
+}
+
+#[test]
+fn greatest() {
+    check("greatest", 13, 0);
+}
+
 /// A Relu before plane codes leaves the upper half of them: the top plane is always +1.
 #[test]
 fn half_range_codes_keep_their_top_plane() {

@@ -3,7 +3,8 @@
 use crate::build::{self, Random, format, network, shape};
 use golden_model::kernel::Instructions;
 use golden_model::{Evaluator, Scratch, define};
-use network::op::Op;
+use network::average::Counted;
+use network::op::{Op, TopGives};
 use network::shape::Window;
 use network::{Format, Network, Range};
 use proptest::prelude::*;
@@ -130,6 +131,49 @@ proptest! {
         let sums = build::sum_range(shape, input, codes, &op);
         let requantization = (rule < 4).then(|| random.requantization(rule, output, outputs, sums));
         check(&network(shape, input, codes, vec![(op, requantization)]), random, 2);
+    }
+
+    #[test]
+    fn averages(
+        (rows, columns, window) in window_over_input(),
+        channels in 1u64..=9,
+        input in any_format(),
+        output in any_output(),
+        (choice, rule) in (0u8..3, 0u8..5),
+        seed in any::<u64>(),
+    ) {
+        let random = &mut Random(seed);
+        let shape = shape(rows, columns, channels);
+        let is_bipolar = input.kind() == network::format::Kind::Bipolar;
+        let codes = some_codes(input, choice, random);
+        let padding_value = if is_bipolar { 0 } else { random.between(input.value_range().min(), input.value_range().max()) };
+        let mut some = |most: [u64; 2]| most.map(|most| random.between(0, most as i64) as u64);
+        let counted = Counted { before: some(window.padding_before), after: some(window.padding_after) };
+        prop_assume!(counted.factors(&window, shape).is_some_and(|factors| factors.common() < 1 << 24));
+        let op = Op::SumPool { window, padding_value, counted: Some(counted) };
+        let sums = build::sum_range(shape, input, codes, &op);
+        let requantization = (rule < 4).then(|| random.requantization(rule, output, channels as usize, sums));
+        check(&network(shape, input, codes, vec![(op, requantization)]), random, 2);
+    }
+
+    #[test]
+    fn greatest(
+        (rows, columns, channels) in (1u64..=4, 1u64..=4, 1u64..=40),
+        input in any_format(),
+        (count, constants, values) in (1u64..=40, 0u8..3, any::<bool>()),
+        seed in any::<u64>(),
+    ) {
+        let random = &mut Random(seed);
+        let mut numbers = |count: u64, most: i64| (0..count).map(|_| random.between(-most, most)).collect::<Vec<_>>();
+        let (multipliers, offsets) = match constants {
+            0 => (vec![1], vec![0]),
+            1 => (vec![-3], numbers(channels, 9)),
+            _ => (numbers(channels, 1 << 40), numbers(channels, 1 << 50)),
+        };
+        let gives = if values { TopGives::Values } else { TopGives::Indices };
+        let op = Op::TopK { count: count.min(channels), gives, multipliers, offsets };
+        let shape = shape(rows, columns, channels);
+        check(&network(shape, input, input.code_range(), vec![(op, None)]), random, 2);
     }
 
     #[test]

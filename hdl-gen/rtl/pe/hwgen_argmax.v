@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Index of the largest value of a frame; the lowest index wins ties.
+// Index of the largest value of a position; the lowest index wins ties.
 //
-// Stream in: WORDS words of LANES signed values, value 0 first. Stream out: one
-// word a frame, the index, with last. The values of a word meet in a tree with
-// a register after each comparison; its winner meets the best of the words before.
+// Stream in: WORDS words of LANES signed values, value 0 first, for each position.
+// Stream out: one word a position, the index; last with a frame's last position.
+// The values of a word meet in a tree with a register after each comparison; its
+// winner meets the best of the words before.
 // Timing: one word a cycle in; the index is offered LEVELS + 2 cycles after the
-// frame's last word is taken, LEVELS = ceil(log2(LANES)).
+// position's last word is taken, LEVELS = ceil(log2(LANES)).
 // Paths: s_ready_o and the output are functions of registers.
 //
 // VALUE_BITS    1 .. 64.
-// LANES, WORDS  1 or more: values of a word, words of a frame.
+// LANES, WORDS  1 or more: values of a word, words of a position.
+// POSITIONS     1 or more: positions of a frame.
 // INDEX_BITS    enough for LANES * WORDS - 1.
 `default_nettype none
 module hwgen_argmax #(
     parameter VALUE_BITS = 8,
     parameter LANES      = 2,
     parameter WORDS      = 5,
+    parameter POSITIONS  = 1,
     parameter INDEX_BITS = 4
 ) (
     input  wire                        clk_i,
@@ -37,6 +40,7 @@ module hwgen_argmax #(
 
     wire [(WORDS > 1 ? $clog2(WORDS) : 1)-1:0] unused_word;
     wire                                       word_last;
+    wire                                       result_last;
     wire                                       available;
     wire                                       take = s_valid_i & s_ready_o;
 
@@ -146,6 +150,18 @@ module hwgen_argmax #(
         end
     end
 
+    wire [(POSITIONS > 1 ? $clog2(POSITIONS) : 1)-1:0] unused_position;
+
+    hwgen_counter #(
+        .LIMIT(POSITIONS)
+    ) u_position (
+        .clk_i    (clk_i),
+        .rst_i    (rst_i),
+        .advance_i(push_q),
+        .value_o  (unused_position),
+        .last_o   (result_last)
+    );
+
     hwgen_credit_fifo #(
         .DATA_BITS(INDEX_BITS),
         .DEPTH    (LEAST_ROOM > 2 ? LEAST_ROOM : 2)
@@ -156,7 +172,7 @@ module hwgen_argmax #(
         .available_o(available),
         .push_i     (push_q),
         .push_data_i(index_q),
-        .push_last_i(1'b1),
+        .push_last_i(result_last),
         .m_valid_o  (m_valid_o),
         .m_ready_i  (m_ready_i),
         .m_data_o   (m_data_o),
@@ -165,7 +181,7 @@ module hwgen_argmax #(
 
 `ifndef SYNTHESIS
     hwgen_frame_check #(
-        .WORDS_PER_FRAME(WORDS)
+        .WORDS_PER_FRAME(WORDS*POSITIONS)
     ) u_frame_check (
         .clk_i (clk_i),
         .rst_i (rst_i),

@@ -82,6 +82,7 @@ pub(crate) fn default_target(network: &Network) -> u64 {
                 window_cycles(op, input, output, input.channels)
             }
             op @ Op::MaxPool { .. } => pool_cycles(op, input, output, input.channels),
+            Op::TopK { .. } => input.elements(),
             _ => output.positions(),
         }
     });

@@ -81,7 +81,7 @@ pub(super) fn group_faults(layer: &Layer, groups: Groups, faults: &mut Diagnosti
 
 /// The operator as the array sees it: a sum over windows is a depthwise convolution whose weights are all 1.
 pub(crate) fn as_convolution(op: &Op, input: Shape) -> Cow<'_, Op> {
-    let Op::SumPool { window, padding_value } = op else { return Cow::Borrowed(op) };
+    let Op::SumPool { window, padding_value, .. } = op else { return Cow::Borrowed(op) };
     let Some(format) = Format::unsigned(1) else { return Cow::Borrowed(op) };
     let (outputs, length) = (input.channels as usize, window.taps() as usize);
     Cow::Owned(Op::Conv2d {

@@ -61,6 +61,8 @@ pub enum Block {
     MaxReduce { lane_bits: u64, lanes: u64, taps: u64 },
     /// `hwgen_argmax`
     Argmax { bits: u64, lanes: u64, words: u64, index_bits: u64 },
+    /// `hwgen_top_k`
+    TopK { bits: u64, count: u64, words: u64, positions: u64, index_bits: u64 },
     /// `hwgen_zone`
     Zone { rows: u64, columns: u64, zone_bits: u64 },
     /// A module that no model counts.
@@ -184,6 +186,13 @@ impl Block {
                 lanes: number("LANES"),
                 words: number("WORDS"),
                 index_bits: number("INDEX_BITS"),
+            },
+            "hwgen_top_k" => Block::TopK {
+                bits: number("VALUE_BITS"),
+                count: number("COUNT"),
+                words: number("WORDS"),
+                positions: number("POSITIONS"),
+                index_bits: if part.number("INDICES", 1) != 0 { number("INDEX_BITS") } else { 0 },
             },
             "hwgen_zone" => {
                 Block::Zone { rows: number("ROWS"), columns: number("COLUMNS"), zone_bits: number("ZONE_BITS") }

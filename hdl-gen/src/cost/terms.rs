@@ -196,6 +196,16 @@ impl Counts {
                 let room = (log2(*lanes) + 3).div_ceil(*words).max(2);
                 self.credit_fifo(*index_bits, room, n, family);
             }
+            Block::TopK { bits, count, words, positions, index_bits } => {
+                // An entry compares and chooses as a lane of the argmax does.
+                self.add(Term::Argmax, n);
+                self.add(Term::ArgmaxBits, n * real(bits * count));
+                self.counter(*words, n);
+                self.counter(*positions, n);
+                self.exact.ff += n * real(count * (bits + index_bits + 1) + 3);
+                let leaves = if *index_bits > 0 { index_bits } else { bits };
+                self.credit_fifo(leaves * count, 3u64.div_ceil(*words).max(2), n, family);
+            }
             Block::Zone { rows, columns, zone_bits } => {
                 self.add(Term::Zone, n);
                 self.add(Term::ZoneBits, n * real(*zone_bits));

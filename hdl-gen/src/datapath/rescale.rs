@@ -102,8 +102,8 @@ impl Rescale {
         within("shift", i64::from(spec.shift), 0, 61)?;
         within("least value", spec.value_range.0, -(1 << 61), spec.value_range.1)?;
         within("largest value", spec.value_range.1, spec.value_range.0, 1 << 61)?;
-        within("least code", spec.code_range.0, -(1 << 31), spec.code_range.1)?;
-        within("largest code", spec.code_range.1, spec.code_range.0, (1 << 31) - 1)?;
+        within("least code", spec.code_range.0, -(1 << 61), spec.code_range.1)?;
+        within("largest code", spec.code_range.1, spec.code_range.0, (1 << 61) - 1)?;
         let half = rounding_constant(&spec);
         let range = (spec.value_range.0 + half, spec.value_range.1 + half);
         let width = signed_bits(range).max(spec.shift + 1);

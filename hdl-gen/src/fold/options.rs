@@ -181,7 +181,7 @@ fn likeness(network: &Network, index: usize) -> String {
             format!("{} {} {} {window:?} {padding_value} {groups}", weights.format, weights.outputs, weights.length)
         }
         Op::Dense { weights } => format!("{} {} {}", weights.format, weights.outputs, weights.length),
-        Op::SumPool { window, padding_value } => format!("{window:?} {padding_value}"),
+        Op::SumPool { window, padding_value, counted } => format!("{window:?} {padding_value} {counted:?}"),
         _ => format!("{index}"),
     };
     let sums = network.sums(index).map(|sums| (sums.all.bits(), sums.all.is_signed()));

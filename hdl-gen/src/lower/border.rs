@@ -6,6 +6,7 @@
 //! *border zone*. The array adds the constant of the zone to each sum.
 
 use network::Format;
+use network::average::border_places;
 use network::format::Kind;
 use network::op::{Op, Weights};
 use network::shape::{Shape, Window};
@@ -33,11 +34,8 @@ pub(super) struct Borders {
 }
 
 impl AxisZones {
-    fn of(window: &Window, axis: usize, positions: u64, length: u64) -> Self {
-        let inside =
-            |position: &u64| (0..window.kernel[axis]).all(|tap| window.source(axis, *position, tap, length).is_some());
-        let before = (0..positions).find(inside).unwrap_or(positions);
-        let after = (before..positions).rev().find(inside).map_or(0, |last| positions - 1 - last);
+    pub fn of(window: &Window, axis: usize, positions: u64, length: u64) -> Self {
+        let [before, after] = window.border(axis, positions, length);
         AxisZones { positions, before, after }
     }
 
@@ -47,9 +45,8 @@ impl AxisZones {
     }
 
     /// A position of each zone, in the order of zones.
-    fn representatives(self) -> impl Iterator<Item = u64> {
-        let shared = (self.before + self.after < self.positions).then_some(self.before);
-        (0..self.before).chain(shared).chain(self.positions - self.after..self.positions)
+    pub fn representatives(self) -> impl Iterator<Item = u64> {
+        border_places(self.positions, self.before, self.after)
     }
 }
 

@@ -15,8 +15,9 @@ pub(super) fn rows_at_once(network: &Network) -> Vec<u64> {
             // Its own window holds the burst.
             Op::Conv2d { window, .. } => window.stride[0],
             Op::Identity | Op::Add { .. } | Op::Multiply | Op::Concat => before,
+            Op::Argmax { .. } | Op::TopK { .. } => before,
             // Both write ahead, or end a frame.
-            Op::Rearrange(_) | Op::Dense { .. } | Op::Argmax { .. } => 1,
+            Op::Rearrange(_) | Op::Dense { .. } => 1,
         });
     }
     rows

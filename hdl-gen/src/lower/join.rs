@@ -223,6 +223,7 @@ impl Lowering<'_> {
             codes: values,
             multiplier: Multiplier::Lut,
             code_bits: values.bits(),
+            prefix: "",
         };
         let stage_name = self.chain.free_name(&format!("{name}_grid"));
         let flow = self.chain.flow();
@@ -311,6 +312,7 @@ impl Lowering<'_> {
             codes: all,
             multiplier: Multiplier::Lut,
             code_bits: all.bits(),
+            prefix: "",
         };
         let stage_name = self.chain.free_name(&format!("{name}_grid"));
         let flow = self.chain.flow();

@@ -9,6 +9,7 @@
 //! One module for each layer. The pipeline after the control never stops; the control starts a result only when the
 //! FIFO at the end has room for it.
 
+use super::average::{Averaging, plain_sums};
 use super::border::Borders;
 use super::chain::{NewStage, WindowStage, memory_style, number, string};
 use super::requantize::{Results, UnitChoice};
@@ -40,16 +41,17 @@ use store::Store;
 const BLOCK_REPLAY_WORDS: u64 = 256;
 
 /// Everything about one matrix layer that its parts share.
-struct Parts<'a> {
-    index: usize,
+pub(super) struct Parts<'a> {
+    pub(super) index: usize,
     /// Legal name of the layer.
-    name: String,
+    pub(super) name: String,
     weights: &'a Weights,
     matrix: &'a MatrixLayer,
     activation: Format,
     arithmetic: Arithmetic,
     store: Store,
     borders: Option<Borders>,
+    averaging: Option<Averaging>,
     input_steps: u64,
     /// Results of one vector.
     output_steps: u64,
@@ -123,10 +125,17 @@ impl<'a> Lowering<'a> {
         let prefix = format!("{}_{name}", self.names.top());
         let form = DotProductForm::new(operand(activation), operand(weights.format), multiplier, Target::Lut6)?;
         let gain = form.gain();
-        let borders = Borders::of(op, input.shape, output, weights, activation, gain);
+        // The sums of averages take back padding that does not count when they are brought to one scale.
+        let plain = plain_sums(&layer.op, input);
+        let borders = match plain {
+            Some(_) => None,
+            None => Borders::of(op, input.shape, output, weights, activation, gain),
+        };
         let sums = network.sums(index);
-        let sums_of =
-            |channel: usize| sums.and_then(|sums| sums.channels.get(channel).copied()).unwrap_or(Range::new(0, 0));
+        let sums_of = |channel: usize| {
+            let own = || sums.and_then(|sums| sums.channels.get(channel).copied());
+            plain.or_else(own).unwrap_or(Range::new(0, 0))
+        };
         let split = split::of_layer(
             &SplitSpec {
                 prefix: &prefix,
@@ -165,8 +174,10 @@ impl<'a> Lowering<'a> {
                 Arithmetic::Single(Box::new(product), maps)
             }
         };
+        let map = arithmetic.maps().first().copied().unwrap_or(RawMap::IDENTITY);
         Ok(Parts {
             index,
+            averaging: Averaging::of(&layer.op, input, [output.rows, output.columns], map),
             name,
             weights,
             matrix,
@@ -284,7 +295,7 @@ impl<'a> Lowering<'a> {
         self.uses(&["hwgen_matrix_control", "hwgen_delay"]);
         let sum_latency = self.dot_products(parts, &mut items);
 
-        let results = Results {
+        let mut results = Results {
             sums: "sum",
             valid: "sum_valid",
             last: "sum_last",
@@ -298,6 +309,22 @@ impl<'a> Lowering<'a> {
             requantization: layer.requantization.as_ref(),
         };
         let unit = parts.matrix.unit.map(|unit| UnitChoice { unit, multiplier: parts.matrix.multiplier });
+        let mut sum_latency = sum_latency;
+        let whole = vec![RawMap::IDENTITY; parts.weights.outputs];
+        if let Some(averaging) = &parts.averaging {
+            let averaged = self.averaged_sums(parts, averaging, &results, unit.is_some(), &mut items)?;
+            sum_latency += averaged.latency_cycles;
+            results = Results {
+                sums: "average_code",
+                valid: "average_valid",
+                last: "average_last",
+                step: "average_step",
+                sum_bits: averaged.sum_bits,
+                signed: averaged.signed,
+                maps: &whole,
+                ..results
+            };
+        }
         let output = self.requantize_results(parts.index, &parts.name, &results, unit, &mut items)?;
         let latency = 1 + late + sum_latency + output.latency_cycles;
         let depth = fifo_words(latency, parts.input_steps);
@@ -306,8 +333,8 @@ impl<'a> Lowering<'a> {
         items.push(credit_fifo(&output, depth));
         self.uses(&["hwgen_credit_fifo"]);
 
-        let offsets: Vec<i64> = parts.arithmetic.maps().iter().map(|map| map.offset).collect();
-        let gain = parts.arithmetic.maps().first().map_or(1, |map| map.gain);
+        let offsets: Vec<i64> = results.maps.iter().map(|map| map.offset).collect();
+        let gain = results.maps.first().map_or(1, |map| map.gain);
         let content = if parts.matrix.unit.is_some() {
             self.output_content(parts.index, 1, vec![0])
         } else {
@@ -322,9 +349,9 @@ impl<'a> Lowering<'a> {
                     layer: layer.name.clone(),
                     module: module_name.clone(),
                     path: vec![format!("u_{}", parts.name)],
-                    valid: "sum_valid".to_owned(),
+                    valid: results.valid.to_owned(),
                     ready: None,
-                    data: "sum".to_owned(),
+                    data: results.sums.to_owned(),
                     word: Word { lanes: pe, lane_bits: results.sum_bits, signed: results.signed },
                     words_per_frame,
                     content: EdgeContent {
@@ -412,7 +439,12 @@ fn steps_of(weights: &Weights, matrix: &MatrixLayer) -> (u64, u64) {
 
 /// Net of the current group of output channels; its name tells lint where nobody reads it.
 fn step_output(parts: &Parts<'_>) -> &'static str {
-    if parts.matrix.unit.is_some() || parts.borders.is_some() { "step_output" } else { "unused_step_output" }
+    if reads_step(parts) || parts.borders.is_some() { "step_output" } else { "unused_step_output" }
+}
+
+/// Whether something behind the sums asks for their group of output channels.
+fn reads_step(parts: &Parts<'_>) -> bool {
+    parts.matrix.unit.is_some() || parts.averaging.is_some() && parts.result_steps > 1
 }
 
 /// Bits of one raw sum as the requantization takes it.

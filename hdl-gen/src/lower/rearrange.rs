@@ -2,10 +2,14 @@
 
 use super::chain::{NewStage, buffer_memory, memory_style, number};
 use super::{Fault, Lowering};
+use crate::design::StreamId;
 use crate::rearrange::Reorder;
 use crate::timing::Twin;
 use crate::verilog::Expr;
 use network::manifest::EdgeContent;
+
+/// Words of the FIFO that an input passes where nothing else is done with it.
+const PASSED_WORDS: u64 = 2;
 
 impl Lowering<'_> {
     pub(super) fn rearrange(&mut self, index: usize, lanes: u64, reorder: Option<&Reorder>) -> Result<(), Fault> {
@@ -23,6 +27,10 @@ impl Lowering<'_> {
         let content = self.output_content(index, self.chain.content.gain, vec![offset]);
         let Some(reorder) = reorder else {
             self.chain.content = content;
+            if matches!(self.chain.stream, StreamId::Input(_)) {
+                // What leaves comes from a module.
+                self.chain.buffer(&name, &layer.name, PASSED_WORDS)?;
+            }
             return Ok(());
         };
         self.chain.adapt(&name, &layer.name, lanes)?;

@@ -170,6 +170,7 @@ fn rescaling(
             Multiplier::Dsp => crate::datapath::Multiplier::Dsp,
         },
         code_bits: requantization.output.bits(),
+        prefix: "",
     }
 }
 

@@ -8,9 +8,10 @@ use quantizer::{LayerBits, RangeRule, WeightQuantizer, WeightRange};
 #[command(next_help_heading = "Float models")]
 pub struct QuantizeOptions {
     /// Frames to measure activations on: a NumPy array (frames, ...) in the model's own axis order. Integers are input
-    /// codes, whose meaning --input-scale and --input-offset give; floats are the network's input.
+    /// codes, whose meaning --input-scale and --input-offset give; floats are the network's input. For several inputs an
+    /// archive with an array of the name of each, or given once for each in their order.
     #[arg(long, value_name = "FILE[:ARRAY]", group = "data")]
-    pub calibration: Option<String>,
+    pub calibration: Vec<String>,
     /// Read at most this many calibration frames.
     #[arg(long, value_name = "N", requires = "calibration", value_parser = clap::value_parser!(u64).range(1..))]
     pub calibration_frames: Option<u64>,
@@ -66,7 +67,7 @@ pub struct QuantizeOptions {
 impl QuantizeOptions {
     /// Whether the model shall be quantized.
     pub fn is_wanted(&self) -> bool {
-        self.calibration.is_some() || self.random_calibration.is_some() || self.random_weights.is_some()
+        !self.calibration.is_empty() || self.random_calibration.is_some() || self.random_weights.is_some()
     }
 }
 

@@ -4,7 +4,7 @@ pub mod allocation;
 mod modes;
 pub mod quantize;
 
-use crate::arrays::{ArrayFile, ArraySpec};
+use crate::arrays::ArraySpec;
 use crate::cli::{ModelOptions, PlanOptions};
 use crate::failure::Outcome;
 use crate::frames::Frames;
@@ -14,7 +14,6 @@ use crate::output::{cannot_write, print, write_files};
 use crate::plan_file::read_model;
 use crate::progress;
 use crate::table::layer_table;
-use network::arrays::sha256_hex;
 use network::diagnostic::At;
 use network::plan::{Provenance, WriteOptions, write};
 use network::{Code, Diagnostic, Format, Network, Place};
@@ -35,7 +34,8 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         return Err(cannot_write(&options.output, &io::Error::other("is not the name of a file")).into());
     };
     let arrays_name = format!("{}.arrays.safetensors", stem.to_string_lossy());
-    let post_training = quantize::post_training(source)?;
+    let (bytes, model_sha256) = read_model(&source.model)?;
+    let post_training = quantize::post_training(source, &bytes)?;
     let input = match (&post_training, source.input_format) {
         (None, Some(format)) => Some(input_grid(source, format)?),
         (None, None) => stated_without_format(source).map_or(Ok(None), Err)?,
@@ -49,7 +49,6 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         post_training,
         ..ImportOptions::default()
     };
-    let bytes = read_model(&source.model)?;
     let mut allocated = None;
     if source.allocation.is_wanted() {
         let Some(post_training) = &import_options.post_training else {
@@ -82,8 +81,7 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         let depths = hardware.design.fifo_depths(&layer.name);
         layer.hardware.fifo = depths.map(|depths| At::new(depths, layer.place.clone()));
     }
-    let provenance =
-        Provenance { file: file_name(&source.model).unwrap_or_default(), sha256: Some(sha256_hex(&bytes)) };
+    let provenance = Provenance { file: file_name(&source.model).unwrap_or_default(), sha256: Some(model_sha256) };
     let write_options = WriteOptions {
         arrays_file: arrays_name.clone(),
         model: Some(provenance),
@@ -125,7 +123,7 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
 
 /// The network with the modes that were asked for.
 fn with_modes(options: &PlanOptions, network: &Network) -> Outcome<Network> {
-    let Some(text) = options.mode_frames.as_ref().or(options.source.quantize.calibration.as_ref()) else {
+    let Some(text) = options.mode_frames.as_ref().or(options.source.quantize.calibration.first()) else {
         return Err(Diagnostic::new(
             Code::Modes,
             Place::default(),
@@ -135,10 +133,9 @@ fn with_modes(options: &PlanOptions, network: &Network) -> Outcome<Network> {
         .into());
     };
     let spec = ArraySpec::parse(text);
-    let mut file = ArrayFile::open(&spec.path)?;
-    let stream = file.open_array(&spec, network.inputs().first().map(|input| input.name.as_str()))?;
+    let mut files = Vec::new();
     let scale = if options.mode_frames.is_some() { options.mode_frame_scale } else { None };
-    let mut frames = Frames::new(vec![stream], network, Some(MODE_FRAMES), scale)?;
+    let mut frames = Frames::open(&spec, &mut files, network, Some(MODE_FRAMES), scale)?;
     let frames = frames.next_batch(MODE_FRAMES as usize)?;
     Ok(Network::build(modes::add_modes(network, &options.modes, &frames)?)?)
 }

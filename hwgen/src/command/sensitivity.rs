@@ -33,11 +33,11 @@ pub fn run(options: &SensitivityOptions, as_json: bool) -> Outcome<()> {
     let interrupt = Interrupt::listen(|| {});
     let file = options.source.model.display().to_string();
     let allocation = &options.source.allocation;
-    let Some(post_training) = post_training(&options.source)? else {
+    let (bytes, _) = read_model(&options.source.model)?;
+    let Some(post_training) = post_training(&options.source, &bytes)? else {
         return Err(without_frames(&file).into());
     };
     let study_options = study_options(allocation, &post_training)?;
-    let bytes = read_model(&options.source.model)?;
     let watch = Progress { interrupt: &interrupt, bar: Mutex::new(ProgressBar::hidden()), is_quiet: as_json };
     let known = Sensitivities::default();
     let report = study(&bytes, &file, &post_training, &study_options, &watch, &mut |study| {

@@ -8,6 +8,7 @@ mod documents;
 mod estimate;
 mod examples;
 mod fold;
+mod inputs;
 mod interrupts;
 mod models;
 mod outputs;

@@ -3,10 +3,11 @@
 mod coding;
 
 use super::{Encoding, Layer, Network, NetworkParts, SumRanges, Tensor, TensorId};
+use crate::average::{Counted, border_places};
 use crate::coding::Coding;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::modes::{MAX_MODES, Planes, truncated_op, truncated_tensor};
-use crate::op::{MAX_LOOPS, Op, Weights};
+use crate::op::{MAX_LOOPS, MAX_TOP, Op, TopGives, Weights};
 use crate::range::Range;
 use crate::requantization::{Form, MAX_SHIFT_FORM_BITS, Requantization, per_channel};
 use crate::shape::{Shape, Window};
@@ -318,7 +319,7 @@ pub(crate) fn encoding(layer: &Layer, inputs: &[&Tensor], ranges: Option<&SumRan
         }
         (None, Op::MaxPool { .. } | Op::Rearrange(_), _) => input.encoding,
         (None, Op::Concat, _) => concat_encoding(layer, inputs)?,
-        (None, Op::Argmax { .. }, _) => {
+        (None, Op::Argmax { .. } | Op::TopK { gives: TopGives::Indices, .. }, _) => {
             let indices = Range::new(0, input.shape.channels as i64 - 1);
             let Some(format) = crate::format::Format::integer_for(indices) else {
                 return fault(
@@ -328,6 +329,16 @@ pub(crate) fn encoding(layer: &Layer, inputs: &[&Tensor], ranges: Option<&SumRan
                 );
             };
             Encoding::Codes { format, range: indices }
+        }
+        (None, Op::TopK { gives: TopGives::Values, multipliers, offsets, .. }, _) => {
+            let values = input.encoding.values();
+            let channels = 0..multipliers.len().max(offsets.len());
+            let grid = channels.filter_map(|channel| {
+                let (multiplier, offset) = (per_channel(multipliers, channel)?, per_channel(offsets, channel)?);
+                let end = |value: i64| value.checked_mul(multiplier)?.checked_add(offset);
+                Some(Range::new(end(values.min())?, end(values.max())?))
+            });
+            Encoding::Sums { range: grid.reduce(Range::union).unwrap_or(values) }
         }
         (
             None,
@@ -438,7 +449,8 @@ fn output_shape(layer: &Layer, inputs: &[&Tensor]) -> Checked<Shape> {
         Op::MaxPool { window } => {
             let shape = windowed(window, from.channels)?;
             let has_taps = |axis: usize, positions: u64, length: u64| {
-                (0..positions).all(|position| {
+                let [before, after] = window.border(axis, positions, length);
+                border_places(positions, before, after).all(|position| {
                     (0..window.kernel[axis]).any(|tap| window.source(axis, position, tap, length).is_some())
                 })
             };
@@ -450,7 +462,21 @@ fn output_shape(layer: &Layer, inputs: &[&Tensor]) -> Checked<Shape> {
             }
             Ok(shape)
         }
-        Op::SumPool { window, .. } => windowed(window, from.channels),
+        Op::SumPool { window, counted, .. } => {
+            let shape = windowed(window, from.channels)?;
+            let Some(counted) = counted else { return Ok(shape) };
+            let declared = [(counted.before, window.padding_before), (counted.after, window.padding_after)];
+            if declared.iter().any(|(counted, padding)| counted[0] > padding[0] || counted[1] > padding[1]) {
+                return Err(wrong("counts more padding than it has".to_owned(), "count at most the padding"));
+            }
+            if counted.factors(window, from).is_none() {
+                return Err(wrong(
+                    "a window counts no tap, or the common multiple of all counts leaves 62 bits".to_owned(),
+                    "use less padding, less dilation or a smaller kernel",
+                ));
+            }
+            Ok(shape)
+        }
         Op::Identity => Ok(from),
         Op::Add { factors } => {
             let shape = joined_shape(layer, inputs)?;
@@ -499,11 +525,8 @@ fn output_shape(layer: &Layer, inputs: &[&Tensor]) -> Checked<Shape> {
             }
             Ok(rearrangement.shape)
         }
-        Op::Argmax { multipliers, offsets } => {
+        Op::Argmax { multipliers, offsets } | Op::TopK { multipliers, offsets, .. } => {
             let channels = from.channels as usize;
-            if from.positions() != 1 {
-                return Err(wrong(format!("argmax over {from}"), "only a single position has an argmax"));
-            }
             let largest = |values: &[i64]| values.iter().map(|v| i128::from(*v).abs()).max().unwrap_or(0);
             let values = input.encoding.values();
             let value = i128::from(values.min()).abs().max(i128::from(values.max()).abs());
@@ -521,7 +544,15 @@ fn output_shape(layer: &Layer, inputs: &[&Tensor]) -> Checked<Shape> {
                     ));
                 }
             }
-            Shape::new(1, 1, 1).ok_or_else(|| wrong("no output".to_owned(), "give at least one channel"))
+            let count = if let Op::TopK { count, .. } = layer.op { count } else { 1 };
+            if !(1..=from.channels.min(MAX_TOP)).contains(&count) {
+                return Err(wrong(
+                    format!("gives the greatest {count} of {} channels", from.channels),
+                    "ask for 1 to 1024, and no more than there are",
+                ));
+            }
+            Shape::new(from.rows, from.columns, count)
+                .ok_or_else(|| wrong("no output".to_owned(), "give at least one channel"))
         }
     }
 }
@@ -577,11 +608,16 @@ fn sum_ranges(layer: &Layer, inputs: &[&Tensor], shape: Shape) -> Checked<Option
             let channels = vec![values; shape.channels as usize];
             return Ok(Some(SumRanges { channels, all: values }));
         }
-        Op::SumPool { window, padding_value } => {
+        Op::SumPool { window, padding_value, counted } => {
             check_padding(layer, input, *padding_value)?;
             let padding = Range::new(*padding_value, *padding_value);
-            let values = if window.is_padded() { values.union(padding) } else { values };
-            let taps = i64::try_from(window.taps()).ok();
+            let is_added =
+                counted.map_or(window.is_padded(), |Counted { before, after }| [before, after] != [[0; 2]; 2]);
+            let values = if is_added { values.union(padding) } else { values };
+            let taps = match counted {
+                Some(counted) => counted.factors(window, input.shape).map(|factors| factors.common()),
+                None => i64::try_from(window.taps()).ok(),
+            };
             let all = taps.and_then(|taps| scaled(values, taps)).ok_or_else(|| leaves_62_bits(layer))?;
             return Ok(Some(SumRanges { channels: vec![all; shape.channels as usize], all }));
         }
@@ -606,7 +642,7 @@ fn sum_ranges(layer: &Layer, inputs: &[&Tensor], shape: Shape) -> Checked<Option
                 .ok_or_else(|| leaves_62_bits(layer))?;
             return Ok(Some(SumRanges { channels: vec![all; shape.channels as usize], all }));
         }
-        Op::MaxPool { .. } | Op::Concat | Op::Rearrange(_) | Op::Argmax { .. } => return Ok(None),
+        Op::MaxPool { .. } | Op::Concat | Op::Rearrange(_) | Op::Argmax { .. } | Op::TopK { .. } => return Ok(None),
     };
     if matches!(input.encoding, Encoding::Sums { .. }) {
         return Err(Diagnostic::new(

@@ -173,7 +173,9 @@ fn stored_op(plan: &LayerPlan, arrays: &Arrays) -> Checked<Op> {
             padding_value: *padding_value,
             groups: *groups,
         },
-        OpPlan::SumPool { window, padding_value } => Op::SumPool { window: *window, padding_value: *padding_value },
+        OpPlan::SumPool { window, padding_value, counted } => {
+            Op::SumPool { window: *window, padding_value: *padding_value, counted: *counted }
+        }
         OpPlan::MaxPool { window } => Op::MaxPool { window: *window },
         OpPlan::Requantize => Op::Identity,
         OpPlan::Add => Op::Add { factors: stored_factors(plan, arrays)? },
@@ -181,6 +183,12 @@ fn stored_op(plan: &LayerPlan, arrays: &Arrays) -> Checked<Op> {
         OpPlan::Concat => Op::Concat,
         OpPlan::Rearrange(rearrangement) => Op::Rearrange(rearrangement.clone()),
         OpPlan::Argmax => Op::Argmax {
+            multipliers: stored_integers(plan, "multiplier", arrays)?,
+            offsets: stored_integers(plan, "offset", arrays)?,
+        },
+        OpPlan::TopK { count, gives } => Op::TopK {
+            count: *count,
+            gives: *gives,
             multipliers: stored_integers(plan, "multiplier", arrays)?,
             offsets: stored_integers(plan, "offset", arrays)?,
         },

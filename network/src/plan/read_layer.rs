@@ -3,12 +3,13 @@
 use super::fields::{Fields, Reader};
 use super::node::{Content, Node};
 use super::{CodesPlan, InputPlan, LayerPlan, OpPlan, read, read_weight};
+use crate::average::Counted;
 use crate::coding::WeightFormat;
 use crate::diagnostic::{At, Code};
 use crate::format::MAX_INTEGER_BITS;
 use crate::graph::{HardwareRequest, Memory, Multiplier, PeForm, PeKind, RequantizeUnit, WindowForm};
 use crate::modes::{MAX_MODES, Planes};
-use crate::op::{Loop, MAX_LOOPS, Rearrangement};
+use crate::op::{Loop, MAX_LOOPS, MAX_TOP, Rearrangement, TopGives};
 use crate::shape::{MAX_ELEMENTS, Shape, Window};
 
 /// Most output channels of a layer.
@@ -41,6 +42,9 @@ pub(super) const MEMORIES: &[(&str, Memory)] = &[("lut", Memory::Lut), ("block",
 pub(super) const REQUANTIZE_UNITS: &[(&str, RequantizeUnit)] =
     &[("thresholds", RequantizeUnit::Thresholds), ("rescale", RequantizeUnit::Rescale)];
 
+/// Words for what leaves of the greatest channels.
+pub(super) const GIVES: &[(&str, TopGives)] = &[("values", TopGives::Values), ("indices", TopGives::Indices)];
+
 /// The operators in the order of the reference page.
 #[derive(Clone, Copy, PartialEq)]
 enum Word {
@@ -54,6 +58,7 @@ enum Word {
     Concat,
     Rearrange,
     Argmax,
+    TopK,
 }
 
 const OPS: &[(&str, Word)] = &[
@@ -67,6 +72,7 @@ const OPS: &[(&str, Word)] = &[
     ("concat", Word::Concat),
     ("rearrange", Word::Rearrange),
     ("argmax", Word::Argmax),
+    ("top_k", Word::TopK),
 ];
 
 impl Word {
@@ -87,10 +93,13 @@ impl Word {
                 "codes",
                 "modes",
             ],
-            Word::SumPool => &["kernel", "stride", "dilation", "padding", "padding_value", "output", "codes"],
+            Word::SumPool => {
+                &["kernel", "stride", "dilation", "padding", "padding_value", "counted_padding", "output", "codes"]
+            }
             Word::MaxPool => &["kernel", "stride", "dilation", "padding"],
             Word::Requantize | Word::Add | Word::Multiply => &["output", "codes"],
             Word::Rearrange => &["shape", "start", "loops"],
+            Word::TopK => &["count", "gives"],
             Word::Argmax | Word::Concat => &[],
         }
     }
@@ -100,7 +109,7 @@ impl Word {
         match self {
             Word::Dense => &["kind", "form", "multiplier", "pe", "simd", "memory", "requantize"],
             Word::Conv2d => &["kind", "form", "multiplier", "pe", "simd", "memory", "requantize", "window"],
-            Word::MaxPool | Word::Argmax | Word::Rearrange => &["pe", "simd"],
+            Word::MaxPool | Word::Argmax | Word::TopK | Word::Rearrange => &["pe", "simd"],
             Word::Concat => &["pe", "simd", "fifo"],
             Word::SumPool => &["pe", "simd", "requantize"],
             Word::Requantize => &["multiplier", "pe", "simd", "requantize"],
@@ -334,7 +343,8 @@ fn operator(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word) -> Option<
         }
         Word::SumPool => {
             let window = window(reader, fields, |kernel| kernel);
-            Some(OpPlan::SumPool { padding_value: padding_value(reader, fields)?, window: window? })
+            let counted = if fields.has("counted_padding") { Some(counted_padding(reader, fields)?) } else { None };
+            Some(OpPlan::SumPool { padding_value: padding_value(reader, fields)?, window: window?, counted })
         }
         Word::Add => Some(OpPlan::Add),
         Word::Multiply => Some(OpPlan::Multiply),
@@ -343,6 +353,13 @@ fn operator(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word) -> Option<
         Word::MaxPool => Some(OpPlan::MaxPool { window: window(reader, fields, |kernel| kernel)? }),
         Word::Requantize => Some(OpPlan::Requantize),
         Word::Argmax => Some(OpPlan::Argmax),
+        Word::TopK => {
+            reader.required(fields, "count", "5");
+            reader.required(fields, "gives", "indices");
+            let count = reader.count(fields, "count", 1..=MAX_TOP as i64);
+            let gives = reader.word(fields, "gives", GIVES);
+            Some(OpPlan::TopK { count: count?.value, gives: gives?.value })
+        }
     }
 }
 
@@ -388,6 +405,12 @@ fn padding_value(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<i64> {
     } else {
         Some(0)
     }
+}
+
+fn counted_padding(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Counted> {
+    let form = "[top, left, bottom, right]";
+    let numbers = reader.numbers(fields, "counted_padding", &[4], form, 0..=MAX_WINDOW)?.value;
+    Some(Counted { before: two(&numbers, 0)?, after: two(&numbers, 2)? })
 }
 
 fn rearrangement(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Rearrangement> {

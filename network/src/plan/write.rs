@@ -196,7 +196,7 @@ fn layer_arrays(arrays: &mut ArraysWriter, layer: &Layer) {
                 arrays.matrix_of_bytes(name("tag"), [*outputs, tagged.row_groups(*length)], &tagged.tags);
             }
         }
-        Op::Argmax { multipliers, offsets } => {
+        Op::Argmax { multipliers, offsets } | Op::TopK { multipliers, offsets, .. } => {
             arrays.integers(name("multiplier"), &[multipliers.len()], multipliers);
             arrays.integers(name("offset"), &[offsets.len()], offsets);
         }

@@ -1,12 +1,13 @@
 //! Random networks that are right, with every operator, format and form.
 
+use network::average::Counted;
 use network::coding::{Piecewise, Transform, Wavelet, WeightFormat};
 use network::format::{Format, Kind};
 use network::graph::{
     HardwareRequest, HostStep, Input, InputQuantizer, Layer, Memory, Multiplier, NetworkParts, Output, PeForm, PeKind,
     RequantizeUnit, TensorId, WindowForm,
 };
-use network::op::{Loop, Op, Rearrangement, Weights};
+use network::op::{Loop, Op, Rearrangement, TopGives, Weights};
 use network::requantization::{Form, RealRule, Requantization, Shift, Table, Thresholds};
 use network::rounding::Rounding;
 use network::shape::{AxisOrder, Shape, Window};
@@ -144,12 +145,14 @@ fn layer(
             dice.roll(0, 3) > 0
         }
         Op::Identity => true,
-        Op::MaxPool { .. } | Op::Argmax { .. } | Op::Concat | Op::Rearrange(_) => false,
+        Op::MaxPool { .. } | Op::Argmax { .. } | Op::TopK { .. } | Op::Concat | Op::Rearrange(_) => false,
     };
     let requantization = requantizes.then(|| requantization(dice, shape.channels as usize));
     let format = match (&requantization, &op) {
         (Some(made), _) => Some(made.output),
-        (None, Op::Argmax { .. }) => Some(Format::integer_for(Range::new(0, from.channels as i64 - 1)).unwrap()),
+        (None, Op::Argmax { .. } | Op::TopK { gives: TopGives::Indices, .. }) => {
+            Some(Format::integer_for(Range::new(0, from.channels as i64 - 1)).unwrap())
+        }
         (None, Op::MaxPool { .. } | Op::Concat | Op::Rearrange(_)) => format,
         (None, _) => None,
     };
@@ -186,18 +189,31 @@ fn layer(
 
 fn operator(dice: &mut Dice, from: Shape, format: Option<Format>) -> (Op, Shape) {
     let Some(format) = format else { return (Op::Identity, from) };
-    match dice.roll(0, 7) {
+    match dice.roll(0, 8) {
         0 => (Op::Identity, from),
         6 => {
             let window = window(dice, from);
             let [rows, columns] = window.positions(from).unwrap();
-            (Op::SumPool { window, padding_value: 0 }, Shape::new(rows, columns, from.channels).unwrap())
+            // Padding that counts in part, or a window that it cannot leave empty.
+            let before = window.padding_before.map(|most| dice.roll(0, most as i64) as u64);
+            let counted = Counted { before, after: window.padding_after };
+            let counted = dice.coin().then_some(counted).filter(|counted| counted.factors(&window, from).is_some());
+            let op = Op::SumPool { window, padding_value: 0, counted };
+            (op, Shape::new(rows, columns, from.channels).unwrap())
         }
         7 => rearrangement(dice, from),
-        1 if from.positions() == 1 => {
+        8 => {
             let (multipliers, offsets) =
                 (constants(dice, from.channels as usize), constants(dice, from.channels as usize));
-            (Op::Argmax { multipliers, offsets }, Shape::new(1, 1, 1).unwrap())
+            let count = dice.roll(1, from.channels as i64) as u64;
+            let gives = dice.pick(&[TopGives::Values, TopGives::Indices]);
+            let shape = Shape::new(from.rows, from.columns, count).unwrap();
+            (Op::TopK { count, gives, multipliers, offsets }, shape)
+        }
+        1 => {
+            let (multipliers, offsets) =
+                (constants(dice, from.channels as usize), constants(dice, from.channels as usize));
+            (Op::Argmax { multipliers, offsets }, Shape::new(from.rows, from.columns, 1).unwrap())
         }
         2 => {
             let window = window(dice, from);

@@ -89,6 +89,7 @@ pub(crate) fn apply(operands: &Operands<'_>) -> Checked<Vec<Tensor>> {
         "ArgMax" => reduce::arg_max(operands),
         "Resize" | "Upsample" => resize::resize(operands),
         "Split" => return shaping::split(operands),
+        "TopK" => return reduce::top_k(operands),
         "Concat" | "Slice" | "Gather" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Expand"
         | "DepthToSpace" | "SpaceToDepth" | "Pad" | "Identity" | "Dropout" | "Cast" => shaping::shape(operands),
         _ => pointwise::pointwise(operands),

@@ -45,6 +45,19 @@ pub(super) fn pointwise(operands: &Operands<'_>) -> Checked<Tensor> {
         }
         "HardSwish" => return map(x, |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0)),
         "Elu" => x.elu(number("alpha", 1.0)?),
+        "Selu" => {
+            let (alpha, gamma) =
+                (node.attributes.float("alpha", 1.673_263_2)?, node.attributes.float("gamma", 1.050_701)?);
+            return map(x, |x| gamma * if x <= 0.0 { alpha * x.exp_m1() } else { x });
+        }
+        "Celu" => {
+            let alpha = node.attributes.float("alpha", 1.0)?;
+            return map(x, |x| x.max(0.0) + (alpha * (x / alpha).exp_m1()).min(0.0));
+        }
+        "Swish" => {
+            let alpha = node.attributes.float("alpha", 1.0)?;
+            return map(x, |x| x / (1.0 + (-alpha * x).exp()));
+        }
         "Mish" => softplus(x).and_then(|x| x.tanh()).and_then(|gate| x * gate),
         "Gelu" if node.attributes.text("approximate", "none")? == "tanh" => x.gelu(),
         "Gelu" => x.gelu_erf(),
@@ -150,7 +163,8 @@ pub(crate) fn normalisation(parameters: [&Array; 4], epsilon: f32) -> Checked<Ve
             let at = |array: &Array| f64::from(array.f32(channel));
             let gain = at(scale) / (at(variance) + f64::from(epsilon)).sqrt();
             let offset = at(bias) - at(mean) * gain;
-            if gain.is_finite() && offset.is_finite() {
+            let whole = parameters.iter().all(|array| array.f32(channel).is_finite());
+            if whole && gain.is_finite() && offset.is_finite() {
                 return Ok((gain, offset));
             }
             Err(Fault::constant(

@@ -196,7 +196,8 @@ fn blocks(operands: &Operands<'_>, x: &Tensor) -> Checked<Tensor> {
             return Err(wrong());
         }
         let cut = x.reshape(vec![n, c, h / block, block, w / block, block]);
-        let moved = cut.and_then(|x| x.permute(vec![0, 3, 5, 1, 2, 4])?.contiguous());
+        let order = if node.attributes.text("mode", "DCR")? == "DCR" { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };
+        let moved = cut.and_then(|x| x.permute(order.to_vec())?.contiguous());
         return moved.and_then(|x| x.reshape(vec![n, c * block * block, h / block, w / block])).map_err(fault);
     }
     let area = block.checked_mul(block).filter(|&area| area > 0 && c % area == 0).ok_or_else(wrong)?;

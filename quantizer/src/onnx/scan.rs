@@ -18,10 +18,11 @@ const SHAPE: Schema = Schema(&[(1, &LEAF)]);
 const TENSOR_TYPE: Schema = Schema(&[(2, &SHAPE)]);
 const TYPE: Schema = Schema(&[(1, &TENSOR_TYPE)]);
 const VALUE_INFO: Schema = Schema(&[(2, &TYPE)]);
-const ATTRIBUTE: Schema = Schema(&[(5, &LEAF)]);
+const TENSOR: Schema = Schema(&[(13, &LEAF)]);
+const ATTRIBUTE: Schema = Schema(&[(5, &TENSOR)]);
 const NODE: Schema = Schema(&[(5, &ATTRIBUTE)]);
 const ANNOTATION: Schema = Schema(&[(2, &LEAF)]);
-const GRAPH: Schema = Schema(&[(1, &NODE), (5, &LEAF), (11, &VALUE_INFO), (12, &VALUE_INFO), (14, &ANNOTATION)]);
+const GRAPH: Schema = Schema(&[(1, &NODE), (5, &TENSOR), (11, &VALUE_INFO), (12, &VALUE_INFO), (14, &ANNOTATION)]);
 const MODEL: Schema = Schema(&[(7, &GRAPH)]);
 
 /// Checks that a model's wire format is whole and has at most [`MAX_PARTS`] parts.

@@ -94,6 +94,9 @@ pub enum Calibration {
         /// Number of frames; fewer where they are large, since statistics depend on elements.
         frames: usize,
     },
+    /// For a network with several inputs the frames of each, in the order of the inputs, and what its codes mean, where
+    /// it holds codes.
+    Several(Vec<(Calibration, Option<InputCodes>)>),
 }
 
 /// What input codes mean: real = code * scale + offset.
@@ -211,7 +214,11 @@ impl PostTraining {
         {
             return Err(options_fault(format!("a percentile of {part}"), "give 50 to 100, such as 99.99"));
         }
-        if let Some(input) = &self.input {
+        let several = match &self.calibration {
+            Calibration::Several(entering) => entering.iter().filter_map(|(_, codes)| codes.as_ref()).collect(),
+            Calibration::Frames { .. } | Calibration::Random { .. } => Vec::new(),
+        };
+        for input in self.input.iter().chain(several) {
             let sound = |scale: &f32| scale.is_normal() && *scale > 0.0;
             if input.scales.is_empty() || !input.scales.iter().all(sound) {
                 return Err(options_fault("an input scale that is not positive and finite", "give one such as 1/255"));
@@ -223,112 +230,122 @@ impl PostTraining {
         Ok(())
     }
 
-    /// The calibration frames, checked against the network's input.
-    pub(super) fn frames(&self, dims: &[usize]) -> Checked<RealFrames> {
-        let elements: usize = dims.iter().product();
-        let shown = || dims.iter().skip(1).map(usize::to_string).collect::<Vec<_>>().join(", ");
-        let wrong = |message: String| {
-            Fault::new(
+    /// The calibration of each input, and what its codes mean.
+    pub(super) fn entering(&self, inputs: &[&str]) -> Checked<Vec<(Calibration, Option<InputCodes>)>> {
+        match (&self.calibration, inputs) {
+            (Calibration::Several(entering), _) if entering.len() == inputs.len() => Ok(entering.clone()),
+            (Calibration::Random { seed, frames }, _) => {
+                let own = |place: usize| Calibration::Random { seed: seed.wrapping_add(place as u64), frames: *frames };
+                Ok((0..inputs.len()).map(|place| (own(place), self.input.clone())).collect())
+            }
+            (Calibration::Frames { .. }, [_]) => Ok(vec![(self.calibration.clone(), self.input.clone())]),
+            (Calibration::Frames { .. } | Calibration::Several(_), _) => Err(Fault::new(
                 Code::FramesShape,
-                message,
-                format!("give an array (frames, {}) or (frames, {elements})", shown()),
-            )
-        };
-        let (values, are_codes) = match &self.calibration {
-            Calibration::Frames { values, shape, integers } => {
-                let frames = shape.first().copied().unwrap_or(0) as usize;
-                if frames == 0 {
-                    return Err(wrong(format!("the calibration array of shape {shape:?} holds no frames")));
-                }
-                if frames.checked_mul(elements) != Some(values.len()) || elements == 0 {
-                    return Err(wrong(format!(
-                        "the calibration array of shape {shape:?} does not fit the network's input {dims:?}"
-                    )));
-                }
-                let axes: Vec<u64> = shape[1..].iter().copied().filter(|&axis| axis != 1).collect();
-                let own: Vec<u64> = dims.iter().map(|&dim| dim as u64).filter(|&dim| dim != 1).collect();
-                if axes.len() > 1 && axes != own {
-                    return Err(wrong(format!(
-                        "the calibration array of shape {shape:?} has the axes of the network's input {dims:?} in another order"
-                    )));
-                }
-                if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-                    return Err(Fault::new(
-                        Code::FramesValue,
-                        format!("calibration frame {} holds {}", place / elements, values[place]),
-                        "replace what is not a finite number",
-                    ));
-                }
-                (values.clone(), *integers && self.input.is_some())
-            }
-            Calibration::Random { seed, frames } => {
-                let frames = &(*frames).min(RANDOM_ELEMENTS / elements.max(1)).max(1);
-                let count = frames.checked_mul(elements).filter(|&count| count <= MAX_CALIBRATION_ELEMENTS);
-                let count = count.ok_or_else(|| wrong(format!("{frames} random frames are too many")))?;
-                match self.input.as_ref().and_then(|input| input.format) {
-                    Some(format) => (random::codes(*seed, count, format), true),
-                    None => (random::normal(*seed, count), false),
-                }
-            }
-        };
-        if values.len() > MAX_CALIBRATION_ELEMENTS {
-            return Err(wrong(format!("{} calibration elements are too many", values.len())));
+                format!("the network has the inputs {}; there are not as many calibration arrays", inputs.join(", ")),
+                "give an archive with an array of the name of each input, or --calibration once for each",
+            )),
         }
-        Ok(RealFrames { values, elements, are_codes })
     }
+}
 
-    /// What the input's codes mean, where the user said it.
-    pub(super) fn codes(&self, frames: &RealFrames, dims: &[usize]) -> Checked<Option<Meaning>> {
-        let Some(input) = &self.input else { return Ok(None) };
-        let channels = input.scales.len().max(input.offsets.len());
-        let fits = |list: &[f32]| list.len() == 1 || list.len() == channels;
-        let axis = match dims.len() {
-            0..=2 => dims.len().saturating_sub(1),
-            _ if dims[1] == channels => 1,
-            rank => rank - 1,
-        };
-        if !fits(&input.scales) || !fits(&input.offsets) || channels > 1 && dims.get(axis) != Some(&channels) {
-            return Err(options_fault(
-                format!(
-                    "{} input scales and {} offsets for an input of shape {dims:?}",
-                    input.scales.len(),
-                    input.offsets.len()
-                ),
-                "give one of each, or one for each channel",
-            ));
+/// The calibration frames, checked against one of the network's inputs.
+pub(super) fn frames(calibration: &Calibration, codes: Option<&InputCodes>, dims: &[usize]) -> Checked<RealFrames> {
+    let elements: usize = dims.iter().product();
+    let shown = || dims.iter().skip(1).map(usize::to_string).collect::<Vec<_>>().join(", ");
+    let wrong = |message: String| {
+        Fault::new(Code::FramesShape, message, format!("give an array (frames, {}) or (frames, {elements})", shown()))
+    };
+    let (values, are_codes) = match calibration {
+        Calibration::Frames { values, shape, integers } => {
+            let frames = shape.first().copied().unwrap_or(0) as usize;
+            if frames == 0 {
+                return Err(wrong(format!("the calibration array of shape {shape:?} holds no frames")));
+            }
+            if frames.checked_mul(elements) != Some(values.len()) || elements == 0 {
+                return Err(wrong(format!(
+                    "the calibration array of shape {shape:?} does not fit the network's input {dims:?}"
+                )));
+            }
+            let axes: Vec<u64> = shape[1..].iter().copied().filter(|&axis| axis != 1).collect();
+            let own: Vec<u64> = dims.iter().map(|&dim| dim as u64).filter(|&dim| dim != 1).collect();
+            if axes.len() > 1 && axes != own {
+                return Err(wrong(format!(
+                    "the calibration array of shape {shape:?} has the axes of the network's input {dims:?} in another order"
+                )));
+            }
+            if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+                return Err(Fault::new(
+                    Code::FramesValue,
+                    format!("calibration frame {} holds {}", place / elements, values[place]),
+                    "replace what is not a finite number",
+                ));
+            }
+            (values.clone(), *integers && codes.is_some())
         }
-        let widen = |list: &[f32]| if list.len() == 1 { vec![list[0]; channels] } else { list.to_vec() };
-        let (scales, offsets) = (widen(&input.scales), widen(&input.offsets));
-        let meaning =
-            Meaning { format: Format::unsigned(8).unwrap_or(input_format(0.0, 255.0)?), scales, offsets, axis };
-        let mut range = (0f32, 0f32);
-        for frame in frames.values.chunks_exact(frames.elements.max(1)) {
-            for (index, &value) in frame.iter().enumerate() {
-                let code = if frames.are_codes { value } else { meaning.code(value, index, dims) };
-                range = (range.0.min(code), range.1.max(code));
+        Calibration::Several(_) => return Err(wrong("calibration of several inputs at one".to_owned())),
+        Calibration::Random { seed, frames } => {
+            let frames = &(*frames).min(RANDOM_ELEMENTS / elements.max(1)).max(1);
+            let count = frames.checked_mul(elements).filter(|&count| count <= MAX_CALIBRATION_ELEMENTS);
+            let count = count.ok_or_else(|| wrong(format!("{frames} random frames are too many")))?;
+            match codes.and_then(|input| input.format) {
+                Some(format) => (random::codes(*seed, count, format), true),
+                None => (random::normal(*seed, count), false),
             }
         }
-        let format = match input.format {
-            Some(format) => format,
-            None => input_format(range.0, range.1)?,
-        };
-        let values = format.value_range();
-        let (low, high) = (values.min() as f32, values.max() as f32);
-        if range.0 < low - 0.5 || range.1 > high + 0.5 {
-            return Err(Fault::new(
-                Code::FramesValue,
-                format!(
-                    "the calibration frames hold codes {} to {}, format {format} {low} to {high}",
-                    range.0, range.1
-                ),
-                "give another --input-format, or --input-scale and --input-offset that fit",
-            ));
-        }
-        if format.kind() == Kind::Bipolar {
-            return Err(options_fault(format!("input codes of format {format}"), "give an integer format such as u8"));
-        }
-        Ok(Some(Meaning { format, ..meaning }))
+    };
+    if values.len() > MAX_CALIBRATION_ELEMENTS {
+        return Err(wrong(format!("{} calibration elements are too many", values.len())));
     }
+    Ok(RealFrames { values, elements, are_codes })
+}
+
+/// What an input's codes mean, where the user said it.
+pub(super) fn codes(codes: Option<&InputCodes>, frames: &RealFrames, dims: &[usize]) -> Checked<Option<Meaning>> {
+    let Some(input) = codes else { return Ok(None) };
+    let channels = input.scales.len().max(input.offsets.len());
+    let fits = |list: &[f32]| list.len() == 1 || list.len() == channels;
+    let axis = match dims.len() {
+        0..=2 => dims.len().saturating_sub(1),
+        _ if dims[1] == channels => 1,
+        rank => rank - 1,
+    };
+    if !fits(&input.scales) || !fits(&input.offsets) || channels > 1 && dims.get(axis) != Some(&channels) {
+        return Err(options_fault(
+            format!(
+                "{} input scales and {} offsets for an input of shape {dims:?}",
+                input.scales.len(),
+                input.offsets.len()
+            ),
+            "give one of each, or one for each channel",
+        ));
+    }
+    let widen = |list: &[f32]| if list.len() == 1 { vec![list[0]; channels] } else { list.to_vec() };
+    let (scales, offsets) = (widen(&input.scales), widen(&input.offsets));
+    let meaning = Meaning { format: Format::unsigned(8).unwrap_or(input_format(0.0, 255.0)?), scales, offsets, axis };
+    let mut range = (0f32, 0f32);
+    for frame in frames.values.chunks_exact(frames.elements.max(1)) {
+        for (index, &value) in frame.iter().enumerate() {
+            let code = if frames.are_codes { value } else { meaning.code(value, index, dims) };
+            range = (range.0.min(code), range.1.max(code));
+        }
+    }
+    let format = match input.format {
+        Some(format) => format,
+        None => input_format(range.0, range.1)?,
+    };
+    let values = format.value_range();
+    let (low, high) = (values.min() as f32, values.max() as f32);
+    if range.0 < low - 0.5 || range.1 > high + 0.5 {
+        return Err(Fault::new(
+            Code::FramesValue,
+            format!("the calibration frames hold codes {} to {}, format {format} {low} to {high}", range.0, range.1),
+            "give another --input-format, or --input-scale and --input-offset that fit",
+        ));
+    }
+    if format.kind() == Kind::Bipolar {
+        return Err(options_fault(format!("input codes of format {format}"), "give an integer format such as u8"));
+    }
+    Ok(Some(Meaning { format, ..meaning }))
 }
 
 impl Meaning {

@@ -3,7 +3,7 @@
 use super::grid::Grid;
 use super::options::{Meaning, RealFrames};
 use super::sites::Sites;
-use super::statistics::Frames;
+use super::statistics::InputFrames;
 use super::weights::Layer;
 use crate::model::{Array, Attribute, Attributes, Model, Node, Refused, ValueId};
 use network::format::Kind;
@@ -12,18 +12,19 @@ use std::collections::BTreeMap;
 /// QONNX's domain.
 const DOMAIN: &str = "qonnx.custom_op.general";
 
-/// Makes the model read what the user says that codes mean.
+/// Makes the model read what the user says that the codes of an input mean.
 ///
 /// One meaning for all codes, with real zero on a code, is a grid of the input. Else the model's input becomes the
 /// codes, and a multiplication and an addition stand in front of what read the input before.
 pub(super) fn attach_input(
-    mut model: Model,
+    model: &mut Model,
+    input: ValueId,
     raw: RealFrames,
     meaning: Option<Meaning>,
     dims: Vec<usize>,
-) -> (Model, Option<Grid>, Frames) {
+) -> (Option<Grid>, InputFrames) {
     let Some(meaning) = meaning else {
-        return (model, None, Frames { raw, meaning: None, model_reads_codes: false, dims });
+        return (None, InputFrames { raw, meaning: None, model_reads_codes: false, dims });
     };
     let (bits, signed) = (meaning.format.bits(), meaning.format.kind() == Kind::Signed);
     let range = meaning.format.value_range();
@@ -32,12 +33,11 @@ pub(super) fn attach_input(
         let whole = zero.round();
         if (zero - whole).abs() <= 1e-5 * zero.abs().max(1.0) && whole.abs() <= range.max() as f32 {
             let grid = Grid { scale: *scale, zero_point: whole + 0.0, bits, signed };
-            return (model, Some(grid), Frames { raw, meaning: Some(meaning), model_reads_codes: false, dims });
+            return (Some(grid), InputFrames { raw, meaning: Some(meaning), model_reads_codes: false, dims });
         }
     }
     let mut shape = vec![1; dims.len()];
     shape[meaning.axis] = meaning.scales.len();
-    let input = model.input;
     let gain = model.fresh_constant("input scale", Array::float(shape.clone(), meaning.scales.clone()));
     let offset = model.fresh_constant("input offset", Array::float(shape, meaning.offsets.clone()));
     let (scaled, real) = (model.fresh_value("scaled input"), model.fresh_value("real input"));
@@ -49,7 +49,7 @@ pub(super) fn attach_input(
     model.nodes.insert(0, plain("Mul", "Mul of the input", [input, gain], scaled));
     model.nodes.insert(1, plain("Add", "Add of the input", [scaled, offset], real));
     let grid = Grid { scale: 1.0, zero_point: 0.0, bits, signed };
-    (model, Some(grid), Frames { raw, meaning: Some(meaning), model_reads_codes: true, dims })
+    (Some(grid), InputFrames { raw, meaning: Some(meaning), model_reads_codes: true, dims })
 }
 
 /// Inserts a `Quant` behind every site and before all weights.
@@ -57,7 +57,12 @@ pub(super) fn rewrite(mut model: Model, sites: &Sites, grids: &[Grid], layers: V
     let mut quantized: BTreeMap<ValueId, ValueId> = BTreeMap::new();
     for &id in sites.of.keys() {
         let name = format!("{} quantized", model.names[id]);
-        quantized.insert(id, model.fresh_value(&name));
+        let codes = model.fresh_value(&name);
+        if model.outputs.contains(&id) {
+            // What leaves keeps the model's name for it.
+            model.names.swap(id, codes);
+        }
+        quantized.insert(id, codes);
     }
     let mut by_node: BTreeMap<usize, Layer> = layers.into_iter().map(|layer| (layer.node, layer)).collect();
     let nodes = std::mem::take(&mut model.nodes);
@@ -69,8 +74,8 @@ pub(super) fn rewrite(mut model: Model, sites: &Sites, grids: &[Grid], layers: V
         let name = format!("Quant of {}", model.names[id]);
         made.push(quant(model, name, id, output, scale, &grid, false));
     };
-    let input = model.input;
-    quantize(&mut model, &mut made, input);
+    let inputs: Vec<ValueId> = model.inputs.iter().map(|input| input.id).collect();
+    inputs.into_iter().for_each(|input| quantize(&mut model, &mut made, input));
     for (index, mut node) in nodes.into_iter().enumerate() {
         for id in node.inputs.iter_mut().flatten() {
             *id = quantized.get(id).copied().unwrap_or(*id);

@@ -48,6 +48,31 @@ const SUMS: &[&str] = &["Add", "Sub", "Sum", "Max", "Min"];
 /// Operators that end a network on the host.
 const HOST: &[&str] = &["Softmax", "ArgMax", "TopK"];
 
+/// Activation functions that a network may end with and that no host step stands for.
+const BENDS: &[&str] = &[
+    "Tanh",
+    "Exp",
+    "Erf",
+    "Softplus",
+    "Softsign",
+    "Abs",
+    "LeakyRelu",
+    "PRelu",
+    "Elu",
+    "Selu",
+    "Celu",
+    "HardSigmoid",
+    "HardSwish",
+    "Swish",
+    "Gelu",
+    "Mish",
+    "Clip",
+];
+
+/// Widest codes whose steps under an activation function a search holds; behind a wider one the function stays on the
+/// host.
+const MOST_BENT_BITS: u32 = 11;
+
 /// Tensors that share a grid.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -73,13 +98,18 @@ pub(super) struct Sites {
 
 impl Sites {
     /// Finds the sites of a folded model.
-    pub fn find(model: &Model, program: &Program<'_>, input: Option<&Grid>, options: &PostTraining) -> Checked<Sites> {
+    pub fn find(
+        model: &Model,
+        program: &Program<'_>,
+        stated: &BTreeMap<ValueId, Grid>,
+        options: &PostTraining,
+    ) -> Checked<Sites> {
         let widths = widths(model, options)?;
         let is_data = |id: &ValueId| program.shapes.contains_key(id);
         let data_inputs =
             |node: &Node| -> Vec<ValueId> { node.inputs.iter().flatten().copied().filter(is_data).collect() };
         let mut root: Vec<ValueId> = (0..model.names.len()).collect();
-        let mut wanted = vec![model.input];
+        let mut wanted: Vec<ValueId> = model.inputs.iter().map(|input| input.id).collect();
         let mut unions: Vec<Vec<ValueId>> = Vec::new();
         let mut producer = BTreeMap::new();
         for (index, node) in model.nodes.iter().enumerate() {
@@ -105,6 +135,15 @@ impl Sites {
                 }
             }
         }
+        // An activation function at the end is built only where a quantizer follows it.
+        for (&id, &index) in &producer {
+            let node = &model.nodes[index];
+            let gates = node.op == "Mul" && data_inputs(node).len() == 2 && root[id] != id;
+            let is_narrow = options.activation_bits <= MOST_BENT_BITS;
+            if is_narrow && model.outputs.contains(&id) && (BENDS.contains(&node.op.as_str()) || gates) {
+                wanted.push(id);
+            }
+        }
         let mut sources = Sources { model, producer: &producer, is_data: &is_data, memory: BTreeMap::new() };
         let mut sites: Vec<ValueId> = Vec::new();
         for id in wanted {
@@ -115,7 +154,7 @@ impl Sites {
         let mut sets = Sets((0..model.names.len()).collect());
         for union in unions.clone() {
             let mut all: Vec<ValueId> = union.into_iter().flat_map(|id| sources.of(id, &mut Vec::new())).collect();
-            all.retain(|id| sites.binary_search(id).is_ok() && !(input.is_some() && *id == model.input));
+            all.retain(|id| sites.binary_search(id).is_ok() && !stated.contains_key(id));
             all.windows(2).for_each(|pair| sets.join(pair[0], pair[1]));
         }
         let mut members: BTreeMap<ValueId, Vec<ValueId>> = BTreeMap::new();
@@ -126,10 +165,10 @@ impl Sites {
         for members in members.into_values() {
             let owner = producer
                 .get(&members[0])
-                .map_or_else(|| model.names[model.input].clone(), |&at| model.nodes[at].name.clone());
-            let stated = |id: &ValueId| found.widths.get(producer.get(&found.root[*id])?).map(|(_, _, bits)| *bits);
-            let bits = members.iter().filter_map(stated).max().unwrap_or(options.activation_bits);
-            let fixed = input.filter(|_| members.contains(&model.input)).copied();
+                .map_or_else(|| model.names[members[0]].clone(), |&at| model.nodes[at].name.clone());
+            let width = |id: &ValueId| found.widths.get(producer.get(&found.root[*id])?).map(|(_, _, bits)| *bits);
+            let bits = members.iter().filter_map(width).max().unwrap_or(options.activation_bits);
+            let fixed = members.iter().find_map(|id| stated.get(id)).copied();
             found.of.extend(members.iter().map(|&id| (id, found.groups.len())));
             found.groups.push(Group { bits, owner, fixed });
         }

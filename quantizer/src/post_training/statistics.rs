@@ -29,8 +29,13 @@ impl Measured {
     }
 }
 
-/// Frames as the network's input takes them.
+/// Frames as the network takes them: all inputs one after the other.
 pub(super) struct Frames {
+    pub inputs: Vec<InputFrames>,
+}
+
+/// What enters at one input.
+pub(super) struct InputFrames {
     pub raw: RealFrames,
     pub meaning: Option<Meaning>,
     /// Whether the model itself turns codes into reals, so that its input takes codes.
@@ -39,13 +44,25 @@ pub(super) struct Frames {
 }
 
 impl Frames {
+    /// Number of frames, the same at all inputs.
+    pub fn count(&self) -> usize {
+        self.inputs.iter().map(InputFrames::count).min().unwrap_or(0)
+    }
+
+    /// A frame.
+    pub fn frame(&self, index: usize) -> Vec<f32> {
+        self.inputs.iter().flat_map(|input| input.frame(index)).collect()
+    }
+}
+
+impl InputFrames {
     /// Number of frames.
     pub fn count(&self) -> usize {
         self.raw.values.len() / self.raw.elements.max(1)
     }
 
-    /// A frame.
-    pub fn frame(&self, index: usize) -> Vec<f32> {
+    /// The part of a frame.
+    fn frame(&self, index: usize) -> Vec<f32> {
         let raw = &self.raw.values[index * self.raw.elements..][..self.raw.elements];
         let Some(meaning) = &self.meaning else { return raw.to_vec() };
         let convert = |(place, &value): (usize, &f32)| {

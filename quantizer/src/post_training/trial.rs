@@ -72,10 +72,10 @@ pub(crate) fn with_trial<T, E: From<Diagnostics>>(
     widths: [&[u32]; 2],
     work: &mut dyn FnMut(&Trial<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let Prepared { model, input, frames, .. } = prepare(model, file, options)?;
+    let Prepared { model, stated, frames, .. } = prepare(model, file, options)?;
     let program = Program::new(&model, file)?;
     let whole = |fault| import::of_file(fault, file);
-    let sites = Sites::find(&model, &program, input.as_ref(), options).map_err(whole)?;
+    let sites = Sites::find(&model, &program, &stated, options).map_err(whole)?;
     let measured = statistics::measure(&program, &sites, &frames)?;
     let groups = groups(&program, &sites, &measured, options, widths[1])?;
     let layers = layers(&program, &sites, options, widths[0])?;
@@ -285,7 +285,7 @@ impl Trial<'_> {
         let made = std::cell::RefCell::new(vec![None; self.layers.len()]);
         let frame = vec![0.0; self.program.frame_elements()];
         let run = self.program.run_changed(&frame, &BTreeMap::new(), &|id, tensor| {
-            if id == model.input {
+            if model.is_input(id) {
                 return Ok(input.clone());
             }
             if let Some(&layer) = outputs.get(&id) {

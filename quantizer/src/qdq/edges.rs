@@ -8,7 +8,7 @@ pub(super) struct Edges {
     producer: BTreeMap<ValueId, usize>,
     readers: BTreeMap<ValueId, Vec<usize>>,
     outputs: Vec<ValueId>,
-    /// Tensors that depend on the network's input.
+    /// Tensors that depend on the network's inputs.
     data: BTreeSet<ValueId>,
 }
 
@@ -19,7 +19,7 @@ impl Edges {
             producer: BTreeMap::new(),
             readers: BTreeMap::new(),
             outputs: model.outputs.clone(),
-            data: BTreeSet::from([model.input]),
+            data: model.inputs.iter().map(|input| input.id).collect(),
         };
         for (index, node) in model.nodes.iter().enumerate() {
             for &id in node.inputs.iter().flatten() {

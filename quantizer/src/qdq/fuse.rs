@@ -292,7 +292,7 @@ pub(super) fn note(model: &mut Model, rule: QdqRule) {
     let of_data = |node: &Node| node.inputs.first().copied().flatten().is_some_and(|id| edges.is_data(id));
     let is =
         |op: &'static str| model.nodes.iter().filter(move |node| is_resolved(node, op)).filter(|node| of_data(node));
-    let inner = |node: &&Node| node.inputs.first().copied().flatten().is_some_and(|id| id != model.input);
+    let inner = |node: &&Node| node.inputs.first().copied().flatten().is_some_and(|id| !model.is_input(id));
     let (kernels, exact) = (is("RequantizeLinear").count(), is("QuantizeLinear").filter(inner));
     let names: Vec<&str> = exact.map(|node| node.name.as_str()).collect();
     let few = |names: &[&str]| match names {

@@ -115,7 +115,7 @@ impl Walk<'_> {
         let same_base = match (&left.base, &right.base) {
             (Base::Tensor(a), Base::Tensor(b)) => a == b,
             (Base::Joined(a), Base::Joined(b)) => a == b,
-            (Base::Input, Base::Input) => true,
+            (Base::Input(a), Base::Input(b)) => a == b,
             _ => false,
         };
         let is_line = |stream: &Stream| stream.curve.is_none() && stream.function.iter().all(Piece::is_affine);
@@ -125,7 +125,8 @@ impl Walk<'_> {
         }
         let left = self.unpooled(left.clone(), &node.op)?;
         let right = self.unpooled(right.clone(), &node.op)?;
-        let (Base::Tensor(_) | Base::Joined(_) | Base::Input, a, b) = (&left.base, left.as_curve(), right.as_curve());
+        let (Base::Tensor(_) | Base::Joined(_) | Base::Input(_), a, b) =
+            (&left.base, left.as_curve(), right.as_curve());
         let curve = match node.op.as_str() {
             "Add" | "Sum" => Curve::Add(a, b),
             "Sub" => Curve::Add(a, Arc::new(Curve::Affine(b, vec![(-1.0, 0.0)]))),

@@ -6,6 +6,7 @@ mod resize;
 mod slice;
 
 use super::Walk;
+use super::Wanted;
 use super::stream::{Base, Stream, widen};
 use crate::curve::Curve;
 use crate::fault::{Checked, Fault};
@@ -141,7 +142,7 @@ impl Walk<'_> {
         let order =
             Order { start: 0, rows: row_axis.clone(), columns: column_axis.clone(), channels: channel_axis.clone() };
         self.want(&stream, Shape::new(rows, columns, channels));
-        let is_open = matches!(stream.base, Base::Input);
+        let is_open = matches!(stream.base, Base::Input(_));
         if self.wanted.is_some() || is_open {
             return Err(Fault::shape(
                 format!("`{op}` reads {dims:?} in another order than hardware holds it ({})", stream.shape),
@@ -155,17 +156,15 @@ impl Walk<'_> {
 
     /// Asks for the input as an image of a shape, where the stream is the flat input.
     fn want(&mut self, stream: &Stream, shape: Option<Shape>) {
-        let is_input = match &stream.base {
-            Base::Input => true,
-            Base::Tensor(id) => self.is_open_input(*id),
-            Base::Joined(_) => false,
-        };
-        let Some(shape) = shape.filter(|_| is_input && self.is_flat && stream.pooled.is_none()) else { return };
+        let Some((input, shape)) = self.open_input(&stream.base).zip(shape) else { return };
+        if stream.pooled.is_some() {
+            return;
+        }
         // While the input is flat, its layout counts elements in the model's own order.
         if stream.layout == Layout::row_major(&stream.layout.dims()) {
-            self.wanted = Some((shape, AxisOrder::ChannelsFirst));
+            self.wanted = Some(Wanted { input, shape, axes: AxisOrder::ChannelsFirst });
         } else if stream.layout == Layout::channels_first(shape) {
-            self.wanted = Some((shape, AxisOrder::ChannelsLast));
+            self.wanted = Some(Wanted { input, shape, axes: AxisOrder::ChannelsLast });
         }
     }
 
@@ -231,12 +230,16 @@ impl Walk<'_> {
 
     /// A stream that leaves: in an order that users can be told, channels first or last.
     pub(super) fn orderly(&mut self, stream: Stream) -> Checked<Stream> {
-        if matches!(stream.base, Base::Input) {
+        if matches!(stream.base, Base::Input(_)) {
             return Ok(stream);
         }
         let dims = stream.layout.dims();
         if dims.len() == 3 || dims.len() == 4 {
-            return Ok(self.image(stream, "the output")?.0);
+            match self.image(stream.clone(), "the output") {
+                // Channels of several scales that would have to lie in one leave as elements of a list.
+                Err(fault) if fault.code == network::Code::ModelOperator && self.wanted.is_none() => {}
+                made => return Ok(made?.0),
+            }
         }
         let channels = stream.layout.axes().concat();
         let order = Order { start: 0, rows: Axis::new(), columns: Axis::new(), channels };
@@ -253,12 +256,8 @@ impl Walk<'_> {
             Err(fault) => {
                 let same_count =
                     dims.iter().try_fold(1u64, |n, &dim| n.checked_mul(dim)) == Some(stream.shape.elements());
-                let is_open = match &stream.base {
-                    Base::Input => true,
-                    Base::Tensor(id) => self.is_open_input(*id) && self.is_flat,
-                    Base::Joined(_) => false,
-                };
-                if is_open || !same_count {
+                let is_real = matches!(stream.base, Base::Input(_));
+                if is_real || self.open_input(&stream.base).is_some() || !same_count {
                     return Err(fault);
                 }
                 let channels = stream.layout.axes().concat();

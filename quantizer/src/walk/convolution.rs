@@ -75,7 +75,7 @@ impl Walk<'_> {
     }
 
     /// A convolution of an image with weights of shape (outputs, channels of a group, rows, columns).
-    fn convolve(
+    pub(super) fn convolve(
         &mut self,
         stream: Stream,
         weights: &Constant,

@@ -11,7 +11,7 @@ use crate::qdq;
 pub(super) fn dequantize(node: &Node, mut stream: Stream, constants: &[Option<&Constant>]) -> Checked<Stream> {
     let parameters = qdq::affine(node, constants.get(1..).unwrap_or(&[]))?;
     let whole = |piece: &Piece| piece.gain.is_integer() && piece.offset.is_integer();
-    if matches!(stream.base, Base::Input) || stream.curve.is_some() || !stream.function.iter().all(whole) {
+    if matches!(stream.base, Base::Input(_)) || stream.curve.is_some() || !stream.function.iter().all(whole) {
         return Err(Fault::quantizer(
             "`DequantizeLinear` reads real numbers, no codes",
             "put a QuantizeLinear before it, or give the network an input of an integer type",

@@ -2,7 +2,7 @@
 
 mod argmax;
 
-use super::stream::{Base, InputPlan, Stream, widen};
+use super::stream::{Base, Stream, widen};
 use super::{Stopped, Walk};
 use crate::exact::{Piece, integer, to_f64};
 use crate::fault::{Checked, Fault};
@@ -10,10 +10,11 @@ use crate::import::Imported;
 use crate::layout::Layout;
 use crate::model::{Node, ValueId};
 use crate::solve::collapse;
+use network::Diagnostics;
 use network::format::Kind;
 use network::graph::{Encoding, HostStep, NetworkParts, Output, TensorId};
+use network::op::{Loop, Op, Rearrangement};
 use network::shape::AxisOrder;
-use network::{Code, Diagnostics};
 use num_traits::Zero;
 
 impl Walk<'_> {
@@ -37,7 +38,7 @@ impl Walk<'_> {
     }
 
     /// Collects the network; a fault comes with the input's shape where another would help.
-    pub(super) fn finish(mut self, file: &str, name: &str, plan: InputPlan) -> Result<Imported, Stopped> {
+    pub(super) fn finish(mut self, file: &str, name: &str) -> Result<Imported, Stopped> {
         let mut faults = Diagnostics::default();
         let mut outputs = Vec::new();
         for output in self.hardware_outputs() {
@@ -47,7 +48,7 @@ impl Walk<'_> {
             }
         }
         let collected = faults.or(()).and_then(|()| {
-            self.collect(name, plan, outputs).map_err(|fault| {
+            self.collect(name, outputs).map_err(|fault| {
                 fault.at(file, self.model.outputs.first().map_or("", |&id| &self.model.names[id])).into()
             })
         });
@@ -71,13 +72,6 @@ impl Walk<'_> {
             }
         };
         let (tensor, stream) = self.affine(stream, "the output")?;
-        if tensor == TensorId(0) {
-            return Err(Fault::new(
-                Code::ModelGraph,
-                "the model has no layer to build between its input and this output",
-                "give it at least one dense or convolution layer",
-            ));
-        }
         let (axes, tensor, mut stream) = match output_axes(&stream) {
             Some(axes) => (axes, tensor, stream),
             None => {
@@ -92,6 +86,7 @@ impl Walk<'_> {
                 (axes, tensor, stream)
             }
         };
+        let tensor = if self.is_input(tensor) { self.passed_through(tensor, output) } else { tensor };
         self.mean_codes(&mut stream);
         let numbers = |f: fn(&Piece) -> f64| stream.function.iter().map(f).collect::<Vec<f64>>();
         let (scales, offsets) = (numbers(|piece| to_f64(&piece.gain)), numbers(|piece| to_f64(&piece.offset)));
@@ -99,20 +94,26 @@ impl Walk<'_> {
         Ok(Output { tensor, name: self.model.names[output].clone(), axes, scales, offsets, modes: Vec::new(), host })
     }
 
-    fn collect(&mut self, name: &str, plan: InputPlan, mut outputs: Vec<Output>) -> Checked<Imported> {
-        let input_axes = match plan {
-            InputPlan::Image { axes, .. } => axes,
-            InputPlan::Flat => AxisOrder::ChannelsLast,
-        };
-        let input = self.input(input_axes).ok_or_else(|| {
+    /// An input that leaves as it enters: a layer that moves nothing stands between.
+    fn passed_through(&mut self, id: TensorId, output: ValueId) -> TensorId {
+        let tensor = self.tensor(id).clone();
+        let shape = tensor.shape;
+        let loops = vec![Loop { count: shape.elements(), stride: 1 }];
+        let arrangement = Rearrangement { shape, start: 0, loops };
+        let origin = self.model.names[output].clone();
+        self.add_layer("move", vec![id], Op::Rearrange(arrangement), None, tensor, &origin)
+    }
+
+    fn collect(&mut self, name: &str, mut outputs: Vec<Output>) -> Checked<Imported> {
+        let inputs = self.inputs().map_err(|input| {
             Fault::quantizer(
-                "the input has no format",
+                format!("the input `{input}` has no format"),
                 "put a Quant on the input, or state what its codes are (--input-format u8 --input-scale S)",
             )
         })?;
         let (layers, origins) = self.tidied(&mut outputs);
         Ok(Imported {
-            parts: NetworkParts { name: name.to_owned(), inputs: vec![input], layers, outputs },
+            parts: NetworkParts { name: name.to_owned(), inputs, layers, outputs },
             origins,
             notes: std::mem::take(&mut self.notes),
         })
@@ -135,7 +136,7 @@ impl Walk<'_> {
     /// A Relu over the last sums stays on the host; any other clamp there cannot be built.
     fn host_relu(&mut self, stream: &mut Stream) -> Checked<bool> {
         let is_sums = match stream.base {
-            Base::Input | Base::Joined(_) => false,
+            Base::Input(_) | Base::Joined(_) => false,
             Base::Tensor(id) => matches!(self.tensor(id).encoding, Encoding::Sums { .. }),
         };
         if !is_sums || stream.function.iter().all(Piece::is_affine) {

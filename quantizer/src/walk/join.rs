@@ -267,7 +267,7 @@ impl Walk<'_> {
 fn base_of(stream: &Stream, other: TensorId) -> TensorId {
     match stream.base {
         Base::Tensor(id) => id,
-        Base::Input | Base::Joined(_) => other,
+        Base::Input(_) | Base::Joined(_) => other,
     }
 }
 

@@ -29,9 +29,19 @@ impl Walk<'_> {
             Fault::operator("a MatMul without a constant side", "only weights times data can be built")
         })?;
         let dims = &weights.array.dims;
+        if let (0, &[inputs]) = (index, dims.as_slice()) {
+            // A row of numbers: its axis of one output is left out.
+            let mut target = stream.layout.dims();
+            target.pop();
+            let made = self.dense(node, stream, &weights.with_dims(vec![1, inputs])?)?;
+            return self.reshaped_to(made, &target, &node.op);
+        }
         let extra = dims.len().saturating_sub(2);
-        if dims.len() < 2 || dims[..extra].iter().any(|&dim| dim != 1) {
+        if dims.len() < 2 || index != 0 && dims[..extra].iter().any(|&dim| dim != 1) {
             return Err(Fault::shape(format!("a MatMul with weights of shape {dims:?}"), "weights must be a matrix"));
+        }
+        if dims[..extra].iter().any(|&dim| dim != 1) {
+            return self.stacked(node, stream, weights);
         }
         let matrix = weights.with_dims(dims[extra..].to_vec())?;
         if index == 0 {
@@ -53,6 +63,47 @@ impl Walk<'_> {
         target[last] = result.shape.channels;
         result.layout = result.layout.reshape(&target)?;
         Ok(result)
+    }
+
+    /// A matrix of weights of its own for each index of the axes in front of the last two: a 1x1 convolution in groups.
+    fn stacked(&mut self, node: &Node, mut stream: Stream, weights: &Constant) -> Checked<Stream> {
+        let (dims, of_weights) = (stream.layout.dims(), weights.array.dims.clone());
+        let rank = dims.len();
+        let refuse = || {
+            Fault::shape(
+                format!("a MatMul of {dims:?} with weights of shape {of_weights:?}"),
+                "each index of the leading axes needs a matrix of its own, and the data a batch axis in front",
+            )
+        };
+        let (&[inputs, outputs], leading) = (&of_weights[of_weights.len() - 2..], &of_weights[..of_weights.len() - 2])
+        else {
+            return Err(refuse());
+        };
+        let stack: Vec<u64> = leading.iter().map(|&dim| dim as u64).skip_while(|&dim| dim == 1).collect();
+        let count: u64 = stack.iter().product();
+        let in_data = rank.checked_sub(2 + stack.len()).and_then(|first| dims.get(first..rank - 2));
+        let front = rank.saturating_sub(2 + stack.len());
+        if in_data != Some(stack.as_slice()) || dims[..front].iter().any(|&dim| dim != 1) || front == 0 {
+            return Err(refuse());
+        }
+        let (rows, last) = (dims[rank - 2], dims[rank - 1]);
+        if last != inputs as u64 || outputs == 0 {
+            return Err(refuse());
+        }
+        // (batch, stack, inputs, rows): channels in groups at each row.
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(rank - 2, rank - 1);
+        stream.layout = stream.layout.transpose(&order).reshape(&[1, count * last, 1, rows])?;
+        let (stream, _) = self.image(stream, &node.op)?;
+        let matrices = weights.with_dims(vec![count as usize, inputs, outputs])?.transpose(&[0, 2, 1]);
+        let matrices = matrices.with_dims(vec![count as usize * outputs, inputs, 1, 1])?;
+        let point =
+            Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding_before: [0, 0], padding_after: [0, 0] };
+        let mut made = self.convolve(stream, &matrices, point, count, &node.name)?;
+        let mut target = dims;
+        (target[rank - 2], target[rank - 1]) = (outputs as u64, rows);
+        made.layout = made.layout.reshape(&target)?.transpose(&order);
+        Ok(made)
     }
 
     /// Gemm: alpha * A B + beta * C.

@@ -27,7 +27,7 @@ impl Walk<'_> {
         let mut ranges = self.ranges(id);
         super::stream::widen(&mut ranges, falls.len());
         let ranges: Vec<Range> = ranges.into_iter().zip(&falls).map(|(range, &falls)| negated(range, falls)).collect();
-        let layer = id.0.checked_sub(1).and_then(|index| self.layers.get(index)).filter(|l| l.requantization.is_none());
+        let layer = self.maker(id).and_then(|index| self.layers.get(index)).filter(|l| l.requantization.is_none());
         if let Some((mut op, inputs)) = layer.map(|layer| (layer.op.clone(), layer.inputs.clone())) {
             let is_done = match &mut op {
                 Op::Dense { weights } | Op::Conv2d { weights, .. } => {
@@ -55,8 +55,8 @@ impl Walk<'_> {
                 _ => false,
             };
             if is_done {
-                let kind = self.kinds[id.0 - 1];
-                let origin = self.origins[id.0 - 1].clone();
+                let index = self.maker(id).unwrap_or(0);
+                let (kind, origin) = (self.kinds[index], self.origins[index].clone());
                 return Ok(self.add_sums(kind, inputs, op, shape, ranges, &origin));
             }
         }

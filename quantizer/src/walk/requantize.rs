@@ -27,7 +27,7 @@ impl Walk<'_> {
         let target = Target::new(&stream, quantizer)?;
         let pooled = stream.pooled.take();
         let id = match (&stream.base, &pooled) {
-            (Base::Input, _) => self.quantize_input(&stream, pooled.as_ref(), &target)?,
+            (Base::Input(input), _) => self.quantize_input(*input, &stream, pooled.as_ref(), &target)?,
             (Base::Tensor(id), None) => self.requantize(*id, &stream, &target, node)?,
             (Base::Tensor(id), Some(pooled)) if pooled.falls => {
                 // Quantizing first would turn the maximum into a minimum: the values themselves are pooled.
@@ -171,7 +171,13 @@ impl Walk<'_> {
     }
 
     /// The network's own quantizer, evaluated on the host.
-    fn quantize_input(&mut self, stream: &Stream, pooled: Option<&Pooled>, target: &Target) -> Checked<TensorId> {
+    fn quantize_input(
+        &mut self,
+        input: usize,
+        stream: &Stream,
+        pooled: Option<&Pooled>,
+        target: &Target,
+    ) -> Checked<TensorId> {
         if stream.curve.is_some() {
             return Err(Fault::quantizer(
                 "the network's input goes through an activation function before its quantizer",
@@ -181,12 +187,19 @@ impl Walk<'_> {
         let quantizer = target.input_quantizer(&stream.function)?;
         let range = Range::new(quantizer.code_min, quantizer.code_max);
         let format = target.format(range)?;
-        self.input_format = Some((format, Some(quantizer)));
-        self.tensors[0].encoding = codes(format, range);
+        let own = Some((format, Some(quantizer)));
+        if self.input_formats[input].is_some() && self.input_formats[input] != own {
+            return Err(Fault::quantizer(
+                "two different quantizers read the network's input",
+                "put one Quant on the input, and others behind it",
+            ));
+        }
+        self.input_formats[input] = own;
+        self.tensors[input].encoding = codes(format, range);
         if pooled.is_some_and(|pooled| pooled.falls || pooled.before.iter().any(|piece| piece.gain.is_negative())) {
             return Err(Fault::operator("the input is negated and pooled before its quantizer", "put the Quant first"));
         }
-        self.pool_codes(TensorId(0), pooled)
+        self.pool_codes(TensorId(input), pooled)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Operators that only change how the model sees a tensor.
 
 use super::stream::{Base, Stream};
-use super::{Value, Walk};
+use super::{Value, Walk, Wanted};
 use crate::constant::{
     Constant,
     evaluate::{flatten_axis, permutation, reshape_target, squeezed},
@@ -58,7 +58,8 @@ impl Walk<'_> {
             // A cast to integers changes nothing where every number already is one.
             "Cast" if matches!(node.attributes.int("to", 1)?, 6 | 7) => {
                 let whole = |piece: &Piece| piece.is_affine() && piece.gain.is_integer() && piece.offset.is_integer();
-                if matches!(stream.base, Base::Input) || stream.curve.is_some() || !stream.function.iter().all(whole) {
+                if matches!(stream.base, Base::Input(_)) || stream.curve.is_some() || !stream.function.iter().all(whole)
+                {
                     return Err(Fault::operator("a Cast of numbers that are not whole", "use a quantizer"));
                 }
             }
@@ -88,14 +89,14 @@ impl Walk<'_> {
 
     /// Asks for the input as an image of positions with `channels` each, the model's last axis.
     pub(super) fn want_channels_last(&mut self, id: TensorId, dims: &[u64]) {
-        if !self.is_open_input(id) || !self.is_flat {
-            return;
-        }
-        if let [1, columns, channels] = *dims {
-            self.wanted = Shape::new(1, columns, channels).map(|shape| (shape, AxisOrder::ChannelsLast));
-        }
-        if let [1, rows, columns, channels] = *dims {
-            self.wanted = Shape::new(rows, columns, channels).map(|shape| (shape, AxisOrder::ChannelsLast));
+        let Some(input) = self.open_input(&Base::Tensor(id)) else { return };
+        let shape = match *dims {
+            [1, columns, channels] => Shape::new(1, columns, channels),
+            [1, rows, columns, channels] => Shape::new(rows, columns, channels),
+            _ => None,
+        };
+        if let Some(shape) = shape {
+            self.wanted = Some(Wanted { input, shape, axes: AxisOrder::ChannelsLast });
         }
     }
 }

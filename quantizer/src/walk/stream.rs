@@ -6,6 +6,7 @@ use crate::curve::Curve;
 use crate::exact::{Exact, Functions, Piece, from_f32, integer, to_f64};
 use crate::fault::{Checked, Fault};
 use crate::layout::Layout;
+use crate::model::ValueId;
 use network::graph::{Encoding, HostStep, Tensor, TensorId};
 use network::op::Op;
 use network::requantization::{Form, Requantization, Shift};
@@ -44,8 +45,8 @@ pub(super) struct Stream {
 /// Where a stream's integers come from.
 #[derive(Clone, Debug)]
 pub(super) enum Base {
-    /// The network's input before its quantizer: real numbers.
-    Input,
+    /// One of the network's inputs before its quantizer: real numbers.
+    Input(usize),
     /// A tensor: codes, or sums that the next quantizer closes.
     Tensor(TensorId),
     /// The channels of several tensors one after the other, not yet joined: a quantizer that follows is applied to
@@ -197,24 +198,25 @@ fn input_dims(declared: &[Option<u64>]) -> Checked<(Vec<u64>, u64)> {
 }
 
 /// The codes that an input of an integer type is.
-fn integer_input(model: &crate::model::Model) -> Option<crate::import::InputGrid> {
-    let element = model.element(model.input)?;
+fn integer_input(model: &crate::model::Model, input: ValueId) -> Option<crate::import::InputGrid> {
+    let element = model.element(input)?;
     let (low, high) = element.limits().filter(|_| element != crate::model::Element::Float)?;
     let format = network::Format::integer_for(Range::new(low, high))?;
     Some(crate::import::InputGrid { format, scale: 1.0, zero_point: 0 })
 }
 
 impl Walk<'_> {
-    /// The stream that the network's input is.
-    pub(super) fn input_stream(&mut self, plan: InputPlan) -> Checked<Stream> {
-        let declared = self.model.input_shape.as_ref();
+    /// The stream that one of the network's inputs is; they are asked for in their order.
+    pub(super) fn input_stream(&mut self, input: usize, plan: InputPlan) -> Checked<Stream> {
+        let own = &self.model.inputs[input];
+        let declared = own.shape.as_ref();
         let declared =
             declared.ok_or_else(|| Fault::shape("the input has no shape", "run shape inference, or export again"))?;
         let (dims, batch) = input_dims(declared)?;
-        self.batch = batch;
-        if batch > 1 {
+        if batch > 1 && self.batch != batch {
             self.notes.push(format!("the model's fixed batch of {batch} was taken as one frame at a time"));
         }
+        self.batch = self.batch.max(batch);
         let elements = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim));
         let flat = elements.and_then(|elements| Shape::new(1, 1, elements));
         let flat =
@@ -229,7 +231,7 @@ impl Walk<'_> {
             }
         };
         let mut stream = Stream {
-            base: Base::Input,
+            base: Base::Input(input),
             shape,
             layout,
             function: vec![Piece::identity()],
@@ -237,17 +239,16 @@ impl Walk<'_> {
             pooled: None,
             host: HostStep::None,
         };
-        self.is_flat = matches!(plan, InputPlan::Flat);
         let range = Range::new(0, 0);
         let placeholder = network::Format::unsigned(8).map(|format| super::codes(format, range));
         self.tensors.extend(placeholder.map(|encoding| Tensor { shape, encoding }));
-        if let Some(grid) = self.options.input.or_else(|| integer_input(self.model)) {
+        if let Some(grid) = self.options.input.or_else(|| integer_input(self.model, own.id)) {
             let step = from_f32(grid.scale).filter(|scale| scale.is_positive());
             let step = step.ok_or_else(|| {
                 Fault::quantizer(format!("input scale {}", grid.scale), "it must be positive and finite")
             })?;
             let range = grid.format.code_range();
-            self.tensors[0].encoding = super::codes(grid.format, range);
+            self.tensors[input].encoding = super::codes(grid.format, range);
             let bipolar = grid.format.kind() == network::format::Kind::Bipolar;
             // A bipolar code q means 2 q - (2^M - 1).
             let (scale, zero_point) = if bipolar {
@@ -263,8 +264,8 @@ impl Walk<'_> {
                 code_max: range.max(),
                 rounds_first: false,
             };
-            self.input_format = Some((grid.format, Some(quantizer)));
-            stream.base = Base::Tensor(TensorId(0));
+            self.input_formats[input] = Some((grid.format, Some(quantizer)));
+            stream.base = Base::Tensor(TensorId(input));
             let offset = if bipolar { integer(0) } else { -&step * integer(grid.zero_point) };
             stream.function = vec![Piece::affine(step, offset)];
         }
@@ -275,14 +276,14 @@ impl Walk<'_> {
     pub(super) fn settle(&mut self, stream: Stream, reader: &str) -> Checked<(TensorId, Stream)> {
         let (id, stream) = self.affine(stream, reader)?;
         let Encoding::Sums { .. } = self.tensor(id).encoding else { return Ok((id, stream)) };
-        let made_by = id.0.checked_sub(1).and_then(|index| self.layers.get(index));
+        let made_by = self.maker(id).and_then(|index| self.layers.get(index));
         // Sums of few codes are codes of a wider format.
         if made_by.is_some_and(|layer| layer.op.weights().is_none())
             && let Some(id) = self.narrow(id, reader)
         {
             return Ok((id, Stream { base: Base::Tensor(id), ..stream }));
         }
-        let origin = id.0.checked_sub(1).and_then(|index| self.origins.get(index)).map_or("", String::as_str);
+        let origin = self.maker(id).and_then(|index| self.origins.get(index)).map_or("", String::as_str);
         Err(Fault::quantizer(
             format!("`{reader}` reads the sums of `{origin}`; no quantizer stands between"),
             "put a Quant (or MultiThreshold) after every layer but the last",

@@ -13,13 +13,14 @@ impl Walk<'_> {
     /// The layers and for each the node it comes from; the outputs are made those of the new layers.
     pub(super) fn tidied(&mut self, outputs: &mut [Output]) -> (Vec<Layer>, Vec<String>) {
         let mut layers: Vec<Option<Layer>> = std::mem::take(&mut self.layers).into_iter().map(Some).collect();
-        let mut readers = vec![0usize; layers.len() + 1];
+        let first = self.plans.len();
+        let mut readers = vec![0usize; layers.len() + first];
         for output in outputs.iter() {
             readers[output.tensor.0] += 1;
         }
         // Readers stand behind what they read, so one pass from the end finds all that is read.
         for index in (0..layers.len()).rev() {
-            if readers[index + 1] == 0 {
+            if readers[first + index] == 0 {
                 layers[index] = None;
             }
             for id in layers[index].iter().flat_map(|layer| &layer.inputs) {
@@ -28,27 +29,33 @@ impl Walk<'_> {
         }
         self.requantize_ahead(&mut layers, &readers);
         // A requantization that alone reads sums moves into the layer that makes them.
-        let mut stands_for: Vec<usize> = (0..=layers.len()).collect();
+        let mut stands_for: Vec<usize> = (0..first + layers.len()).collect();
         for index in 0..layers.len() {
             let Some(layer) = &mut layers[index] else { continue };
             for id in &mut layer.inputs {
                 id.0 = stands_for[id.0];
             }
             let (source, is_alone) = (layer.input().0, readers[layer.input().0] == 1);
-            if !is_alone || !matches!(layer.op, Op::Identity) || source == 0 {
+            if !is_alone || !matches!(layer.op, Op::Identity) || source < first {
                 continue;
             }
             let requantization = layer.requantization.clone();
-            if let Some(maker) = layers[source - 1].as_mut().filter(|maker| can_close(maker)) {
+            if let Some(maker) = layers[source - first].as_mut().filter(|maker| can_close(maker)) {
                 maker.requantization = requantization;
-                stands_for[index + 1] = source;
+                stands_for[first + index] = source;
                 // What read the requantization now reads its maker.
-                readers[source] = readers[index + 1];
+                readers[source] = readers[first + index];
                 layers[index] = None;
             }
         }
-        let mut names = Names::default();
-        let mut numbers = vec![0; layers.len() + 1];
+        // Layers have other names than inputs where there are several.
+        let taken = if first > 1 {
+            self.model.inputs.iter().map(|input| self.model.names[input.id].clone()).collect()
+        } else {
+            Vec::new()
+        };
+        let mut names = Names::beside(taken);
+        let mut numbers: Vec<usize> = (0..first + layers.len()).collect();
         let (mut made, mut origins) = (Vec::new(), Vec::new());
         for (index, layer) in layers.into_iter().enumerate() {
             let Some(mut layer) = layer else { continue };
@@ -57,9 +64,9 @@ impl Walk<'_> {
             for id in &mut layer.inputs {
                 *id = TensorId(numbers[id.0]);
             }
+            numbers[first + index] = first + made.len();
             made.push(layer);
             origins.push(std::mem::take(&mut self.origins[index]));
-            numbers[index + 1] = made.len();
         }
         for output in outputs {
             output.tensor = TensorId(numbers[stands_for[output.tensor.0]]);
@@ -73,7 +80,9 @@ fn can_close(layer: &Layer) -> bool {
     layer.requantization.is_none()
         && match layer.op {
             Op::Dense { .. } | Op::Conv2d { .. } | Op::SumPool { .. } | Op::Add { .. } | Op::Multiply => true,
-            Op::MaxPool { .. } | Op::Identity | Op::Concat | Op::Rearrange(_) | Op::Argmax { .. } => false,
+            Op::MaxPool { .. } | Op::Identity | Op::Concat | Op::Rearrange(_) | Op::Argmax { .. } | Op::TopK { .. } => {
+                false
+            }
         }
 }
 

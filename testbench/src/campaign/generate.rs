@@ -222,7 +222,17 @@ fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchL
             } else {
                 String::new()
             };
-            layer.keys = format!("op: sum_pool, kernel: {kernel:?}{window}{output}");
+            // Padding that counts in part.
+            let counted = match window.split_once("padding: ").filter(|_| dice.one_in(2)) {
+                Some((_, padding)) => {
+                    let sides = padding.trim_matches(['[', ']']).split(", ");
+                    let sides = sides.filter_map(|side| side.parse::<u64>().ok());
+                    let sides: Vec<u64> = sides.map(|side| dice.below(side + 1)).collect();
+                    format!(", counted_padding: {sides:?}")
+                }
+                None => String::new(),
+            };
+            layer.keys = format!("op: sum_pool, kernel: {kernel:?}{window}{counted}{output}");
             layer.hardware = pe(dice, shape.channels);
         }
         3 | 4 => {
@@ -253,7 +263,11 @@ fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchL
             layer.keys = "op: concat".to_owned();
         }
         6 => layer.keys = rearrangement(dice, from)?,
-        7 if shape.positions() == 1 => layer.keys = "op: argmax".to_owned(),
+        7 if dice.one_in(2) => layer.keys = "op: argmax".to_owned(),
+        7 => {
+            let (count, gives) = (dice.between(1, shape.channels), dice.pick(&["values", "indices"]));
+            layer.keys = format!("op: top_k, count: {count}, gives: {gives}");
+        }
         8 if shape.elements() <= MANY_ELEMENTS => {
             let outputs = dice.between(1, 10);
             let weight = dice.weight([1, 1], 1);

@@ -47,26 +47,10 @@ impl Lowering<'_> {
             Expr::name("step_output")
                 .binary(BinaryOp::Equal, Expr::constant(step_bits, u128::from(parts.result_steps - 1))),
         );
-        let [rows, columns] = borders.axes;
         // A single zone needs no count of positions.
         if zones > 1 {
             items.push(wire("zone", zone_bits));
-            items.push(instance(
-                "hwgen_zone",
-                "zone",
-                vec![
-                    ("ROWS", number(rows.positions)),
-                    ("COLUMNS", number(columns.positions)),
-                    ("ROWS_BEFORE", number(rows.before)),
-                    ("ROWS_AFTER", number(rows.after)),
-                    ("COLUMNS_BEFORE", number(columns.before)),
-                    ("COLUMNS_AFTER", number(columns.after)),
-                    ("ZONE_BITS", number(zone_bits)),
-                ],
-                true,
-                vec![("advance_i", vector_ends), ("zone_o", Expr::name("zone"))],
-            ));
-            self.uses(&["hwgen_zone"]);
+            items.push(self.zone_counter("zone", borders.axes, zone_bits, vector_ends));
         }
         let address = if zones == 1 {
             Expr::name("step_output")

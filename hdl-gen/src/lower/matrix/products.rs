@@ -1,7 +1,7 @@
 //! The products of a layer's array: one dot product for each PE, or one for each part of its weights.
 
 use super::split::{Source, Split};
-use super::{Parts, step_output};
+use super::{Parts, reads_step, step_output};
 use crate::datapath::DotProduct;
 use crate::heap::Cost;
 use crate::lower::Lowering;
@@ -123,7 +123,7 @@ impl Lowering<'_> {
             delay("sum_valid", 1, latency, true, ends, "sum_valid"),
             delay("sum_last", 1, latency, true, Expr::name("step_frame_last"), "sum_last"),
         ]);
-        if parts.matrix.unit.is_some() {
+        if reads_step(parts) {
             items.push(wire("sum_step", step_bits));
             items.push(delay("sum_step", step_bits, latency, false, Expr::name(step_output(parts)), "sum_step"));
         }

@@ -25,10 +25,12 @@ pub(in crate::lower) struct Rescaling {
     pub multiplier: Multiplier,
     /// Bits of a lane of the result, at least those of the clamp's range.
     pub code_bits: u32,
+    /// Stands in front of the names of nets and instances, where a module has two of these.
+    pub prefix: &'static str,
 }
 
 impl Lowering<'_> {
-    /// Adds the units and their constants behind the sums, into the net `code`; returns their latency in cycles.
+    /// Adds the units and their constants behind the sums, into the net `code` (with the prefix); returns their latency in cycles.
     pub(in crate::lower) fn rescale_lanes(
         &mut self,
         layer: &str,
@@ -62,12 +64,14 @@ impl Lowering<'_> {
         let lane_bits = multiplier_bits + offset_bits;
         let path = format!("mem/{name}_rescale.mem");
         self.memories.insert(path.clone(), image(layer, rescaling, results, multiplier_bits, offset_bits));
+        let net = |name: &str| format!("{}{name}", rescaling.prefix);
+        let (constants, late_sum, code) = (net("constants"), net("late_sum"), net("code"));
         items.extend([
-            wire("constants", results.lanes * lane_bits),
-            wire("late_sum", results.lanes * results.sum_bits),
+            wire(&constants, results.lanes * lane_bits),
+            wire(&late_sum, results.lanes * results.sum_bits),
             instance(
                 "hwgen_rom",
-                "constants",
+                &constants,
                 vec![
                     ("DATA_BITS", number(results.lanes * lane_bits)),
                     ("DEPTH", number(results.steps)),
@@ -75,27 +79,27 @@ impl Lowering<'_> {
                     ("STYLE", memory_style(Memory::Lut)),
                 ],
                 false,
-                vec![("address_i", Expr::name(results.step)), ("data_o", Expr::name("constants"))],
+                vec![("address_i", Expr::name(results.step)), ("data_o", Expr::name(constants.as_str()))],
             ),
-            delay("late_sum", results.lanes * results.sum_bits, 1, false, Expr::name(results.sums), "late_sum"),
+            delay(&late_sum, results.lanes * results.sum_bits, 1, false, Expr::name(results.sums), &late_sum),
         ]);
-        let late = Results { sums: "late_sum", ..*results };
+        let late = Results { sums: &late_sum, ..*results };
         let constants_bits = results.lanes * lane_bits;
         for index in 0..results.lanes {
             let low = index * lane_bits;
             let mut ports = vec![("accumulator_i", lane_sum(&late, index))];
             if !all_one {
                 let high = low + multiplier_bits - 1;
-                ports.push(("multiplier_i", Expr::part("constants", constants_bits, high, low)));
+                ports.push(("multiplier_i", Expr::part(&constants, constants_bits, high, low)));
             }
             let (from, to) = (low + multiplier_bits, low + lane_bits - 1);
-            ports.push(("offset_i", Expr::part("constants", constants_bits, to, from)));
+            ports.push(("offset_i", Expr::part(&constants, constants_bits, to, from)));
             let narrow = unit.code_bits();
             if narrow == rescaling.code_bits {
-                ports.push(("code_o", lane("code", results.lanes, index, rescaling.code_bits)));
+                ports.push(("code_o", lane(&code, results.lanes, index, rescaling.code_bits)));
             } else {
                 // The clamp leaves fewer bits than the format has.
-                let net = format!("narrow_code_{index}");
+                let net = net(&format!("narrow_code_{index}"));
                 items.push(wire(&net, narrow));
                 ports.push(("code_o", Expr::name(net.as_str())));
                 let fill = if rescaling.codes.is_signed() {
@@ -105,11 +109,12 @@ impl Lowering<'_> {
                 };
                 let fill = Expr::Repeat(rescaling.code_bits - narrow, Box::new(fill));
                 items.push(Item::Assign(
-                    lane("code", results.lanes, index, rescaling.code_bits),
+                    lane(&code, results.lanes, index, rescaling.code_bits),
                     Expr::concat(vec![fill, Expr::name(net.as_str())]),
                 ));
             }
-            items.push(instance(&unit.spec().module_name, &format!("rescale_{index}"), Vec::new(), false, ports));
+            let own = net(&format!("rescale_{index}"));
+            items.push(instance(&unit.spec().module_name, &own, Vec::new(), false, ports));
         }
         let multiplier = rescaling.constants.first().map(|constant| constant.multiplier);
         let alike = rescaling.constants.iter().all(|constant| Some(constant.multiplier) == multiplier);

@@ -166,6 +166,10 @@ pub fn study_options(options: &AllocationOptions, post_training: &PostTraining) 
     let frames = match &post_training.calibration {
         Calibration::Frames { shape, .. } => shape.first().copied().unwrap_or(0),
         Calibration::Random { frames, .. } => *frames as u64,
+        Calibration::Several(entering) => match entering.first() {
+            Some((Calibration::Frames { shape, .. }, _)) => shape.first().copied().unwrap_or(0),
+            _ => 0,
+        },
     };
     Ok(StudyOptions {
         weight_bits: sorted(&options.weight_widths),
@@ -247,12 +251,18 @@ impl Watch for Progress<'_> {
 /// The same with few calibration frames.
 fn few(options: &PostTraining) -> PostTraining {
     let mut made = PostTraining { adaround: false, bias_correction: false, ..options.clone() };
-    if let Calibration::Frames { values, shape, .. } = &mut made.calibration
-        && let Some(frames) = shape.first_mut()
-        && *frames as usize > COST_FRAMES
-    {
-        values.truncate(values.len() / *frames as usize * COST_FRAMES);
-        *frames = COST_FRAMES as u64;
+    let shorten = |calibration: &mut Calibration| {
+        if let Calibration::Frames { values, shape, .. } = calibration
+            && let Some(frames) = shape.first_mut()
+            && *frames as usize > COST_FRAMES
+        {
+            values.truncate(values.len() / *frames as usize * COST_FRAMES);
+            *frames = COST_FRAMES as u64;
+        }
+    };
+    match &mut made.calibration {
+        Calibration::Several(entering) => entering.iter_mut().for_each(|(calibration, _)| shorten(calibration)),
+        calibration => shorten(calibration),
     }
     made
 }

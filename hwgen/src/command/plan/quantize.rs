@@ -4,37 +4,64 @@ use crate::arrays::{ArrayFile, ArraySpec, ElementKind, Elements};
 use crate::cli::ModelOptions;
 use crate::failure::Outcome;
 use network::{Code, Diagnostic, Format, Place};
-use quantizer::{Calibration, InputCodes, PostTraining};
+use quantizer::{Calibration, InputCodes, PostTraining, input_names};
 
 /// Frames of a random calibration.
 const RANDOM_FRAMES: usize = 16;
 /// Most elements of all calibration frames together.
 const MAX_ELEMENTS: u64 = 1 << 28;
 
-/// Nothing where the model is quantized already.
-pub fn post_training(options: &ModelOptions) -> Outcome<Option<PostTraining>> {
+/// Nothing where the model is quantized already. `model` are the bytes of the model, whose inputs the frames are for.
+pub fn post_training(options: &ModelOptions, model: &[u8]) -> Outcome<Option<PostTraining>> {
     let quantize = &options.quantize;
     if !quantize.is_wanted() {
         return Ok(None);
     }
-    let (calibration, read_format) = match (&quantize.calibration, quantize.random_calibration) {
-        (Some(spec), _) => frames(spec, quantize.calibration_frames)?,
-        (None, seed) => {
-            let seed = seed.or(quantize.random_weights).unwrap_or_default();
-            (Calibration::Random { seed, frames: RANDOM_FRAMES }, None)
+    let inputs = match quantize.calibration.as_slice() {
+        [] => Vec::new(),
+        _ => input_names(model, &options.model.display().to_string())?,
+    };
+    let limit = quantize.calibration_frames;
+    let mut entering = Vec::new();
+    match (quantize.calibration.as_slice(), inputs.as_slice()) {
+        ([], _) => {
+            let seed = quantize.random_calibration.or(quantize.random_weights).unwrap_or_default();
+            entering.push((Calibration::Random { seed, frames: RANDOM_FRAMES }, None));
+        }
+        ([spec], [_]) => entering.push(frames(spec, "x", limit)?),
+        ([spec], inputs) if ArraySpec::parse(spec).array.is_none() => {
+            for input in inputs {
+                entering.push(frames(spec, input, limit)?);
+            }
+        }
+        (specs, inputs) if specs.len() == inputs.len() => {
+            for (spec, input) in specs.iter().zip(inputs) {
+                entering.push(frames(spec, input, limit)?);
+            }
+        }
+        (specs, inputs) => {
+            return Err(Diagnostic::new(
+                Code::FramesShape,
+                Place::file(options.model.display().to_string()),
+                format!("{} calibration arrays for the inputs {}", specs.len(), inputs.join(", ")),
+                "give an archive with an array of the name of each input, or --calibration once for each",
+            )
+            .into());
+        }
+    }
+    let (calibration, input) = match entering.len() {
+        1 => {
+            let (calibration, format) = entering.swap_remove(0);
+            (calibration, codes(options, format))
+        }
+        // Of several inputs those are codes that hold integers.
+        _ => {
+            let own = |(calibration, format): (Calibration, Option<Format>)| {
+                (calibration, format.and_then(|format| codes(options, Some(format))))
+            };
+            (Calibration::Several(entering.into_iter().map(own).collect()), None)
         }
     };
-    let format = options.input_format.or(read_format);
-    let is_stated = format.is_some() || !options.input_scale.is_empty() || !options.input_offset.is_empty();
-    let or = |list: &[f32], default: f32| if list.is_empty() { vec![default] } else { list.to_vec() };
-    let zero = -(options.input_zero_point as f32);
-    let scales = or(&options.input_scale, 1.0);
-    let offsets = if options.input_offset.is_empty() {
-        scales.iter().map(|scale| zero * scale).collect()
-    } else {
-        options.input_offset.clone()
-    };
-    let input = is_stated.then_some(InputCodes { format, scales, offsets });
     Ok(Some(PostTraining {
         calibration,
         input,
@@ -55,11 +82,26 @@ pub fn post_training(options: &ModelOptions) -> Outcome<Option<PostTraining>> {
     }))
 }
 
+/// What input codes mean, where the options or integers that were read say it.
+fn codes(options: &ModelOptions, read_format: Option<Format>) -> Option<InputCodes> {
+    let format = options.input_format.or(read_format);
+    let is_stated = format.is_some() || !options.input_scale.is_empty() || !options.input_offset.is_empty();
+    let or = |list: &[f32], default: f32| if list.is_empty() { vec![default] } else { list.to_vec() };
+    let zero = -(options.input_zero_point as f32);
+    let scales = or(&options.input_scale, 1.0);
+    let offsets = if options.input_offset.is_empty() {
+        scales.iter().map(|scale| zero * scale).collect()
+    } else {
+        options.input_offset.clone()
+    };
+    is_stated.then_some(InputCodes { format, scales, offsets })
+}
+
 /// All frames of an array, and the format of its integers.
-fn frames(text: &str, limit: Option<u64>) -> Outcome<(Calibration, Option<Format>)> {
+fn frames(text: &str, default: &str, limit: Option<u64>) -> Outcome<(Calibration, Option<Format>)> {
     let spec = ArraySpec::parse(text);
     let mut file = ArrayFile::open(&spec.path)?;
-    let mut stream = file.open_array(&spec, Some("x"))?;
+    let mut stream = file.open_array(&spec, Some(default))?;
     let element = stream.element();
     let frames = stream.frames().min(limit.unwrap_or(u64::MAX));
     if frames.checked_mul(stream.frame_elements()).is_none_or(|elements| elements > MAX_ELEMENTS) {

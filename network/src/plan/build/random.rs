@@ -75,13 +75,16 @@ fn layer(
             groups: *groups,
         },
         OpPlan::MaxPool { window } => Op::MaxPool { window: *window },
-        OpPlan::SumPool { window, padding_value } => Op::SumPool { window: *window, padding_value: *padding_value },
+        OpPlan::SumPool { window, padding_value, counted } => {
+            Op::SumPool { window: *window, padding_value: *padding_value, counted: *counted }
+        }
         OpPlan::Requantize => Op::Identity,
         OpPlan::Add => Op::Add { factors: vec![vec![1]; sources.len()] },
         OpPlan::Multiply => Op::Multiply,
         OpPlan::Concat => Op::Concat,
         OpPlan::Rearrange(rearrangement) => Op::Rearrange(rearrangement.clone()),
         OpPlan::Argmax => Op::Argmax { multipliers: vec![1], offsets: vec![0] },
+        &OpPlan::TopK { count, gives } => Op::TopK { count, gives, multipliers: vec![1], offsets: vec![0] },
     };
     let mut layer = plan.layer(op, None);
     let tensors: Vec<&Tensor> = sources.iter().map(|source| &source.tensor).collect();
@@ -110,7 +113,7 @@ fn layer(
         }
     }
     let Ok(encoding) = check::encoding(&layer, &tensors, sums.as_ref()) else { return Ok((layer, None)) };
-    let fresh = layer.requantization.is_some() || matches!(layer.op, Op::Argmax { .. });
+    let fresh = layer.requantization.is_some() || matches!(layer.op, Op::Argmax { .. } | Op::TopK { .. });
     let spread = if fresh { Spread::uniform(encoding) } else { spread };
     Ok((layer, Some(Known { tensor: Tensor { shape, encoding }, spread })))
 }
@@ -126,9 +129,11 @@ fn spread(op: &Op, sources: &[Known], shape: Shape) -> Spread {
     };
     match op {
         Op::Dense { weights } | Op::Conv2d { weights, .. } => first.of_sums(weights),
-        Op::SumPool { window, .. } => {
+        Op::SumPool { window, counted, .. } => {
             let taps = window.taps() as f64;
-            let sum = |&(mean, deviation): &(f64, f64)| (mean * taps, deviation * taps.sqrt());
+            let factors = counted.and_then(|counted| counted.factors(window, sources[0].tensor.shape));
+            let scale = factors.map_or(1.0, |factors| factors.common() as f64 / taps);
+            let sum = |&(mean, deviation): &(f64, f64)| (mean * taps * scale, deviation * taps.sqrt() * scale);
             Spread { channels: first.channels.iter().map(sum).collect() }
         }
         Op::Add { factors } => by_channel(&|channel| {
@@ -158,6 +163,6 @@ fn spread(op: &Op, sources: &[Known], shape: Shape) -> Spread {
                 first.channels.iter().map(|channel| channel.0.powi(2) + channel.1.powi(2)).sum::<f64>() / count;
             Spread { channels: vec![(mean, f64::sqrt((square - mean * mean).max(0.0)))] }
         }
-        Op::MaxPool { .. } | Op::Identity | Op::Argmax { .. } => first.clone(),
+        Op::MaxPool { .. } | Op::Identity | Op::Argmax { .. } | Op::TopK { .. } => first.clone(),
     }
 }

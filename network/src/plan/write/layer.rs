@@ -1,11 +1,12 @@
 //! The lines of the layers, in aligned columns.
 
 use super::{map, text, word};
+use crate::average::Counted;
 use crate::coding::{Transform, WeightFormat};
 use crate::diagnostic::At;
 use crate::graph::{HardwareRequest, Layer, NetworkParts, TensorId, WindowForm};
 use crate::op::{Op, Rearrangement, Weights};
-use crate::plan::read_layer::{FORMS, KINDS, MEMORIES, MULTIPLIERS, REQUANTIZE_UNITS};
+use crate::plan::read_layer::{FORMS, GIVES, KINDS, MEMORIES, MULTIPLIERS, REQUANTIZE_UNITS};
 use crate::plan::read_weight::TRANSFORMS;
 use crate::shape::{Shape, Window};
 
@@ -78,11 +79,18 @@ fn columns(parts: &NetworkParts, index: usize, layer: &Layer) -> [String; 5] {
                 shape.push(("groups", groups.to_string()));
             }
         }
-        Op::SumPool { window, padding_value } => {
+        Op::SumPool { window, padding_value, counted } => {
             window_fields(&mut shape, window, window.kernel);
             if *padding_value != 0 {
                 shape.push(("padding_value", padding_value.to_string()));
             }
+            if let Some(Counted { before: [top, left], after: [bottom, right] }) = counted {
+                shape.push(("counted_padding", format!("[{top}, {left}, {bottom}, {right}]")));
+            }
+        }
+        Op::TopK { count, gives, .. } => {
+            shape.push(("count", count.to_string()));
+            shape.push(("gives", word(GIVES, *gives)));
         }
         Op::Rearrange(Rearrangement { shape: Shape { rows, columns, channels }, start, loops }) => {
             shape.push(("shape", format!("[{rows}, {columns}, {channels}]")));

@@ -5,7 +5,7 @@
 //! mean and a deviation for each channel is known of the data. The start is Gaussian, steps are Adam's.
 
 use super::super::study::{Ended, Study, Target};
-use crate::fault::Checked;
+use crate::fault::{Checked, Fault};
 use crate::float::{elements, fault, tensor};
 use candle_core::{Tensor, Var};
 use rayon::prelude::*;
@@ -71,12 +71,17 @@ impl Study<'_> {
     }
 
     fn matched(&self, start: Vec<f32>, input: (f64, f64), wanted: &[Channels]) -> Result<Vec<f32>, Ended> {
-        let dims = self.trial.program.frame_dims.clone();
+        let [dims] = self.trial.program.frame_dims.as_slice() else {
+            return Err(Ended::from(self.at(Fault::operator(
+                "a network of several inputs",
+                "frames can be distilled for networks of one input; use another method",
+            ))));
+        };
         let mut frame = start;
         let (mut first, mut second) = (vec![0.0f64; frame.len()], vec![0.0f64; frame.len()]);
         for step in 1..=STEPS {
             self.check()?;
-            let gradient = self.mismatch(&frame, &dims, input, wanted).map_err(|found| Ended::from(self.at(found)))?;
+            let gradient = self.mismatch(&frame, dims, input, wanted).map_err(|found| Ended::from(self.at(found)))?;
             for (place, &g) in gradient.iter().enumerate() {
                 let g = f64::from(g);
                 first[place] = 0.9 * first[place] + 0.1 * g;

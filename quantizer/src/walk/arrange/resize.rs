@@ -2,6 +2,7 @@
 
 use crate::constant::Constant;
 use crate::fault::{Checked, Fault};
+use crate::layout::axis_index;
 use crate::model::Node;
 use crate::walk::Walk;
 use crate::walk::convolution::of_rank;
@@ -53,15 +54,30 @@ impl Walk<'_> {
 /// The target lengths and the scales of all axes.
 fn sizes(node: &Node, dims: &[u64], constants: &[Option<&Constant>]) -> Checked<(Vec<u64>, Vec<f64>)> {
     let wrong = || Fault::shape(format!("`{}` without constant scales or sizes", node.op), "export the model again");
-    let constant = |index: usize| constants.get(index).copied().flatten().filter(|c| c.array.len() == dims.len());
-    if let Some(sizes) = constant(3) {
-        let sizes: Vec<u64> = sizes.ints()?.iter().map(|&size| u64::try_from(size).unwrap_or(0)).collect();
+    if node.attributes.text("keep_aspect_ratio_policy", "stretch")? != "stretch" {
+        return Err(Fault::operator(
+            format!("`{}` that keeps the aspect ratio", node.op),
+            "state both lengths as they come out, with the policy stretch",
+        ));
+    }
+    let axes: Vec<usize> = match node.attributes.ints("axes")? {
+        Some(axes) => axes.iter().map(|&axis| axis_index(axis, dims.len())).collect::<Checked<_>>()?,
+        None => (0..dims.len()).collect(),
+    };
+    let constant = |index: usize| constants.get(index).copied().flatten().filter(|c| c.array.len() == axes.len());
+    if let Some(given) = constant(3) {
+        let mut sizes = dims.to_vec();
+        for (&axis, size) in axes.iter().zip(given.ints()?) {
+            sizes[axis] = u64::try_from(size).unwrap_or(0);
+        }
         let scales = sizes.iter().zip(dims).map(|(&size, &dim)| size as f64 / dim as f64).collect();
         return Ok((sizes, scales));
     }
     let scales: Vec<f64> = match (constant(2), constant(1), node.attributes.get("scales")) {
         (Some(scales), _, _) | (None, Some(scales), _) => {
-            (0..dims.len()).map(|index| f64::from(scales.array.f32(index))).collect()
+            let mut all = vec![1.0; dims.len()];
+            axes.iter().enumerate().for_each(|(index, &axis)| all[axis] = f64::from(scales.array.f32(index)));
+            all
         }
         (None, None, Some(crate::model::Attribute::Floats(scales))) if scales.len() == dims.len() => {
             scales.iter().map(|&scale| f64::from(scale)).collect()

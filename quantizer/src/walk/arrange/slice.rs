@@ -22,9 +22,8 @@ impl Walk<'_> {
         if (start, count, step) == (0, dims[axis], 1) {
             return Ok(stream);
         }
-        if matches!(stream.base, Base::Input)
-            || (self.is_flat && matches!(stream.base, Base::Tensor(id) if self.is_open_input(id)))
-        {
+        let is_list = dims.len() <= 2;
+        if matches!(stream.base, Base::Input(_)) || !is_list && self.open_input(&stream.base).is_some() {
             // The input's rows and columns must be known before it is cut.
             let (image, _) = self.image(stream, op)?;
             return Err(Fault::operator(
@@ -174,7 +173,14 @@ impl Walk<'_> {
                 return Err(wrong());
             }
             let cut = vec![batch, channels, rows / size, size, columns / size, size];
-            (cut, [0, 3, 5, 1, 2, 4], vec![batch, channels * square, rows / size, columns / size])
+            let permutation = match node.attributes.text("mode", "DCR")? {
+                "DCR" => [0, 3, 5, 1, 2, 4],
+                "CRD" => [0, 1, 3, 5, 2, 4],
+                other => {
+                    return Err(Fault::operator(format!("SpaceToDepth in mode `{other}`"), "DCR and CRD can be built"));
+                }
+            };
+            (cut, permutation, vec![batch, channels * square, rows / size, columns / size])
         };
         stream = self.reshaped_to(stream, &cut, &node.op)?;
         stream.layout = stream.layout.transpose(&permutation);

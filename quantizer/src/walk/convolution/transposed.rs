@@ -229,7 +229,7 @@ fn stream_sums(
 fn phases(node: &Node, kernel: [u64; 2], input: Shape, axes: usize) -> Checked<[Phases; 2]> {
     let strides = node.attributes.spatial("strides", 1, 1, axes)?;
     let dilations = node.attributes.spatial("dilations", 1, 1, axes)?;
-    let extra = match node.attributes.ints("output_padding")? {
+    let mut extra = match node.attributes.ints("output_padding")? {
         None => [0, 0],
         Some(_) => node.attributes.spatial("output_padding", 0, 0, axes)?,
     };
@@ -260,7 +260,9 @@ fn phases(node: &Node, kernel: [u64; 2], input: Shape, axes: usize) -> Checked<[
         let (before, after) = match wanted {
             None => (pads[axis], pads[axis + 2]),
             Some(wanted) => {
-                let total = full.checked_sub(wanted).ok_or_else(refuse)?;
+                // A longer output than the input reaches is bias alone behind, as output_padding makes it.
+                extra[axis] += wanted.saturating_sub(full);
+                let total = full.saturating_sub(wanted);
                 // The greater half stands behind with SAME_UPPER, else in front.
                 let small = total / 2;
                 if auto == "SAME_UPPER" { (small, total - small) } else { (total - small, small) }

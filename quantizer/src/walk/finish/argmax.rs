@@ -1,4 +1,4 @@
-//! ArgMax on a common grid of integers.
+//! ArgMax and TopK on a common grid of integers.
 //!
 //! Channels mean g_c v_c + o_c. With one gain for all, v_c + o_c / g is compared: its whole part and the rank of its
 //! fraction decide exactly, so a multiplier of a power of two and small offsets are exact. With several gains the
@@ -9,83 +9,236 @@ use crate::constant::Constant;
 use crate::exact::{Exact, Piece, integer};
 use crate::fault::{Checked, Fault};
 use crate::layout::Layout;
-use crate::model::Node;
+use crate::model::{Node, ValueId};
 use crate::walk::stream::{Base, Stream};
 use network::graph::{Encoding, HostStep, Tensor, TensorId};
-use network::op::Op;
+use network::op::{Loop, MAX_TOP, Op, Rearrangement, TopGives};
 use network::requantization::MAX_SHIFT_FORM_BITS;
 use network::{Format, Range, Shape};
 use num_bigint::BigInt;
 use num_integer::Integer;
 use num_traits::{One, Signed, ToPrimitive, Zero};
 
+/// Channels of a stream that are compared.
+struct Compared {
+    id: TensorId,
+    stream: Stream,
+    /// The model's dimensions, and the axis of the channels in them.
+    dims: Vec<u64>,
+    axis: usize,
+    /// Whether a step in front was left out that keeps the order of its inputs.
+    is_bare: bool,
+}
+
 impl Walk<'_> {
-    /// ArgMax, or TopK of one, over all channels of the only position.
-    pub(crate) fn arg_max(
+    /// ArgMax over the channels of each position.
+    pub(crate) fn arg_max(&mut self, node: &Node, stream: Stream) -> Checked<Stream> {
+        let takes_last = node.attributes.int("select_last_index", 0)? != 0;
+        let axis = stream.layout.axis_index(node.attributes.int("axis", 0)?)?;
+        let mut compared = self.compared(node, stream, axis)?;
+        if takes_last {
+            // The last of equal channels is the first where they stand in falling order.
+            let shape = compared.stream.shape;
+            let (positions, channels) = (shape.positions(), shape.channels);
+            let loops = vec![Loop { count: positions, stride: channels as i64 }, Loop { count: channels, stride: -1 }];
+            let tensor = self.tensor(compared.id).clone();
+            let reversed = Rearrangement { shape, start: channels - 1, loops };
+            compared.id = self.add_layer("move", vec![compared.id], Op::Rearrange(reversed), None, tensor, &node.name);
+            compared.stream.base = Base::Tensor(compared.id);
+            compared.stream.function.reverse();
+        }
+        let (multipliers, offsets, note) = grid(&widened(&compared.stream), self.values(compared.id))?;
+        self.notes.extend(note);
+        let op = Op::Argmax { multipliers, offsets };
+        let keeps = node.attributes.int("keepdims", 1)? != 0;
+        let mut made = self.indices(&compared, op, 1, keeps, "argmax", &node.name)?;
+        if takes_last {
+            let last = integer(compared.stream.shape.channels - 1);
+            made.function = vec![Piece::affine(-Exact::one(), last)];
+        }
+        Ok(made)
+    }
+
+    /// TopK along the channels of each position: values and indices.
+    pub(crate) fn top_k(
         &mut self,
         node: &Node,
-        mut stream: Stream,
+        stream: Stream,
         constants: &[Option<&Constant>],
-    ) -> Checked<Stream> {
+    ) -> Checked<[Stream; 2]> {
+        let axis = stream.layout.axis_index(node.attributes.int("axis", -1)?)?;
+        let stated = match constants.get(1).copied().flatten() {
+            Some(counts) => counts.ints()?.first().copied(),
+            None => node.attributes.ints("k")?.map_or(Some(node.attributes.int("k", 1)?), |list| list.first().copied()),
+        };
+        let mut compared = self.compared(node, stream, axis)?;
+        let channels = compared.stream.shape.channels;
+        let count = stated.and_then(|count| u64::try_from(count).ok());
+        let count = count.filter(|count| (1..=channels.min(MAX_TOP)).contains(count)).ok_or_else(|| {
+            Fault::operator(
+                format!("a TopK of {} among {channels} channels", stated.unwrap_or(0)),
+                format!("1 to {MAX_TOP} can be built, and no more than there are"),
+            )
+        })?;
+        let is_read = |id: Option<&ValueId>| {
+            id.is_some_and(|id| {
+                let reads = |node: &Node| node.inputs.contains(&Some(*id));
+                self.model.outputs.contains(id) || self.model.nodes.iter().any(reads)
+            })
+        };
+        if compared.is_bare && is_read(node.outputs.first()) {
+            return Err(Fault::operator(
+                "the values of a TopK behind a step that stays on the host",
+                "read its indices alone",
+            ));
+        }
+        // The least are the greatest of the negated.
+        let falls = node.attributes.int("largest", 1)? == 0;
+        if falls {
+            compared.stream.function.iter_mut().for_each(|piece| *piece = negated(piece));
+        }
+        let (multipliers, offsets, note) = grid(&widened(&compared.stream), self.values(compared.id))?;
+        let op = Op::TopK { count, gives: TopGives::Indices, multipliers, offsets };
+        let indices = self.indices(&compared, op, count, true, "top", &node.name)?;
+        let (multipliers, offsets, unit) = value_grid(&compared.stream.function, self.values(compared.id))?;
+        self.notes.extend(note);
+        let sign = if falls { -Exact::one() } else { Exact::one() };
+        let function = vec![Piece::affine(&sign * unit.0, &sign * unit.1)];
+        let ends = |multiplier: &i64, offset: &i64| {
+            let values = self.values(compared.id);
+            Range::new(values.min() * multiplier + offset, values.max() * multiplier + offset)
+        };
+        let ranges =
+            multipliers.iter().zip(offsets.iter().cycle()).map(|(multiplier, offset)| ends(multiplier, offset));
+        let range = ranges.reduce(Range::union).unwrap_or(Range::new(0, 0));
+        let op = Op::TopK { count, gives: TopGives::Values, multipliers, offsets };
+        let shape = Shape { channels: count, ..compared.stream.shape };
+        let tensor = Tensor { shape, encoding: Encoding::Sums { range } };
+        let id = self.add_layer("top", vec![compared.id], op, None, tensor.clone(), &node.name);
+        let layout = compared.layout(shape, true)?;
+        Ok([Stream::of_tensor(id, &tensor, layout, function), indices])
+    }
+
+    /// Values that can occur in a tensor.
+    fn values(&self, id: TensorId) -> Range {
+        self.tensor(id).encoding.values()
+    }
+
+    /// The stream whose channels are the elements along an axis.
+    fn compared(&mut self, node: &Node, mut stream: Stream, axis: usize) -> Checked<Compared> {
         let dims = stream.layout.dims();
-        let is_top = node.op == "TopK";
-        let axis = stream.layout.axis_index(node.attributes.int("axis", if is_top { -1 } else { 0 })?)?;
-        if stream.shape.positions() != 1 || dims[axis] != stream.shape.channels {
-            return Err(Fault::operator(
-                format!("`{}` over axis {axis} of {dims:?}", node.op),
-                "an argmax over all channels of a single position can be built",
-            ));
-        }
-        if node.attributes.int("select_last_index", 0)? != 0 || node.attributes.int("largest", 1)? == 0 {
-            return Err(Fault::operator(
-                format!("`{}` of the last or least", node.op),
-                "only the first index of the greatest can be built",
-            ));
-        }
-        let top_count = constants
-            .get(1)
-            .copied()
-            .flatten()
-            .map(Constant::ints)
-            .transpose()?
-            .and_then(|counts| counts.first().copied());
-        if is_top && top_count.unwrap_or(node.attributes.int("k", 1)?) != 1 {
-            return Err(Fault::operator("a TopK of more than one", "use k = 1"));
-        }
+        let mut is_bare = false;
         if let Some(function) = stream.under_sigmoid() {
             stream.function = function.to_vec();
             (stream.curve, stream.host) = (None, HostStep::Sigmoid);
         }
         if stream.host != HostStep::None {
-            self.notes.push("the step before the ArgMax keeps the order of its inputs and was left out".to_owned());
-            stream.host = HostStep::None;
+            self.notes.push(format!("the step before the {} keeps the order of its inputs and was left out", node.op));
+            (stream.host, is_bare) = (HostStep::None, true);
         }
         let is_sums = |id: TensorId| matches!(self.tensor(id).encoding, Encoding::Sums { .. });
         if matches!(stream.base, Base::Tensor(id) if is_sums(id)) && !stream.function.iter().all(Piece::is_affine) {
             return Err(Fault::operator(
-                "a Relu or Clip between the last sums and the ArgMax",
+                format!("a Relu or Clip between the last sums and the {}", node.op),
                 "leave it out, or put a Quant after it",
             ));
         }
-        let (id, stream) = self.affine(stream, &node.op)?;
-        let Tensor { encoding, .. } = *self.tensor(id);
-        let (multipliers, offsets, note) = grid(&widened(&stream), encoding.values())?;
-        self.notes.extend(note);
-        let last = stream.shape.channels as i64 - 1;
-        let shape = Shape::new(1, 1, 1).ok_or_else(|| Fault::shape("no output", "check the model"))?;
-        let indices = Range::new(0, last);
+        let (mut id, mut stream) = self.affine(stream, &node.op)?;
+        if stream.shape.positions() != 1 || dims[axis] != stream.shape.channels {
+            if !matches!(dims.len(), 3 | 4) || dims[0] != 1 || axis == 0 {
+                return Err(Fault::operator(
+                    format!("`{}` over axis {axis} of {dims:?}", node.op),
+                    "channels of tensors with a batch axis and up to two axes of positions can be compared",
+                ));
+            }
+            stream.layout = stream.layout.transpose(&channels_second(axis, dims.len()));
+            (stream, _) = self.image(stream, &node.op)?;
+            (id, stream) = self.affine(stream, &node.op)?;
+        }
+        Ok(Compared { id, stream, dims, axis, is_bare })
+    }
+
+    /// Indices that leave a comparison.
+    fn indices(
+        &mut self,
+        compared: &Compared,
+        op: Op,
+        count: u64,
+        keeps: bool,
+        kind: &'static str,
+        origin: &str,
+    ) -> Checked<Stream> {
+        let indices = Range::new(0, compared.stream.shape.channels as i64 - 1);
         let format = Format::integer_for(indices)
             .ok_or_else(|| Fault::shape("more than 65536 classes", "make the layer smaller"))?;
+        let shape = Shape { channels: count, ..compared.stream.shape };
         let tensor = Tensor { shape, encoding: Encoding::Codes { format, range: indices } };
-        let id =
-            self.add_layer("argmax", vec![id], Op::Argmax { multipliers, offsets }, None, tensor.clone(), &node.name);
-        let mut target = dims;
-        target[axis] = 1;
-        if !is_top && node.attributes.int("keepdims", 1)? == 0 {
-            target.remove(axis);
-        }
-        Ok(Stream::of_tensor(id, &tensor, Layout::row_major(&target), vec![Piece::identity()]))
+        let id = self.add_layer(kind, vec![compared.id], op, None, tensor.clone(), origin);
+        let layout = compared.layout(shape, keeps)?;
+        Ok(Stream::of_tensor(id, &tensor, layout, vec![Piece::identity()]))
     }
+}
+
+impl Compared {
+    /// The model's view of a result with so many channels, with or without their axis.
+    fn layout(&self, shape: Shape, keeps: bool) -> Checked<Layout> {
+        let mut target = self.dims.clone();
+        target[self.axis] = shape.channels;
+        if shape.positions() == 1 {
+            if !keeps {
+                target.remove(self.axis);
+            }
+            return Ok(Layout::row_major(&target));
+        }
+        let order = channels_second(self.axis, self.dims.len());
+        let seen: Vec<u64> = order.iter().map(|&axis| target[axis]).collect();
+        let back: Vec<usize> =
+            (0..order.len()).map(|axis| order.iter().position(|&o| o == axis).unwrap_or(0)).collect();
+        let layout = Layout::channels_first(shape).reshape(&seen)?.transpose(&back);
+        if keeps {
+            return Ok(layout);
+        }
+        target.remove(self.axis);
+        layout.reshape(&target)
+    }
+}
+
+/// The order of axes in which `axis` stands behind the batch.
+fn channels_second(axis: usize, rank: usize) -> Vec<usize> {
+    [0, axis].into_iter().chain((1..rank).filter(|&other| other != axis)).collect()
+}
+
+fn negated(piece: &Piece) -> Piece {
+    Piece::affine(-piece.gain.clone(), -piece.offset.clone())
+}
+
+/// Integer multipliers and offsets of one grid, with the real gain and offset of its integers.
+type ValueGrid = (Vec<i64>, Vec<i64>, (Exact, Exact));
+
+/// The grid on which the real numbers of all channels lie; rounded where none is exact.
+fn value_grid(functions: &[Piece], values: Range) -> Checked<ValueGrid> {
+    let first = &functions[0];
+    if functions.iter().all(|piece| piece.gain == first.gain && piece.offset == first.offset) {
+        let sign = if first.gain.is_negative() { -1 } else { 1 };
+        return Ok((vec![sign], vec![0], (first.gain.abs(), first.offset.clone())));
+    }
+    let largest = BigInt::from(values.min().abs().max(values.max().abs()).max(1));
+    let denominator =
+        functions.iter().fold(BigInt::one(), |lcm, piece| lcm.lcm(piece.gain.denom()).lcm(piece.offset.denom()));
+    let reach = functions.iter().map(|piece| piece.gain.abs() * integer(largest.clone()) + piece.offset.abs()).max();
+    let reach = reach.unwrap_or_else(Exact::one);
+    let exact = integer(denominator);
+    let by = if (&reach * &exact).to_integer().bits() < u64::from(MAX_SHIFT_FORM_BITS) - 2 {
+        exact
+    } else {
+        let bits = 45 - (reach.numer().bits() as i64 - reach.denom().bits() as i64);
+        let power = integer(BigInt::one() << bits.unsigned_abs().min(4000));
+        if bits < 0 { power.recip() } else { power }
+    };
+    let round = |value: &Exact| (value * &by).round().to_integer();
+    let gains: Vec<BigInt> = functions.iter().map(|piece| round(&piece.gain)).collect();
+    let offsets: Vec<BigInt> = functions.iter().map(|piece| round(&piece.offset)).collect();
+    Ok((small(&gains)?, small(&offsets)?, (by.recip(), Exact::zero())))
 }
 
 type Grid = (Vec<i64>, Vec<i64>, Option<String>);

@@ -49,7 +49,7 @@ impl Walk<'_> {
             widen(&mut pieces, stream.channels());
             function.extend(pieces);
             match stream.base {
-                Base::Input => {
+                Base::Input(_) => {
                     return Err(Fault::quantizer("a Concat reads the network's input", "put a Quant on the input"));
                 }
                 Base::Tensor(id) => ids.push(id),

@@ -45,7 +45,7 @@ impl Target {
             Quantizer::Uniform { scale, zero_point, bits, signed, low, high, rounding } => {
                 let parameters = Parameters::new(stream, scale, zero_point)?;
                 let on_planes = parameters.zero_points.iter().all(|&zero| planes(*bits, *low, *high, zero).is_some());
-                let keeps_grid = *low == 0 || ignores_sign(*rounding) || !matches!(stream.base, Base::Input);
+                let keeps_grid = *low == 0 || ignores_sign(*rounding) || !matches!(stream.base, Base::Input(_));
                 let format = if on_planes && keeps_grid { Format::bipolar(*bits) } else { None };
                 let (format, is_planes) = match format {
                     Some(format) => (Some(format), true),

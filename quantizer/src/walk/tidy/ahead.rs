@@ -14,7 +14,7 @@ impl Walk<'_> {
     pub(super) fn requantize_ahead(&self, layers: &mut [Option<Layer>], readers: &[usize]) {
         for index in (0..layers.len()).rev() {
             let Some(layer) = layers[index].as_ref().filter(|layer| matches!(layer.op, Op::Identity)) else { continue };
-            let (Some(mover), Some(requantization)) = (layer.input().0.checked_sub(1), &layer.requantization) else {
+            let (Some(mover), Some(requantization)) = (self.maker(layer.input()), &layer.requantization) else {
                 continue;
             };
             let Some((Op::Rearrange(arrangement), source)) =
@@ -23,7 +23,7 @@ impl Walk<'_> {
                 continue;
             };
             let from = &self.tensors[source];
-            if readers[mover + 1] != 1 || !matches!(from.encoding, Encoding::Sums { .. }) {
+            if readers[self.plans.len() + mover] != 1 || !matches!(from.encoding, Encoding::Sums { .. }) {
                 continue;
             }
             let ahead = match requantization.channels() {
