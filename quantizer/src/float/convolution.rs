@@ -48,6 +48,9 @@ impl Axis {
 
 /// `x` (1, channels, one or two spatial axes) times weights (outputs, channels of a group, taps); shapes fit.
 pub(super) fn convolve(x: &Tensor, weights: &Tensor, windows: &Windows, groups: usize) -> Checked<Tensor> {
+    if x.track_op() || weights.track_op() {
+        return convolve_tracked(x, weights, windows, groups);
+    }
     let (dims, shape) = (x.dims(), weights.dims());
     let axes = windows.kernel.len();
     let axis = |axis: usize| Axis {
@@ -80,6 +83,27 @@ pub(super) fn convolve(x: &Tensor, weights: &Tensor, windows: &Windows, groups: 
     })??;
     let dims: Vec<usize> = [1, shape[0]].into_iter().chain(windows.positions.iter().copied()).collect();
     tensor(made, &dims)
+}
+
+/// The same tap by tap in operations of the tensor library, through which gradients go back.
+fn convolve_tracked(x: &Tensor, weights: &Tensor, windows: &Windows, groups: usize) -> Checked<Tensor> {
+    let (outputs, inputs) = (weights.dims()[0], weights.dims()[1]);
+    let taps: usize = windows.kernel.iter().product();
+    let rows = weights.reshape((groups, outputs / groups, inputs, taps)).map_err(fault)?;
+    let mut sum: Option<Tensor> = None;
+    windows.taps(&windows.pad(x, 0.0)?, &mut |tap, seen| {
+        let term = || {
+            let weights = rows.narrow(3, tap, 1)?.squeeze(3)?.contiguous()?;
+            let term = weights.matmul(&seen.reshape((groups, inputs, ()))?)?;
+            if let Some(sum) = &sum { sum + term } else { Ok(term) }
+        };
+        sum = Some(term().map_err(fault)?);
+        Ok(())
+    })?;
+    let dims: Vec<usize> = [1, outputs].into_iter().chain(windows.positions.iter().copied()).collect();
+    sum.ok_or_else(|| Fault::shape("a convolution without taps", "check the kernel's shape"))?
+        .reshape(dims)
+        .map_err(fault)
 }
 
 impl Image<'_> {
@@ -158,4 +182,64 @@ impl Image<'_> {
 pub(super) fn is_empty(dims: &[usize], shape: &[usize]) -> Option<Fault> {
     (dims.contains(&0) || shape.contains(&0))
         .then(|| Fault::shape(format!("a convolution of {dims:?} with weights of shape {shape:?}"), "check the shapes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::float::elements;
+    use candle_core::Var;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|at| ((at * 37 + seed * 11) % 23) as f32 / 23.0 - 0.5).collect()
+    }
+
+    /// Inputs of 4 channels, 7 x 6 places.
+    #[track_caller]
+    fn check(outputs: usize, groups: usize, kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2], pad: usize) {
+        let positions = [(7, 0), (6, 1)]
+            .map(|(length, axis)| (length + 2 * pad - (kernel[axis] - 1) * dilation[axis] - 1) / stride[axis] + 1);
+        let windows = Windows {
+            kernel: kernel.to_vec(),
+            stride: stride.to_vec(),
+            dilation: dilation.to_vec(),
+            before: vec![pad; 2],
+            after: vec![pad; 2],
+            positions: positions.to_vec(),
+        };
+        let x = tensor(numbers(4 * 42, 1), &[1, 4, 7, 6]).unwrap();
+        let dims = [outputs, 4 / groups, kernel[0], kernel[1]];
+        let weights = numbers(dims.iter().product(), 2);
+        let plain = |weights: &[f32]| {
+            let weights = tensor(weights.to_vec(), &dims).unwrap();
+            elements(&convolve(&x, &weights, &windows, groups).unwrap())
+        };
+        let variable = Var::from_tensor(&tensor(weights.clone(), &dims).unwrap()).unwrap();
+        let tracked = convolve(&x, variable.as_tensor(), &windows, groups).unwrap();
+        let sums = plain(&weights);
+        for (a, b) in elements(&tracked).iter().zip(&sums) {
+            assert!((a - b).abs() < 1e-4, "{a} {b}");
+        }
+        // The sum of squares, whose gradient differs from place to place.
+        let gradients = tracked.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+        let gradient = elements(gradients.get(variable.as_tensor()).unwrap());
+        let loss = |weights: &[f32]| plain(weights).iter().map(|&sum| f64::from(sum).powi(2)).sum::<f64>();
+        for at in 0..weights.len() {
+            let moved = |by: f32| {
+                let mut moved = weights.clone();
+                moved[at] += by;
+                loss(&moved)
+            };
+            let slope = (moved(0.05) - moved(-0.05)) / 0.1;
+            assert!((slope - f64::from(gradient[at])).abs() < 0.01 * slope.abs().max(1.0), "{slope} {}", gradient[at]);
+        }
+    }
+
+    #[test]
+    fn gradients_go_back_through_every_window() {
+        check(3, 1, [3, 3], [1, 1], [1, 1], 1);
+        check(6, 2, [2, 3], [2, 1], [1, 2], 2);
+        check(4, 4, [3, 2], [1, 2], [2, 1], 1);
+        check(8, 4, [1, 1], [1, 1], [1, 1], 0);
+    }
 }

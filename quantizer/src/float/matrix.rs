@@ -46,7 +46,7 @@ fn add_bias(result: Tensor, operands: &Operands<'_>) -> Checked<Tensor> {
     let Some(bias) = operands.optional(2) else { return Ok(result) };
     let mut dims = vec![1; result.rank()];
     dims[1] = bias.elem_count();
-    meet(&result, &bias.reshape(dims).map_err(fault)?, |sum, bias| sum + bias)
+    meet(&result, &bias.reshape(dims).map_err(fault)?, |sum, bias| sum + bias, Tensor::broadcast_add)
 }
 
 /// What each row of weights of a Conv, Gemm or MatMul (with constant second side) is multiplied with: one matrix

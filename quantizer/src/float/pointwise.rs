@@ -20,30 +20,36 @@ pub(super) fn pointwise(operands: &Operands<'_>) -> Checked<Tensor> {
         "BatchNormalization" => return batch_normalization(operands),
         "Clip" => return clip(operands),
         "Pow" => return pow(operands),
-        "Relu" => return map(x, |x| if x < 0.0 { 0.0 } else { x }),
-        "Neg" => return map(x, |x| -x),
-        "Abs" => return map(x, f32::abs),
+        "Relu" => return map(x, |x| if x < 0.0 { 0.0 } else { x }, Tensor::relu),
+        "Neg" => return map(x, |x| -x, Tensor::neg),
+        "Abs" => return map(x, f32::abs, Tensor::abs),
         "Sqrt" => x.sqrt(),
         "Exp" => x.exp(),
         "Log" => x.log(),
         "Erf" => x.erf(),
-        "Tanh" => return map(x, f32::tanh),
+        "Tanh" => return map(x, f32::tanh, Tensor::tanh),
         "Reciprocal" => x.recip(),
-        "Sigmoid" => return map(x, |x| 1.0 / (1.0 + (-x).exp())),
+        "Sigmoid" => return map(x, |x| 1.0 / (1.0 + (-x).exp()), sigmoid),
         "Softplus" => softplus(x),
         "LeakyRelu" => {
             let alpha = node.attributes.float("alpha", 0.01)?;
-            return map(x, |x| if x < 0.0 { alpha * x } else { x });
+            let leaky = |x: &Tensor| x.relu()? - (x.neg()?.relu()? * f64::from(alpha))?;
+            return map(x, |x| if x < 0.0 { alpha * x } else { x }, leaky);
         }
         "PRelu" => {
             let slope = operands.tensor(1)?;
-            return meet(x, slope, |x, slope| if x < 0.0 { slope * x } else { x });
+            let tracked = |x: &Tensor, slope: &Tensor| x.relu()? - x.neg()?.relu()?.broadcast_mul(slope)?;
+            return meet(x, slope, |x, slope| if x < 0.0 { slope * x } else { x }, tracked);
         }
         "HardSigmoid" => {
             let (alpha, beta) = (node.attributes.float("alpha", 0.2)?, node.attributes.float("beta", 0.5)?);
-            return map(x, |x| (alpha * x + beta).clamp(0.0, 1.0));
+            let gate = |x: &Tensor| hard_sigmoid(x, f64::from(alpha), f64::from(beta));
+            return map(x, |x| (alpha * x + beta).clamp(0.0, 1.0), gate);
         }
-        "HardSwish" => return map(x, |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0)),
+        "HardSwish" => {
+            let tracked = |x: &Tensor| x * hard_sigmoid(x, 1.0 / 6.0, 0.5)?;
+            return map(x, |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0), tracked);
+        }
         "Elu" => x.elu(number("alpha", 1.0)?),
         "Selu" => {
             let (alpha, gamma) =
@@ -69,6 +75,15 @@ pub(super) fn pointwise(operands: &Operands<'_>) -> Checked<Tensor> {
     made.map_err(fault)
 }
 
+/// 1 / (1 + e^-x), as a hyperbolic tangent, whose gradient never overflows.
+fn sigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
+    x.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)
+}
+
+fn hard_sigmoid(x: &Tensor, alpha: f64, beta: f64) -> candle_core::Result<Tensor> {
+    x.affine(alpha, beta)?.clamp(0f32, 1f32)
+}
+
 /// ln(1 + e^x), without overflow.
 fn softplus(x: &Tensor) -> candle_core::Result<Tensor> {
     x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
@@ -86,8 +101,16 @@ pub(super) fn with_elements<T>(x: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Ch
     Ok(read(&elements[start..end]))
 }
 
-/// A function of each element.
-fn map(x: &Tensor, function: impl Fn(f32) -> f32 + Sync) -> Checked<Tensor> {
+/// A function of each element. `tracked` says the same in operations of the tensor library, through which gradients go
+/// back; it is slower, so that it stands in only where gradients are asked for.
+fn map(
+    x: &Tensor,
+    function: impl Fn(f32) -> f32 + Sync,
+    tracked: impl FnOnce(&Tensor) -> candle_core::Result<Tensor>,
+) -> Checked<Tensor> {
+    if x.track_op() {
+        return tracked(x).map_err(fault);
+    }
     let made = with_elements(x, |elements| {
         if elements.len() < MANY_ELEMENTS {
             return elements.iter().map(|&x| function(x)).collect::<Vec<f32>>();
@@ -97,11 +120,19 @@ fn map(x: &Tensor, function: impl Fn(f32) -> f32 + Sync) -> Checked<Tensor> {
     tensor(made, x.dims())
 }
 
-/// A function of the elements of two tensors, one of them perhaps repeated along some axes.
-pub(super) fn meet(a: &Tensor, b: &Tensor, function: impl Fn(f32, f32) -> f32 + Sync) -> Checked<Tensor> {
+/// A function of the elements of two tensors, one of them perhaps repeated along some axes; `tracked` as for [`map`].
+pub(super) fn meet(
+    a: &Tensor,
+    b: &Tensor,
+    function: impl Fn(f32, f32) -> f32 + Sync,
+    tracked: impl FnOnce(&Tensor, &Tensor) -> candle_core::Result<Tensor>,
+) -> Checked<Tensor> {
     let shape = a.shape().broadcast_shape_binary_op(b.shape(), "meet").map_err(fault)?;
     let dims = shape.dims();
     bounded(dims)?;
+    if a.track_op() || b.track_op() {
+        return tracked(a, b).map_err(fault);
+    }
     // One number for each channel, as a bias is.
     let is_by_channel = b.rank() == dims.len()
         && a.dims() == dims
@@ -140,12 +171,12 @@ fn arithmetic(operands: &Operands<'_>) -> Checked<Tensor> {
     for index in 1..operands.tensors.len() {
         let right = operands.tensor(index)?;
         made = match operands.node.op.as_str() {
-            "Add" | "Sum" => meet(&made, right, |a, b| a + b),
-            "Sub" => meet(&made, right, |a, b| a - b),
-            "Mul" => meet(&made, right, |a, b| a * b),
-            "Div" => meet(&made, right, |a, b| a / b),
-            "Max" => meet(&made, right, |a, b| if a.is_nan() || a > b { a } else { b }),
-            _ => meet(&made, right, |a, b| if a.is_nan() || a < b { a } else { b }),
+            "Add" | "Sum" => meet(&made, right, |a, b| a + b, Tensor::broadcast_add),
+            "Sub" => meet(&made, right, |a, b| a - b, Tensor::broadcast_sub),
+            "Mul" => meet(&made, right, |a, b| a * b, Tensor::broadcast_mul),
+            "Div" => meet(&made, right, |a, b| a / b, Tensor::broadcast_div),
+            "Max" => meet(&made, right, |a, b| if a.is_nan() || a > b { a } else { b }, Tensor::broadcast_maximum),
+            _ => meet(&made, right, |a, b| if a.is_nan() || a < b { a } else { b }, Tensor::broadcast_minimum),
         }?;
     }
     Ok(made)
@@ -189,7 +220,8 @@ fn batch_normalization(operands: &Operands<'_>) -> Checked<Tensor> {
     *dims.get_mut(1).ok_or_else(|| Fault::shape("batch normalisation of a vector", "it needs channels"))? = pairs.len();
     let gains = tensor(pairs.iter().map(|pair| pair.0 as f32).collect(), &dims)?;
     let offsets = tensor(pairs.iter().map(|pair| pair.1 as f32).collect(), &dims)?;
-    meet(&meet(x, &gains, |x, gain| x * gain)?, &offsets, |x, offset| x + offset)
+    let scaled = meet(x, &gains, |x, gain| x * gain, Tensor::broadcast_mul)?;
+    meet(&scaled, &offsets, |x, offset| x + offset, Tensor::broadcast_add)
 }
 
 fn clip(operands: &Operands<'_>) -> Checked<Tensor> {
@@ -200,10 +232,14 @@ fn clip(operands: &Operands<'_>) -> Checked<Tensor> {
     }
     // The upper bound wins where the two are crossed.
     let x = operands.tensor(0)?;
-    map(x, |x| {
-        let x = if x < low { low } else { x };
-        if x > high { high } else { x }
-    })
+    map(
+        x,
+        |x| {
+            let x = if x < low { low } else { x };
+            if x > high { high } else { x }
+        },
+        |x| x.maximum(low)?.minimum(high),
+    )
 }
 
 fn pow(operands: &Operands<'_>) -> Checked<Tensor> {
@@ -211,5 +247,70 @@ fn pow(operands: &Operands<'_>) -> Checked<Tensor> {
     match operands.constants.get(1).copied().flatten() {
         Some(exponent) if exponent.array.len() == 1 => x.powf(f64::from(exponent.array.f32(0))).map_err(fault),
         _ => x.broadcast_pow(operands.tensor(1)?).map_err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::float::elements;
+    use crate::model::{Attributes, Node, Refused};
+    use candle_core::Var;
+
+    fn evaluate(op: &str, tensors: Vec<Tensor>) -> Tensor {
+        let node = Node {
+            name: op.to_owned(),
+            op: op.to_owned(),
+            domain: String::new(),
+            inputs: vec![None; tensors.len()],
+            outputs: Vec::new(),
+            attributes: Attributes::default(),
+            constant_element: None,
+            refused: Refused::default(),
+        };
+        let constants = vec![None; tensors.len()];
+        let tensors = tensors.into_iter().map(Some).collect();
+        pointwise(&Operands { node: &node, tensors, constants, batch: 1 }).unwrap()
+    }
+
+    /// What gradients go through has the values of the quick form, and its slopes.
+    #[test]
+    fn gradients_are_those_of_the_quick_form() {
+        let xs = [-6.3f32, -2.9, -1.1, -0.4, 0.3, 0.8, 2.7, 3.4, 7.9];
+        let other = tensor(xs.iter().map(|x| 0.3 * x + 1.7).collect(), &[1, 9]).unwrap();
+        let one = |op: &str, x: Tensor| {
+            let is_pair = ["Add", "Sub", "Mul", "Div", "Max", "Min", "PRelu"].contains(&op);
+            evaluate(op, if is_pair { vec![x, other.clone()] } else { vec![x] })
+        };
+        for op in [
+            "Relu",
+            "Neg",
+            "Abs",
+            "Tanh",
+            "Sigmoid",
+            "LeakyRelu",
+            "HardSigmoid",
+            "HardSwish",
+            "PRelu",
+            "Add",
+            "Sub",
+            "Mul",
+            "Div",
+            "Max",
+            "Min",
+            "Clip",
+        ] {
+            let quick = |by: f32| elements(&one(op, tensor(xs.iter().map(|x| x + by).collect(), &[1, 9]).unwrap()));
+            let variable = Var::from_tensor(&tensor(xs.to_vec(), &[1, 9]).unwrap()).unwrap();
+            let tracked = one(op, variable.as_tensor().clone());
+            let gradients = tracked.sum_all().unwrap().backward().unwrap();
+            let gradient = elements(gradients.get(variable.as_tensor()).unwrap());
+            let (above, below, at) = (quick(1e-2), quick(-1e-2), quick(0.0));
+            for place in 0..xs.len() {
+                assert!((elements(&tracked)[place] - at[place]).abs() < 1e-5, "{op} of {}", xs[place]);
+                let slope = (above[place] - below[place]) / 2e-2;
+                assert!((slope - gradient[place]).abs() < 1e-2, "{op} of {}: {slope}", xs[place]);
+            }
+        }
     }
 }

@@ -25,10 +25,13 @@ pub(super) fn pool(operands: &Operands<'_>) -> Checked<Tensor> {
     windows.taps(&padded, &mut |_, seen| {
         made = Some(match &made {
             None => seen,
-            Some(made) if is_max => {
-                meet(made, &seen, |most, next| if next > most || next.is_nan() { next } else { most })?
-            }
-            Some(made) => meet(made, &seen, |sum, next| sum + next)?,
+            Some(made) if is_max => meet(
+                made,
+                &seen,
+                |most, next| if next > most || next.is_nan() { next } else { most },
+                |a, b| a.maximum(b),
+            )?,
+            Some(made) => meet(made, &seen, |sum, next| sum + next, |a, b| a.add(b))?,
         });
         Ok(())
     })?;
