@@ -54,15 +54,22 @@ pub(super) fn pointwise(operands: &Operands<'_>) -> Checked<Tensor> {
         "Selu" => {
             let (alpha, gamma) =
                 (node.attributes.float("alpha", 1.673_263_2)?, node.attributes.float("gamma", 1.050_701)?);
-            return map(x, |x| gamma * if x <= 0.0 { alpha * x.exp_m1() } else { x });
+            let tracked = |x: &Tensor| x.elu(f64::from(alpha))? * f64::from(gamma);
+            return map(x, |x| gamma * if x <= 0.0 { alpha * x.exp_m1() } else { x }, tracked);
         }
         "Celu" => {
             let alpha = node.attributes.float("alpha", 1.0)?;
-            return map(x, |x| x.max(0.0) + (alpha * (x / alpha).exp_m1()).min(0.0));
+            // Only what lies below zero enters the exponential: the rest is the identity's.
+            let tracked = |x: &Tensor| {
+                let below = x.minimum(0.0)?.affine(1.0 / f64::from(alpha), 0.0)?.exp()?;
+                x.relu()? + (below - 1.0)?.affine(f64::from(alpha), 0.0)?
+            };
+            return map(x, |x| x.max(0.0) + (alpha * (x / alpha).exp_m1()).min(0.0), tracked);
         }
         "Swish" => {
             let alpha = node.attributes.float("alpha", 1.0)?;
-            return map(x, |x| x / (1.0 + (-alpha * x).exp()));
+            let tracked = |x: &Tensor| x * sigmoid(&x.affine(f64::from(alpha), 0.0)?)?;
+            return map(x, |x| x / (1.0 + (-alpha * x).exp()), tracked);
         }
         "Mish" => softplus(x).and_then(|x| x.tanh()).and_then(|gate| x * gate),
         "Gelu" if node.attributes.text("approximate", "none")? == "tanh" => x.gelu(),
@@ -291,6 +298,9 @@ mod tests {
             "LeakyRelu",
             "HardSigmoid",
             "HardSwish",
+            "Selu",
+            "Celu",
+            "Swish",
             "PRelu",
             "Add",
             "Sub",
