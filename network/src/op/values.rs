@@ -226,6 +226,6 @@ mod tests {
         assert_ne!(copy, values);
         assert_eq!((values[0], copy[0], copy.counted(0).is_none()), (-8, 7, true));
         let same = drawn("s4", 2, 40);
-        assert!(same == values && same != drawn("s4", 40, 2));
+        assert!(same == values && same != drawn("s4", 2, 41) && same != drawn("u4", 2, 40));
     }
 }
