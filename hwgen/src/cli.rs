@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use network::Format;
 use std::path::PathBuf;
 
-/// From a trained quantized network (QONNX) to readable Verilog that is proved equal to its integer golden model.
+/// From a trained network (QONNX, QDQ or float ONNX) to readable Verilog that is proved equal to its integer golden model.
 #[derive(Debug, Parser)]
 #[command(
     name = "hwgen",

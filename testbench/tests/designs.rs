@@ -264,11 +264,29 @@ fn emitted_designs_pass_in_yosys_and_icarus() {
     });
 }
 
+/// Weights of 4096 words of 8 bits fill a block RAM of 36 Kibit.
+#[test]
+fn the_emitted_script_maps_a_large_block_ram() {
+    let plan = "hwgen: 1\nname: large-block\nrandom: { seed: 3 }\ninput: { name: x, shape: [1, 1, 64], format: u4 }\nlayers:\n  \
+                - { name: fc, op: dense, outputs: 64, weight: s8, output: u4, hw: { pe: 1, simd: 1, memory: block } }\n";
+    let network = Plan::parse(plan, "plan.yaml").unwrap().build(None).unwrap();
+    let emitted = emit("tools", "large-block", network);
+    let said = must_run(Command::new("yosys").args(["-s", "synth/yosys_xc7.ys"]).current_dir(&emitted.folder));
+    assert!(said.contains("RAMB36E1"), "{said}");
+}
+
+fn must_run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command:?}\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
 fn synthesises_within_the_depth_rule(emitted: &Emitted) {
     let folder = DesignFolder::load(&emitted.folder).unwrap();
     let manifest = folder.manifest();
     let script = std::fs::read_to_string(emitted.folder.join("synth/yosys_xc7.ys")).unwrap();
-    let is_reading = |line: &&str| line.starts_with("read_verilog") || line.starts_with("hierarchy");
+    let is_reading = |line: &&str| line.starts_with("read_verilog") || line.starts_with("hierarchy -check");
     let reading: Vec<&str> = script.lines().filter(is_reading).collect();
     let script = format!(
         "{}; proc; check -assert; synth_xilinx -family xc7 -flatten -noiopad -top {top}; check -assert; \

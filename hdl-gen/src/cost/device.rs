@@ -37,14 +37,21 @@ impl Family {
         }
     }
 
-    /// The Yosys command that maps to the family, without `-top`.
-    pub fn synthesis(self) -> Option<&'static str> {
+    /// The Yosys commands that map a design to the family.
+    pub fn synthesis(self, top: &str) -> Option<Vec<String>> {
+        let one = |command: &str| Some(vec![format!("{command} -top {top}")]);
         match self {
-            Family::Xc7 => Some("synth_xilinx -family xc7 -flatten -noiopad -abc9"),
-            Family::Xcup => Some("synth_xilinx -family xcup -flatten -noiopad -abc9"),
-            Family::Ecp5 => Some("synth_ecp5"),
-            Family::Ice40 => Some("synth_ice40"),
-            Family::Gowin => Some("synth_gowin"),
+            Family::Xc7 => {
+                // Yosys 0.23 leaves large block RAMs with narrower ports than their cells have, on which abc9 ends by an
+                // exception; `hierarchy` sets them right.
+                let synth = format!("synth_xilinx -family xc7 -flatten -noiopad -abc9 -top {top} -run");
+                let [first, last] = ["begin:map_luts", "map_luts:"].map(|part| format!("{synth} {part}"));
+                Some(vec![first, format!("hierarchy -top {top}"), last])
+            }
+            Family::Xcup => one("synth_xilinx -family xcup -flatten -noiopad -abc9"),
+            Family::Ecp5 => one("synth_ecp5"),
+            Family::Ice40 => one("synth_ice40"),
+            Family::Gowin => one("synth_gowin"),
             Family::Asic => None,
         }
     }

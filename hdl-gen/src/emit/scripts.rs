@@ -1,5 +1,6 @@
 //! Synthesis scripts and constraints of an emitted design.
 
+use crate::cost::Family;
 use network::manifest::Manifest;
 
 /// Paths and texts.
@@ -18,10 +19,11 @@ pub(super) fn files(manifest: &Manifest, clock_mhz: f64) -> Vec<(String, String)
                 "# Area on Xilinx 7-series: yosys -s synth/yosys_xc7.ys, run in the design's folder.\n\
                  # LUTs are the sum of LUT1 to LUT6.\n\
                  {}hierarchy -check -top {top}\n\
-                 synth_xilinx -family xc7 -flatten -noiopad -abc9 -top {top}\n\
+                 {}\n\
                  check -assert\n\
                  stat\n",
                 read("read_verilog -DSYNTHESIS"),
+                Family::Xc7.synthesis(top).unwrap_or_default().join("\n"),
             ),
         ),
         (

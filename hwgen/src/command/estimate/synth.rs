@@ -39,10 +39,11 @@ pub fn synthesise(
     limit: Duration,
     interrupt: &Interrupt,
 ) -> Outcome<Resources> {
-    let Some(flow) = family.synthesis() else {
+    let artifact = hardware.emit(loaded)?;
+    let top = &artifact.manifest.top;
+    let Some(flow) = family.synthesis(top) else {
         return Err(failed(format!("there is no synthesis for family {}", family.name())).into());
     };
-    let artifact = hardware.emit(loaded)?;
     let folder = tempfile::tempdir().map_err(|error| cannot_write(&std::env::temp_dir(), &error))?;
     for (path, bytes) in &artifact.files {
         let path = folder.path().join(path);
@@ -51,11 +52,10 @@ pub fn synthesise(
             .and_then(|()| std::fs::write(&path, bytes))
             .map_err(|error| cannot_write(&path, &error))?;
     }
-    let top = &artifact.manifest.top;
     let read: String =
         artifact.manifest.sources.iter().map(|source| format!("read_verilog -DSYNTHESIS {source}; ")).collect();
     let prepare = family.preparation();
-    let script = format!("{read}hierarchy -check -top {top}; {prepare}{flow} -top {top}; tee -q -o cells.txt stat");
+    let script = format!("{read}hierarchy -check -top {top}; {prepare}{}; tee -q -o cells.txt stat", flow.join("; "));
     run(folder.path(), &script, limit, interrupt)?;
     let report = std::fs::read_to_string(folder.path().join("cells.txt"))
         .map_err(|_| failed("yosys ended without a fault, but wrote no statistics".to_owned()))?;
