@@ -72,6 +72,11 @@ impl Averaging {
         }
         Some(Averaging { axes, constants })
     }
+
+    /// Border zones of a frame.
+    pub fn zones(&self) -> u64 {
+        self.axes[0].count() * self.axes[1].count()
+    }
 }
 
 impl Lowering<'_> {
@@ -88,7 +93,7 @@ impl Lowering<'_> {
         let network = self.bound.network();
         let layer = &network.layers()[parts.index].name;
         let values = network.sums(parts.index).map_or(Range::new(0, 0), |sums| sums.all);
-        let zones = averaging.axes[0].count() * averaging.axes[1].count();
+        let zones = averaging.zones();
         let zone_bits = address_bits(zones);
         items.push(Item::Blank);
         if zones > 1 {

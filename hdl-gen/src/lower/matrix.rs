@@ -444,7 +444,9 @@ fn step_output(parts: &Parts<'_>) -> &'static str {
 
 /// Whether something behind the sums asks for their group of output channels.
 fn reads_step(parts: &Parts<'_>) -> bool {
-    parts.matrix.unit.is_some() || parts.averaging.is_some() && parts.result_steps > 1
+    // An average counts positions by the last step of each, where there are zones to be told apart.
+    let counts_zones = parts.averaging.as_ref().is_some_and(|averaging| averaging.zones() > 1);
+    parts.matrix.unit.is_some() || counts_zones && parts.result_steps > 1
 }
 
 /// Bits of one raw sum as the requantization takes it.
