@@ -40,10 +40,7 @@ impl Graph {
     ///
     /// A standstill is reported whatever the limit of cycles is.
     pub fn run(&self, run: &Run) -> Result<Report, RunError> {
-        if self.has_modes() {
-            return self.run_by_cycle(run);
-        }
-        Dates::new(self, run, true)?.finish()
+        self.run_with(run, true)
     }
 
     /// Whether any stall pattern can bring the design to a standstill, without looking at cycles.
@@ -53,16 +50,24 @@ impl Graph {
     /// in every order, that is, under every pattern of stalls. This run moves words in an order of its own, that of a work
     /// list, lets frames in one by one until as many words as after an earlier frame are at each place, at most `frames`
     /// times, and fails where a sink misses words. What is proved is that words pass, not how fast.
+    ///
+    /// A graph with modes is clocked instead, in mode 0: the frames pass under every pattern of stalls where they pass in
+    /// this run, but nothing is said about more frames. Modes change cycles, not which words move.
     pub fn check_untimed(&self, frames: u64) -> Result<Untimed, RunError> {
-        Dates::new(self, &Run::frames(frames), false)?.untimed()
+        let run = Run::frames(frames);
+        if self.has_modes() {
+            return self.run_by_cycle(&run).map(|_| Untimed { frames, period_frames: None });
+        }
+        Dates::new(self, &run, false)?.untimed()
     }
 
     /// The same without [`Report::occupancy_max`], which stays empty: faster.
     pub fn run_cycles(&self, run: &Run) -> Result<Report, RunError> {
-        if self.has_modes() {
-            return self.run_by_cycle(run);
-        }
-        Dates::new(self, run, false)?.finish()
+        self.run_with(run, false)
+    }
+
+    fn run_with(&self, run: &Run, levels: bool) -> Result<Report, RunError> {
+        if self.has_modes() { self.run_by_cycle(run) } else { Dates::new(self, run, levels)?.finish() }
     }
 
     /// Whether timing depends on the modes of frames; such a graph is clocked.

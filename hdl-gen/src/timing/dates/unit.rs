@@ -41,7 +41,7 @@ impl Unit {
         let mut on = levels;
         let rule = match twin {
             Twin::Fifo(twin) => Rule::Fifo(FifoDates::new(twin)),
-            // Graphs with these are clocked, see `Graph::run`, so that this rule is never asked.
+            // Graphs with these are clocked, see `Graph::has_modes`, so that this rule is never asked.
             Twin::ModeGate(_) | Twin::Serial(_) => Rule::Fork(ForkDates::new(&Fork::default(), false)),
             Twin::WidthAdapter(twin) => {
                 let dates = AdapterDates::new(twin);
