@@ -30,6 +30,7 @@ use network::graph::{
 };
 use network::op::Op;
 use network::{Format, Network};
+use num_integer::gcd;
 
 /// Most thresholds of a channel that a search finds its code among.
 pub const MAX_THRESHOLDS: i64 = crate::threshold::MOST_THRESHOLDS as i64;
@@ -503,10 +504,6 @@ fn folded_lanes(layer: &Layer, folded: u64, of: &str, quick: impl Fn(u64) -> boo
         return Ok(at.value);
     }
     Ok(folding::divisors(folded).into_iter().find(|&lanes| quick(lanes)).unwrap_or(folded))
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 fn wrong(layer: &Layer, code: Code, message: &str, help: &str) -> Diagnostic {

@@ -19,7 +19,7 @@ use crate::timing::{
 };
 use crate::verilog::{Expr, ModuleText};
 use network::manifest::{
-    Edge, EdgeContent, EdgeOrder, EdgeTensor, InputPort, LayerRow, OutputPort, StreamPort, Timing, Word, input_prefix,
+    Edge, EdgeContent, EdgeTensor, InputPort, LayerRow, OutputPort, StreamPort, Timing, Word, input_prefix,
     output_prefix,
 };
 use std::collections::BTreeMap;
@@ -306,15 +306,7 @@ impl Stage {
                 Expr::Integer(bits) => *bits as u32,
                 _ => 1,
             });
-        let content = EdgeContent {
-            tensor: EdgeTensor::Mode,
-            order: EdgeOrder::Raster,
-            gain: 1,
-            scale: vec![1],
-            offset: vec![0],
-            modes: Vec::new(),
-        };
-        (Word { lanes: 1, lane_bits, signed: false }, 1, content)
+        (Word { lanes: 1, lane_bits, signed: false }, 1, EdgeContent::plain(EdgeTensor::Mode))
     }
 
     /// Prefix of the nets of the stream that leaves at a port.

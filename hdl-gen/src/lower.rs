@@ -37,7 +37,7 @@ use chain::{Chain, Flow};
 use join::JoinChoice;
 use names::Names;
 use network::graph::{Encoding, Memory, RequantizeUnit, Tensor, TensorId};
-use network::manifest::{Edge, EdgeContent, EdgeOrder, EdgeTensor, LayerRow, Word};
+use network::manifest::{Edge, EdgeContent, EdgeTensor, LayerRow, Word};
 use network::op::Op;
 use std::collections::BTreeMap;
 
@@ -317,14 +317,8 @@ impl<'a> Lowering<'a> {
 
     /// Content of the stream that leaves the layer at `index`.
     fn output_content(&self, index: usize, gain: i64, offset: Vec<i64>) -> EdgeContent {
-        EdgeContent {
-            tensor: EdgeTensor::Output(self.bound.network().layers()[index].name.clone()),
-            order: EdgeOrder::Raster,
-            gain,
-            scale: vec![1],
-            offset,
-            modes: Vec::new(),
-        }
+        let tensor = EdgeTensor::Output(self.bound.network().layers()[index].name.clone());
+        EdgeContent { gain, offset, ..EdgeContent::plain(tensor) }
     }
 }
 
@@ -336,14 +330,7 @@ fn entering(bound: &Bound, number: usize) -> Flow {
         stream: StreamId::Input(number),
         word: Word { lanes: lanes as u32, lane_bits: encoding.bits(), signed: encoding.is_signed() },
         words_per_frame: shape.elements() / lanes,
-        content: EdgeContent {
-            tensor: EdgeTensor::Input(number),
-            order: EdgeOrder::Raster,
-            gain: 1,
-            scale: vec![1],
-            offset: vec![0],
-            modes: Vec::new(),
-        },
+        content: EdgeContent::plain(EdgeTensor::Input(number)),
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::bind::divisors;
 use crate::timing::{Rearrange, RearrangeShape, TimingError};
 use network::op::{Loop, Rearrangement};
+use num_integer::gcd;
 
 /// A rearrangement of the words of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +40,6 @@ pub fn most_lanes(rearrangement: &Rearrangement, input_elements: u64) -> u64 {
         }
         _ => 1,
     }
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl Reorder {

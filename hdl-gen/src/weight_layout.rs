@@ -1,6 +1,7 @@
 //! How coded weights lie in the words of a layer's weight memory, one word for each step.
 
 use network::coding::{Piecewise, Wavelet};
+use num_integer::gcd;
 
 /// A word of piecewise weights: codes of all lanes, PE by PE, each as wide as the widest region, then tags.
 ///
@@ -58,8 +59,4 @@ impl BlockLayout {
     pub fn start(&self, band: usize) -> u64 {
         self.blocks() * self.widths.iter().take(band).map(|&width| u64::from(width)).sum::<u64>()
     }
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -173,6 +173,18 @@ fn is_unit_scale(scale: &[i64]) -> bool {
 }
 
 impl EdgeContent {
+    /// The integers of a tensor themselves, row by row.
+    pub fn plain(tensor: EdgeTensor) -> Self {
+        EdgeContent {
+            tensor,
+            order: EdgeOrder::Raster,
+            gain: 1,
+            scale: unit_scale(),
+            offset: vec![0],
+            modes: Vec::new(),
+        }
+    }
+
     /// Gain and offsets in a mode.
     pub fn meaning(&self, mode: usize) -> (i64, &[i64]) {
         self.modes.get(mode).map_or((self.gain, &self.offset), |mode| (mode.gain, &mode.offset))

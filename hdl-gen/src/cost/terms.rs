@@ -2,6 +2,7 @@
 
 use super::block::{PoolBlock, WindowBlock};
 use super::{Block, Family, Inventory, Resources, memory};
+use num_integer::gcd;
 
 macro_rules! terms {
     ($($name:ident: $text:literal),+ $(,)?) => {
@@ -475,8 +476,4 @@ pub(super) fn log2(number: u64) -> u64 {
 
 fn address_bits(words: u64) -> u64 {
     log2(words)
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -185,8 +185,7 @@ impl Design {
 
     /// Words that move in so many frames.
     fn words(&self, frames: u64) -> u64 {
-        let words = |stage: &super::Stage| stage.words_per_frame.saturating_mul(stage.ports as u64);
-        self.stages.iter().fold(0u64, |sum, stage| sum.saturating_add(words(stage))).saturating_mul(frames)
+        self.frame_words().saturating_mul(frames)
     }
 
     fn depth(&self, stage: usize) -> u32 {

@@ -2,7 +2,7 @@
 
 use super::{Design, StreamId};
 use crate::timing::Twin;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The cause of a skew between two inputs of a join.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Design {
             .filter(|&other| other != buffer)
             .map(|other| {
                 let theirs = self.ancestors(other);
-                let fork = own.keys().rev().find(|&stage| theirs.contains_key(stage)).copied();
+                let fork = own.intersection(&theirs).max().copied();
                 (self.lag(other, fork), other, fork)
             })
             .max_by_key(|(lag, _, _)| lag.all)?;
@@ -89,11 +89,11 @@ impl Design {
     }
 
     /// Everything that feeds a stage, itself included.
-    fn ancestors(&self, stage: usize) -> BTreeMap<usize, ()> {
-        let mut seen = BTreeMap::new();
+    fn ancestors(&self, stage: usize) -> BTreeSet<usize> {
+        let mut seen = BTreeSet::new();
         let mut open = vec![stage];
         while let Some(stage) = open.pop() {
-            if seen.insert(stage, ()).is_none() {
+            if seen.insert(stage) {
                 let inputs = self.stages.get(stage).map_or(&[][..], |stage| &stage.inputs);
                 open.extend(inputs.iter().filter_map(|input| self.stage_of(*input)));
             }
@@ -105,7 +105,7 @@ impl Design {
     fn lag(&self, end: usize, fork: Option<usize>) -> Lag {
         let mut lags: BTreeMap<usize, Lag> = BTreeMap::new();
         // Each stage stands behind those that feed it.
-        for (&stage, ()) in &self.ancestors(end) {
+        for stage in self.ancestors(end) {
             if fork.is_some_and(|fork| stage <= fork) {
                 continue;
             }

@@ -8,7 +8,7 @@ use crate::datapath::Memo;
 use crate::design::StreamId;
 use crate::timing::{Fifo, Twin};
 use network::graph::{Encoding, TensorId};
-use network::manifest::{EdgeContent, EdgeOrder, EdgeTensor, Word};
+use network::manifest::{EdgeContent, EdgeTensor, Word};
 use std::collections::BTreeMap;
 
 /// Where words of a layer come from when it stands alone.
@@ -23,14 +23,7 @@ const SOURCE: &str = "source";
 pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer, memo: &Memo) -> Result<Inventory, LowerError> {
     let network = bound.network();
     let Some(layer) = network.layers().get(index) else { return Ok(Inventory::default()) };
-    let content = EdgeContent {
-        tensor: EdgeTensor::Input(0),
-        order: EdgeOrder::Raster,
-        gain: 1,
-        scale: vec![1],
-        offset: vec![0],
-        modes: Vec::new(),
-    };
+    let content = EdgeContent::plain(EdgeTensor::Input(0));
     let mut lowering = Lowering {
         bound,
         names: Names::new(network.name(), network.inputs().len(), network.outputs().len()),

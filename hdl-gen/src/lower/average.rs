@@ -5,13 +5,11 @@
 //! the layer's sum.
 
 use super::border::AxisZones;
-use super::chain::number;
 use super::matrix::Parts;
 use super::requantize::Results;
 use super::requantize::rescale::Rescaling;
-use super::wiring::{address_bits, delay, instance, wire};
+use super::wiring::{address_bits, delay, wire};
 use super::{Fault, Lowering};
-use crate::datapath::{Multiplier, ShiftRounding};
 use crate::requantize::{ChannelRescale, RawMap};
 use crate::verilog::{BinaryOp, Expr, Item};
 use network::Range;
@@ -112,14 +110,11 @@ impl Lowering<'_> {
         }
         let lanes = results.lanes as usize;
         let rescaling = Rescaling {
-            constants: averaging.constants.iter().flat_map(|&zone| std::iter::repeat_n(zone, lanes)).collect(),
-            values,
-            shift: 0,
-            rounding: ShiftRounding::Floor,
-            codes: values,
-            multiplier: Multiplier::Lut,
-            code_bits: values.bits(),
             prefix: "average_",
+            ..Rescaling::exact(
+                averaging.constants.iter().flat_map(|&zone| std::iter::repeat_n(zone, lanes)).collect(),
+                values,
+            )
         };
         let by_zone = Results { step: "average_zone", steps: zones, ..*results };
         items.push(wire("average_code", results.lanes * rescaling.code_bits));
@@ -137,31 +132,5 @@ impl Lowering<'_> {
             items.push(delay("average_step", bits, latency_cycles, false, Expr::name(results.step), "average_step"));
         }
         Ok(AveragedSums { sum_bits: rescaling.code_bits, signed: values.is_signed(), latency_cycles })
-    }
-
-    /// Counts positions and gives the border zone of the current one.
-    pub(super) fn zone_counter(
-        &mut self,
-        net: &str,
-        [rows, columns]: [AxisZones; 2],
-        zone_bits: u32,
-        advance: Expr,
-    ) -> Item {
-        self.uses(&["hwgen_zone"]);
-        instance(
-            "hwgen_zone",
-            net,
-            vec![
-                ("ROWS", number(rows.positions)),
-                ("COLUMNS", number(columns.positions)),
-                ("ROWS_BEFORE", number(rows.before)),
-                ("ROWS_AFTER", number(rows.after)),
-                ("COLUMNS_BEFORE", number(columns.before)),
-                ("COLUMNS_AFTER", number(columns.after)),
-                ("ZONE_BITS", number(zone_bits)),
-            ],
-            true,
-            vec![("advance_i", advance), ("zone_o", Expr::name(net))],
-        )
     }
 }

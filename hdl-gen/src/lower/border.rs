@@ -5,6 +5,10 @@
 //! the output channel and on which taps are padded: positions with the same padded kernel rows and columns form a
 //! *border zone*. The array adds the constant of the zone to each sum.
 
+use super::Lowering;
+use super::chain::number;
+use super::wiring::instance;
+use crate::verilog::{Expr, Item};
 use network::Format;
 use network::average::border_places;
 use network::format::Kind;
@@ -127,6 +131,34 @@ impl Borders {
     /// Bits that the gain's division appends below the sum.
     pub fn low_bits(&self) -> u32 {
         self.gain_division.trailing_zeros()
+    }
+}
+
+impl Lowering<'_> {
+    /// Counts positions and gives the border zone of the current one.
+    pub(super) fn zone_counter(
+        &mut self,
+        net: &str,
+        [rows, columns]: [AxisZones; 2],
+        zone_bits: u32,
+        advance: Expr,
+    ) -> Item {
+        self.uses(&["hwgen_zone"]);
+        instance(
+            "hwgen_zone",
+            net,
+            vec![
+                ("ROWS", number(rows.positions)),
+                ("COLUMNS", number(columns.positions)),
+                ("ROWS_BEFORE", number(rows.before)),
+                ("ROWS_AFTER", number(rows.after)),
+                ("COLUMNS_BEFORE", number(columns.before)),
+                ("COLUMNS_AFTER", number(columns.after)),
+                ("ZONE_BITS", number(zone_bits)),
+            ],
+            true,
+            vec![("advance_i", advance), ("zone_o", Expr::name(net))],
+        )
     }
 }
 

@@ -5,7 +5,6 @@ use super::requantize::layer::ElementUnit;
 use super::requantize::rescale::Rescaling;
 use super::wiring::address_bits;
 use super::{Fault, Lowering};
-use crate::datapath::{Multiplier, ShiftRounding};
 use crate::requantize::{ChannelRescale, RawMap, rescaled_range};
 use crate::timing::{Reduction, Twin};
 use network::Range;
@@ -90,16 +89,7 @@ impl Lowering<'_> {
             return Ok(RawMap { gain: first.multiplier, offset: first.offset });
         }
         let values = rescaled_range(&constants, &maps, |_| encoding.values()).union(Range::new(-1, 0));
-        let rescaling = Rescaling {
-            constants,
-            values,
-            shift: 0,
-            rounding: ShiftRounding::Floor,
-            codes: values,
-            multiplier: Multiplier::Lut,
-            code_bits: values.bits(),
-            prefix: "",
-        };
+        let rescaling = Rescaling::exact(constants, values);
         // The grid is over values; the network's integers are values of sums, but codes of codes.
         let (step, least) = match encoding {
             Encoding::Codes { format, .. } => (format.value(1) - format.value(0), format.value(0)),

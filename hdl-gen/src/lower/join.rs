@@ -13,7 +13,6 @@ use super::requantize::UnitChoice;
 use super::requantize::layer::{Combine, Element, ElementUnit};
 use super::requantize::rescale::Rescaling;
 use super::{Fault, Lowering};
-use crate::datapath::{Multiplier, ShiftRounding};
 use crate::rearrange::Reorder;
 use crate::requantize::{ChannelRescale, RawMap};
 use crate::timing::{Concat, Twin};
@@ -215,16 +214,7 @@ impl Lowering<'_> {
             constants.iter().map(|constant| Range::new(value(raw.min(), constant), value(raw.max(), constant)));
         let values = ranges.reduce(Range::union).unwrap_or(Range::new(0, 0));
         let maps = vec![RawMap::IDENTITY; constants.len()];
-        let rescaling = Rescaling {
-            constants,
-            values,
-            shift: 0,
-            rounding: ShiftRounding::Floor,
-            codes: values,
-            multiplier: Multiplier::Lut,
-            code_bits: values.bits(),
-            prefix: "",
-        };
+        let rescaling = Rescaling::exact(constants, values);
         let stage_name = self.chain.free_name(&format!("{name}_grid"));
         let flow = self.chain.flow();
         self.element_module(Element {
@@ -304,16 +294,7 @@ impl Lowering<'_> {
             maps.iter().map(|map| ChannelRescale { multiplier: map.gain, offset: map.offset }).collect();
         let content = EdgeContent { gain: 1, scale: vec![1], offset: vec![0], ..self.chain.content.clone() };
         let all = encoding.integers();
-        let rescaling = Rescaling {
-            constants,
-            values: all,
-            shift: 0,
-            rounding: ShiftRounding::Floor,
-            codes: all,
-            multiplier: Multiplier::Lut,
-            code_bits: all.bits(),
-            prefix: "",
-        };
+        let rescaling = Rescaling::exact(constants, all);
         let stage_name = self.chain.free_name(&format!("{name}_grid"));
         let flow = self.chain.flow();
         self.element_module(Element {

@@ -24,7 +24,7 @@ use crate::timing::{Matrix, Twin};
 use crate::verilog::{Expr, Item, Module};
 use network::format::Kind;
 use network::graph::{Encoding, Memory, Multiplier, PeKind};
-use network::manifest::{Edge, EdgeContent, EdgeOrder, EdgeTensor, Word};
+use network::manifest::{Edge, EdgeContent, EdgeTensor, Word};
 use network::op::{Op, Weights};
 use network::{Format, Range};
 
@@ -38,7 +38,7 @@ use split::SplitSpec;
 use store::Store;
 
 /// Words of a replay buffer from which on it lies in block RAM.
-const BLOCK_REPLAY_WORDS: u64 = 256;
+pub(super) const BLOCK_REPLAY_WORDS: u64 = 256;
 
 /// Everything about one matrix layer that its parts share.
 pub(super) struct Parts<'a> {
@@ -293,7 +293,7 @@ impl<'a> Lowering<'a> {
             }
         }
         self.uses(&["hwgen_matrix_control", "hwgen_delay"]);
-        let sum_latency = self.dot_products(parts, &mut items);
+        let mut sum_latency = self.dot_products(parts, &mut items);
 
         let mut results = Results {
             sums: "sum",
@@ -309,7 +309,6 @@ impl<'a> Lowering<'a> {
             requantization: layer.requantization.as_ref(),
         };
         let unit = parts.matrix.unit.map(|unit| UnitChoice { unit, multiplier: parts.matrix.multiplier });
-        let mut sum_latency = sum_latency;
         let whole = vec![RawMap::IDENTITY; parts.weights.outputs];
         if let Some(averaging) = &parts.averaging {
             let averaged = self.averaged_sums(parts, averaging, &results, unit.is_some(), &mut items)?;
@@ -355,12 +354,9 @@ impl<'a> Lowering<'a> {
                     word: Word { lanes: pe, lane_bits: results.sum_bits, signed: results.signed },
                     words_per_frame,
                     content: EdgeContent {
-                        tensor: EdgeTensor::Accumulator(layer.name.clone()),
-                        order: EdgeOrder::Raster,
                         gain,
-                        scale: vec![1],
                         offset: offsets,
-                        modes: Vec::new(),
+                        ..EdgeContent::plain(EdgeTensor::Accumulator(layer.name.clone()))
                     },
                 },
             ));

@@ -7,6 +7,7 @@ use crate::rearrange::Reorder;
 use crate::timing::Twin;
 use crate::verilog::Expr;
 use network::manifest::EdgeContent;
+use num_integer::gcd;
 
 /// Words of the FIFO that an input passes where nothing else is done with it.
 const PASSED_WORDS: u64 = 2;
@@ -77,8 +78,4 @@ impl Lowering<'_> {
         });
         Ok(())
     }
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -22,7 +22,7 @@ use crate::serial::{Gate, Schedule};
 use crate::timing::{Serial, SerialShape, Twin};
 use crate::verilog::{Item, Module, Port};
 use network::graph::Memory;
-use network::manifest::{Edge, EdgeContent, EdgeOrder, EdgeTensor, ModeContent, Word};
+use network::manifest::{Edge, EdgeContent, EdgeTensor, ModeContent, Word};
 use network::op::{Op, Weights};
 use network::{Format, Range};
 
@@ -31,8 +31,6 @@ mod images;
 mod loops;
 mod sums;
 
-/// Words of a replay buffer from which on it lies in block RAM.
-const BLOCK_REPLAY_WORDS: u64 = 256;
 /// Cycles from a step to the address of its weights.
 const ADDRESS_CYCLES: u32 = 3;
 
@@ -84,7 +82,7 @@ impl Lowering<'_> {
         let borders = self.borders_in_modes(site, &schedule);
         let division = borders.first().map_or(1, |borders| borders.gain_division);
         let divided = |map: RawMap| RawMap { gain: map.gain / division, ..map };
-        let mut maps = of_entries(&|mode, channel| divided(schedule.modes[mode].maps[channel]));
+        let maps = of_entries(&|mode, channel| divided(schedule.modes[mode].maps[channel]));
         let ranges: Vec<Range> = joined.entries.iter().map(|&(mode, channel)| sums[mode][channel]).collect();
         let raw = maps.iter().zip(&ranges).map(|(map, &range)| map.raw_range(range)).reduce(Range::union);
         let raw = raw.unwrap_or(Range::new(0, 0));
@@ -133,7 +131,6 @@ impl Lowering<'_> {
         items.push(Item::Blank);
         items.push(credit_fifo(&pushed, depth));
         self.uses(&["hwgen_credit_fifo"]);
-        maps.clear();
         self.serial_stage(site, &schedule, &sizes, pushed, (latency, depth), items)
     }
 
@@ -161,7 +158,7 @@ impl Lowering<'_> {
                 .collect();
             let (gain, offset) = contents.first().map_or((1, vec![0]), |first| (first.gain, first.offset.clone()));
             let modes = if contents.len() > 1 { contents } else { Vec::new() };
-            EdgeContent { tensor, order: EdgeOrder::Raster, gain, scale: vec![1], offset, modes }
+            EdgeContent { gain, offset, modes, ..EdgeContent::plain(tensor) }
         };
         let words_per_frame = sizes.vectors * sizes.output_steps;
         let content = if site.matrix.unit.is_some() {

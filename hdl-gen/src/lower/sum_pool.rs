@@ -8,7 +8,7 @@ use crate::requantize::RawMap;
 use crate::timing::{MaxPool, Twin};
 use network::Range;
 use network::graph::{Multiplier, RequantizeUnit};
-use network::manifest::{EdgeContent, EdgeOrder, EdgeTensor, Word};
+use network::manifest::{EdgeContent, EdgeTensor, Word};
 use network::op::Op;
 
 impl Lowering<'_> {
@@ -37,14 +37,7 @@ impl Lowering<'_> {
         let offset: Vec<i64> = maps.iter().map(|map| map.offset).collect();
         let content = match unit {
             None => self.output_content(index, gain, offset),
-            Some(_) => EdgeContent {
-                tensor: EdgeTensor::Accumulator(layer.name.clone()),
-                order: EdgeOrder::Raster,
-                gain,
-                scale: vec![1],
-                offset,
-                modes: Vec::new(),
-            },
+            Some(_) => EdgeContent { gain, offset, ..EdgeContent::plain(EdgeTensor::Accumulator(layer.name.clone())) },
         };
         let (rows, columns) = (input.shape.rows, input.shape.columns);
         let twin = MaxPool::of_sums(

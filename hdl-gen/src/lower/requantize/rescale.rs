@@ -29,6 +29,22 @@ pub(in crate::lower) struct Rescaling {
     pub prefix: &'static str,
 }
 
+impl Rescaling {
+    /// Multiplies and adds, exactly: the results are `values`, all that can come out.
+    pub fn exact(constants: Vec<ChannelRescale>, values: Range) -> Self {
+        Rescaling {
+            constants,
+            values,
+            shift: 0,
+            rounding: ShiftRounding::Floor,
+            codes: values,
+            multiplier: Multiplier::Lut,
+            code_bits: values.bits(),
+            prefix: "",
+        }
+    }
+}
+
 impl Lowering<'_> {
     /// Adds the units and their constants behind the sums, into the net `code` (with the prefix); returns their latency in cycles.
     pub(in crate::lower) fn rescale_lanes(

@@ -69,27 +69,9 @@ impl Lowering<'_> {
         if zones > 1 {
             let ends = Expr::name("step_output")
                 .binary(BinaryOp::Equal, Expr::constant(step_bits, u128::from(sizes.result_steps - 1)));
-            let [rows, columns] = first.axes;
             items.push(wire("zone", zone_bits));
-            items.push(instance(
-                "hwgen_zone",
-                "zone",
-                vec![
-                    ("ROWS", number(rows.positions)),
-                    ("COLUMNS", number(columns.positions)),
-                    ("ROWS_BEFORE", number(rows.before)),
-                    ("ROWS_AFTER", number(rows.after)),
-                    ("COLUMNS_BEFORE", number(columns.before)),
-                    ("COLUMNS_AFTER", number(columns.after)),
-                    ("ZONE_BITS", number(zone_bits)),
-                ],
-                true,
-                vec![
-                    ("advance_i", Expr::name("step_last").binary(BinaryOp::And, ends)),
-                    ("zone_o", Expr::name("zone")),
-                ],
-            ));
-            self.uses(&["hwgen_zone"]);
+            let ends = Expr::name("step_last").binary(BinaryOp::And, ends);
+            items.push(self.zone_counter("zone", first.axes, zone_bits, ends));
             fields.push((Expr::name("zone"), zone_bits));
         }
         if sizes.result_steps > 1 || fields.is_empty() {

@@ -1,9 +1,10 @@
 //! The loops of a bit-serial array and the schedule of its planes.
 
 use super::images::{schedule_image, weight_image};
-use super::{BLOCK_REPLAY_WORDS, SerialSite, Sizes, rom_cycles};
+use super::{SerialSite, Sizes, rom_cycles};
 use crate::lower::Lowering;
 use crate::lower::chain::{memory_style, number, string};
+use crate::lower::matrix::BLOCK_REPLAY_WORDS;
 use crate::lower::wiring::{address_bits, instance, wire};
 use crate::serial::Schedule;
 use crate::verilog::{Expr, Item};
