@@ -23,6 +23,7 @@ mod wiring;
 
 pub use alone::lower_alone;
 pub use counted::{CountedDesign, lower_counted};
+pub(crate) use top::register_ports;
 
 use crate::bind::{Bound, BoundLayer};
 use crate::cost::inventory_reads;

@@ -3,6 +3,7 @@
 //! Bits come in serially and drive every input of the top; its outputs are caught together and leave serially. The
 //! harness measures area and clock frequency, it does no work.
 
+use crate::lower::register_ports;
 use network::manifest::Manifest;
 use std::fmt::Write as _;
 
@@ -19,6 +20,12 @@ pub(super) fn file(manifest: &Manifest) -> (String, String) {
         let port = |suffix: &str| format!("{}_{suffix}", output.prefix);
         driven.push((port("tready"), 1));
         seen.extend([(port("tvalid"), 1), (port("tdata"), output.port.tdata_bits), (port("tlast"), 1)]);
+    }
+    if manifest.modes.is_some() {
+        for (name, bits, enters) in register_ports() {
+            let side = if enters { &mut driven } else { &mut seen };
+            side.push((format!("s_axil_{name}"), bits));
+        }
     }
     let bits = |ports: &[(String, u32)]| ports.iter().map(|(_, bits)| bits).sum::<u32>();
     let (driven_bits, seen_bits) = (bits(&driven), bits(&seen));

@@ -3,7 +3,9 @@
 use super::{EmitError, TestVector};
 use crate::design::Design;
 use crate::image::Image;
+use crate::lower::register_ports;
 use network::manifest::{EdgeContent, StreamPort, Word, input_prefix, output_prefix};
+use std::fmt::Write as _;
 
 /// Paths and texts: the testbench, the words it sends and the words it expects.
 pub(super) fn files(design: &Design, vectors: &[TestVector]) -> Result<Vec<(String, String)>, EmitError> {
@@ -184,14 +186,16 @@ fn register_connections(design: &Design) -> String {
     if design.modes() <= 1 {
         return String::new();
     }
-    let low =
-        [("awaddr", 4), ("awvalid", 1), ("wdata", 32), ("wstrb", 4), ("wvalid", 1), ("araddr", 4), ("arvalid", 1)];
-    let high = [("bready", 1), ("rready", 1)];
-    let open = ["awready", "wready", "bresp", "bvalid", "arready", "rdata", "rresp", "rvalid"];
     let mut text = String::new();
-    text.extend(low.map(|(name, bits)| format!(",\n    .s_axil_{name} ({bits}'d0)")));
-    text.extend(high.map(|(name, bits)| format!(",\n    .s_axil_{name} ({bits}'d1)")));
-    text.extend(open.map(|name| format!(",\n    .s_axil_{name} ()")));
+    for (name, bits, enters) in register_ports() {
+        let net = match name {
+            "bready" | "rready" => "1'd1".to_owned(),
+            _ if enters => format!("{bits}'d0"),
+            _ => String::new(),
+        };
+        // Writing into a String cannot fail.
+        let _ = write!(text, ",\n    .s_axil_{name} ({net})");
+    }
     text
 }
 

@@ -156,8 +156,8 @@ impl Design {
     }
 }
 
-/// The AXI4-Lite ports behind `s_axil_`: name, bits, whether it enters.
-fn register_ports() -> [(&'static str, u32, bool); 17] {
+/// The AXI4-Lite ports behind `s_axil_` of a top with several modes: name, bits, whether it enters.
+pub(crate) fn register_ports() -> [(&'static str, u32, bool); 17] {
     [
         ("awaddr", 4, true),
         ("awvalid", 1, true),

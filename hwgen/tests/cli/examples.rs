@@ -135,6 +135,18 @@ fn modes_of_digits_mlp() {
     assert_eq!(exit_code, 0, "{report}");
     // The timing of arrays with modes is clocked, which proves nothing about frames beyond its end.
     assert_eq!(report["no_stall_pattern_stops_it"], serde_json::json!(false));
+    assert_eq!(folder.run("emit plan.yaml -o design").exit_code, 0);
+    let (top, harness) =
+        (folder.read("design/rtl/digits_mlp_float.v"), folder.read("design/synth/digits_mlp_float_harness.v"));
+    let ports: Vec<&str> = top
+        .lines()
+        .filter(|line| line.starts_with("  input ") || line.starts_with("  output "))
+        .map(|line| line.trim_end_matches(',').rsplit(' ').next().unwrap())
+        .collect();
+    assert!(ports.contains(&"s_axil_rready"), "{ports:?}");
+    for port in ports {
+        assert!(harness.contains(&format!(".{port}(")), "the harness leaves {port} open");
+    }
     let (exit_code, report) = folder.json("simulate plan.yaml --model --frames 6 --modes 2,0,1");
     assert_eq!(exit_code, 0, "{report}");
     let figures = |name: &str| -> Vec<u64> {
