@@ -5,11 +5,13 @@
 
 mod buffers;
 mod modules;
+mod reading;
 mod skew;
 
 pub(crate) use buffers::Buffer;
 pub use buffers::ShallowBuffer;
 pub use modules::{JoinBuffer, StageRow};
+pub(crate) use reading::reading;
 pub use skew::SkewCause;
 
 use crate::heap::Cost;

@@ -1,5 +1,6 @@
 //! The README of an emitted design.
 
+use crate::design::reading;
 use network::manifest::{LayerRow, Manifest};
 use std::fmt::Write as _;
 
@@ -33,6 +34,18 @@ pub(super) fn text(manifest: &Manifest, has_testbench: bool) -> String {
             if stream.word.signed { "yes" } else { "no" },
             stream.words_per_frame,
             stream.tdata_bits,
+        );
+    }
+    for output in outputs {
+        for (number, line) in reading(&output.content).iter().enumerate() {
+            let _ = writeln!(text, "{}- `{}`: {line}.", if number == 0 { "\n" } else { "" }, output.prefix);
+        }
+    }
+    if let Some(modes) = manifest.modes {
+        let _ = writeln!(
+            text,
+            "\n`s_axil` (AXI4-Lite) holds the mode of frames to come, 0 to {}, in the register at address 0.",
+            modes - 1
         );
     }
     text.push_str(

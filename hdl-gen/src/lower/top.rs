@@ -1,6 +1,6 @@
 //! The top module: AXI4-Stream ports and the graph of instances.
 
-use crate::design::{Design, Stage, input_net};
+use crate::design::{Design, Stage, input_net, reading};
 use crate::verilog::{Connection, Expr, Instance, Item, Module, ModuleText, Port};
 use network::manifest::{LayerRow, StreamPort, input_prefix, output_prefix};
 
@@ -29,9 +29,16 @@ impl Design {
             ));
         }
         let prefix = |index: usize| output_prefix(index, self.outputs.len());
-        header.extend(self.outputs.iter().enumerate().map(|(index, end)| {
-            format!("{}, the output {}: {}.", prefix(index), printable(&end.name), words_text(&end.port))
-        }));
+        for (index, end) in self.outputs.iter().enumerate() {
+            header.push(format!("{}, the output {}: {};", prefix(index), printable(&end.name), words_text(&end.port)));
+            for line in reading(&end.content) {
+                header.extend(line.split("; ").map(|part| format!("  {part};")));
+            }
+            if let Some(last) = header.last_mut() {
+                last.pop();
+                last.push('.');
+            }
+        }
         let mut items = vec![Item::wire("rst", 1, Expr::name("aresetn").inverted())];
         items.push(Item::Blank);
         for (index, end) in self.inputs.iter().enumerate() {

@@ -138,6 +138,9 @@ fn modes_of_digits_mlp() {
     assert_eq!(folder.run("emit plan.yaml -o design").exit_code, 0);
     let (top, harness) =
         (folder.read("design/rtl/digits_mlp_float.v"), folder.read("design/synth/digits_mlp_float_harness.v"));
+    for text in [&top, &folder.read("design/README.md")] {
+        assert!(text.contains("in mode 2 element x of channel c is the integer 2 * x + offset[c]"), "{text}");
+    }
     let ports: Vec<&str> = top
         .lines()
         .filter(|line| line.starts_with("  input ") || line.starts_with("  output "))
