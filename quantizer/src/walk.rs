@@ -28,7 +28,7 @@ use crate::fault::{Checked, Fault};
 use crate::import::{ImportOptions, Imported};
 use crate::model::{Array, Model, Node, Refused, ValueId};
 use crate::quantization;
-use activation::ACTIVATIONS;
+pub(crate) use activation::ACTIVATIONS;
 use host::Region;
 use network::graph::{Encoding, HardwareRequest, Input, InputQuantizer, Layer, Tensor, TensorId};
 use network::op::Op;

@@ -12,6 +12,7 @@ use super::{LayerBits, MATRIX_OPERATORS, PostTraining};
 use crate::fault::{Checked, Fault};
 use crate::float::Program;
 use crate::model::{Model, Node, ValueId};
+use crate::walk::ACTIVATIONS;
 use network::Code;
 use std::collections::BTreeMap;
 
@@ -48,26 +49,10 @@ const SUMS: &[&str] = &["Add", "Sub", "Sum", "Max", "Min"];
 /// Operators that end a network on the host.
 const HOST: &[&str] = &["Softmax", "ArgMax", "TopK"];
 
-/// Activation functions that a network may end with and that no host step stands for.
-const BENDS: &[&str] = &[
-    "Tanh",
-    "Exp",
-    "Erf",
-    "Softplus",
-    "Softsign",
-    "Abs",
-    "LeakyRelu",
-    "PRelu",
-    "Elu",
-    "Selu",
-    "Celu",
-    "HardSigmoid",
-    "HardSwish",
-    "Swish",
-    "Gelu",
-    "Mish",
-    "Clip",
-];
+/// Whether a network may end with this operator and no host step stands for it.
+fn bends(operator: &str) -> bool {
+    operator == "Clip" || ACTIVATIONS.contains(&operator) && !["Sigmoid", "Pow"].contains(&operator)
+}
 
 /// Widest codes whose steps under an activation function a search holds; behind a wider one the function stays on the
 /// host.
@@ -140,7 +125,7 @@ impl Sites {
             let node = &model.nodes[index];
             let gates = node.op == "Mul" && data_inputs(node).len() == 2 && root[id] != id;
             let is_narrow = options.activation_bits <= MOST_BENT_BITS;
-            if is_narrow && model.outputs.contains(&id) && (BENDS.contains(&node.op.as_str()) || gates) {
+            if is_narrow && model.outputs.contains(&id) && (bends(&node.op) || gates) {
                 wanted.push(id);
             }
         }

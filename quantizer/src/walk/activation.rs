@@ -11,7 +11,7 @@ use num_traits::{One, Zero};
 use std::sync::Arc;
 
 /// Operators that bend a stream.
-pub(super) const ACTIVATIONS: &[&str] = &[
+pub(crate) const ACTIVATIONS: &[&str] = &[
     "Sigmoid",
     "Tanh",
     "Exp",
