@@ -8,7 +8,7 @@ mod quantize;
 
 pub use allocate::AllocateOptions;
 pub use allocation::AllocationOptions;
-pub use fold::{ExploreOptions, FoldOptions};
+pub use fold::{ExploreOptions, FoldOptions, GroundOptions};
 pub use modes::Widths;
 pub use quantize::QuantizeOptions;
 

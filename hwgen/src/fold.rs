@@ -10,6 +10,7 @@ mod reach;
 pub use goal::{Goal, parse_budget};
 pub use reach::{Answer, Next, Point, Site, usage};
 
+use crate::cli::GroundOptions;
 use crate::command::device;
 use crate::failure::Outcome;
 use crate::hardware::{DEFAULT_CLOCK_MHZ, cannot_lower, internal};
@@ -43,30 +44,33 @@ pub struct Ground {
     pub clock_mhz: f64,
     /// Whether the command line or the plan names the part.
     pub part_named: bool,
+    gap: f64,
     memo: Memo,
 }
 
 impl Ground {
-    /// The ground of a plan; `device` and `clock_mhz` are those of the command line.
-    pub fn of(loaded: &LoadedPlan, device: Option<&str>, clock_mhz: Option<f64>, keep: bool) -> Outcome<Self> {
+    /// The ground of a plan.
+    pub fn of(loaded: &LoadedPlan, options: &GroundOptions) -> Outcome<Self> {
+        let device = options.device.as_deref();
         let target = &loaded.plan.target;
         let part = device::choose(device, target)?;
         let model = Model::of(part.family).map_err(|fault| device::no_model(&fault))?;
         let planned = target.clock_mhz.as_ref().map(|at| at.value);
         Ok(Ground {
-            network: with_wishes(&loaded.network, keep)?,
+            network: with_wishes(&loaded.network, options.keep)?,
             model,
-            clock_mhz: clock_mhz.or(planned).unwrap_or(DEFAULT_CLOCK_MHZ),
+            clock_mhz: options.clock_mhz.or(planned).unwrap_or(DEFAULT_CLOCK_MHZ),
             part_named: device.is_some() || target.device.is_some(),
             device: part,
+            gap: options.gap,
             memo: Memo::default(),
         })
     }
 
     /// Where foldings are searched; `part_counts` makes the part's capacity a limit.
-    pub fn site<'a>(&'a self, part_counts: bool, gap: f64, interrupt: &'a Interrupt) -> Site<'a> {
-        let Ground { network, device, model, clock_mhz, memo, .. } = self;
-        Site { network, device, model, clock_mhz: *clock_mhz, part_counts, gap, interrupt, memo }
+    pub fn site<'a>(&'a self, part_counts: bool, interrupt: &'a Interrupt) -> Site<'a> {
+        let Ground { network, device, model, clock_mhz, gap, memo, .. } = self;
+        Site { network, device, model, clock_mhz: *clock_mhz, part_counts, gap: *gap, interrupt, memo }
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a network to its hardware: binding, lowering, emission, each with the faults a user should see.
 
+use crate::cli::GroundOptions;
 use crate::command::device;
 use crate::failure::{Outcome, cannot_evaluate};
 use crate::fold;
@@ -69,8 +70,8 @@ fn bound_of_plan(loaded: &LoadedPlan, interrupt: &Interrupt) -> Outcome<Bound> {
         let target_cycles = Some((clock_mhz * 1e6 / fps).floor() as u64);
         return Ok(bind(network, &BindOptions { target_cycles })?);
     }
-    let ground = fold::Ground::of(loaded, None, None, true)?;
-    let site = ground.site(ground.part_named, 1e-3, interrupt);
+    let ground = fold::Ground::of(loaded, &GroundOptions { keep: true, ..GroundOptions::default() })?;
+    let site = ground.site(ground.part_named, interrupt);
     Ok(site.best(goal)?.bound)
 }
 

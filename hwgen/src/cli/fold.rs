@@ -5,6 +5,32 @@ use crate::fold::parse_budget;
 use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 
+const DEFAULT_GAP: f64 = 1e-3;
+
+/// What foldings are chosen on, and how well.
+#[derive(Debug, Args)]
+pub struct GroundOptions {
+    /// A part by name, or the path of a part's file; else the plan's `target`, else xc7z020.
+    #[arg(long, value_name = "PART")]
+    pub device: Option<String>,
+    /// Clock in MHz; else the plan's `target`, else 200.
+    #[arg(long, visible_alias = "clock", value_name = "MHZ", value_parser = positive)]
+    pub clock_mhz: Option<f64>,
+    /// Keep what the plan says under `hw`, and choose only what it leaves open.
+    #[arg(long)]
+    pub keep: bool,
+    /// Share of the best by which an answer may miss it.
+    #[arg(long, value_name = "SHARE", value_parser = super::probability, default_value_t = DEFAULT_GAP)]
+    pub gap: f64,
+}
+
+impl Default for GroundOptions {
+    /// What stands without options on the command line.
+    fn default() -> Self {
+        GroundOptions { device: None, clock_mhz: None, keep: false, gap: DEFAULT_GAP }
+    }
+}
+
 /// Options of `fold`.
 #[derive(Debug, Args)]
 #[command(
@@ -28,18 +54,8 @@ pub struct FoldOptions {
     /// Microseconds from the first input to the last output of a frame.
     #[arg(long, value_name = "US", value_parser = positive)]
     pub latency: Option<f64>,
-    /// A part by name, or the path of a part's file; else the plan's `target`, else xc7z020.
-    #[arg(long, value_name = "PART")]
-    pub device: Option<String>,
-    /// Clock in MHz; else the plan's `target`, else 200.
-    #[arg(long, visible_alias = "clock", value_name = "MHZ", value_parser = positive)]
-    pub clock_mhz: Option<f64>,
-    /// Keep what the plan says under `hw`, and choose only what it leaves open.
-    #[arg(long)]
-    pub keep: bool,
-    /// Share of the best by which the answer may miss it.
-    #[arg(long, value_name = "SHARE", value_parser = super::probability, default_value_t = 1e-3)]
-    pub gap: f64,
+    #[command(flatten)]
+    pub ground: GroundOptions,
     /// The plan to write, with the foldings chosen; arrays go beside it.
     #[arg(short, long, value_name = "PLAN")]
     pub output: Option<PathBuf>,
@@ -53,21 +69,11 @@ pub struct FoldOptions {
 pub struct ExploreOptions {
     /// The plan; `random:` instead of arrays is enough.
     pub plan: PathBuf,
-    /// A part by name, or the path of a part's file; else the plan's `target`, else xc7z020.
-    #[arg(long, value_name = "PART")]
-    pub device: Option<String>,
-    /// Clock in MHz; else the plan's `target`, else 200.
-    #[arg(long, visible_alias = "clock", value_name = "MHZ", value_parser = positive)]
-    pub clock_mhz: Option<f64>,
-    /// Keep what the plan says under `hw`, and choose only what it leaves open.
-    #[arg(long)]
-    pub keep: bool,
+    #[command(flatten)]
+    pub ground: GroundOptions,
     /// Rates that are tried, evenly on a logarithmic scale from the slowest to the quickest.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=200), default_value_t = 16)]
     pub points: u64,
-    /// Share of the best by which each point may miss it.
-    #[arg(long, value_name = "SHARE", value_parser = super::probability, default_value_t = 1e-3)]
-    pub gap: f64,
     /// Draw the front here.
     #[arg(long, value_name = "FILE.svg")]
     pub svg: Option<PathBuf>,

@@ -21,7 +21,8 @@ const MOST_PREDICTED: u64 = 4_000_000;
 pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
     let device = device::choose(options.device.as_deref(), &loaded.plan.target)?;
-    let figures = hardware::figures_of_plan(&loaded, &Interrupt::listen(|| {}))?;
+    let interrupt = Interrupt::listen(|| {});
+    let figures = hardware::figures_of_plan(&loaded, &interrupt)?;
     if options.terms {
         return Ok(print(&terms(&figures.design, device.family))?);
     }
@@ -32,7 +33,6 @@ pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
         if options.predict || figures.design.frame_words() <= MOST_PREDICTED { Some(figures.timing()?) } else { None };
     let mut report = Report::new(&loaded, &figures, &device, &model, &estimate, timing, clock_mhz);
     if options.synth {
-        let interrupt = Interrupt::listen(|| {});
         let limit = Duration::from_secs(options.timeout);
         let hardware = Hardware::of(figures.bound)?;
         report.synthesised = Some(synth::synthesise(&loaded, &hardware, device.family, limit, &interrupt)?);

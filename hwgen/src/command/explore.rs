@@ -32,9 +32,9 @@ pub struct Rate {
 pub fn run(options: &ExploreOptions, as_json: bool) -> Outcome<()> {
     let interrupt = Interrupt::listen(|| {});
     let loaded = plan_file::load(&options.plan)?;
-    let ground = Ground::of(&loaded, options.device.as_deref(), options.clock_mhz, options.keep)?;
+    let ground = Ground::of(&loaded, &options.ground)?;
     let (device, clock_mhz) = (&ground.device, ground.clock_mhz);
-    let site = ground.site(true, options.gap, &interrupt);
+    let site = ground.site(true, &interrupt);
     let spinner = progress::spinner("folding", as_json);
     let points = site.front(options.points as usize);
     spinner.finish_and_clear();

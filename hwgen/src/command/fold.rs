@@ -23,8 +23,8 @@ pub fn run(options: &FoldOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
     let target = &loaded.plan.target;
     let goal = goal(options, target)?;
-    let ground = Ground::of(&loaded, options.device.as_deref(), options.clock_mhz, options.keep)?;
-    let site = ground.site(ground.part_named, options.gap, &interrupt);
+    let ground = Ground::of(&loaded, &options.ground)?;
+    let site = ground.site(ground.part_named, &interrupt);
     let Ground { network, device, clock_mhz, .. } = &ground;
     let spinner = progress::spinner("folding", as_json);
     let answer = site.answer(goal);
