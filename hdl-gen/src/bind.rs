@@ -16,19 +16,22 @@ use groups::{Groups, group_faults};
 use requests::request;
 use unit::requantize_unit;
 
-pub(crate) use candidates::{BuildWish, Candidate, all_cycles, candidates, fits, least_cycles, may_be_xnor, raised};
+pub(crate) use candidates::{
+    BuildWish, Candidate, all_cycles, candidates, fits, least_cycles, may_be_levels, may_be_xnor, raised,
+};
 pub(crate) use folding::{divisors, pools_in_place};
 pub(crate) use groups::as_convolution;
 pub(crate) use serial::{mode_planes, mode_sums, serial_schedule};
 
+use crate::live_wires::LiveWires;
 use crate::rearrange::{self, Reorder};
 use crate::requantize::merged;
 use network::diagnostic::{At, Code, Diagnostic, Diagnostics};
-use network::format::Kind;
+use network::format::{Kind, MAX_PLANES};
 use network::graph::{
     Encoding, HardwareRequest, Layer, Memory, Multiplier, PeForm, PeKind, RequantizeUnit, WindowForm,
 };
-use network::op::Op;
+use network::op::{Op, Weights};
 use network::{Format, Network};
 use num_integer::gcd;
 
@@ -319,13 +322,14 @@ fn bind_matrix(
     let blocks_fit = folding::any_blocks(weights, groups, wished);
     let coded_kind = coded::default_kind(weights, blocks_fit);
     let both_bipolar = activation.kind() == Kind::Bipolar && weights.format.kind() == Kind::Bipolar;
+    let live = LiveWires::of_layer(&layer.op, network.layer_input(layer), activation).format;
     let kind = match &wish.kind {
-        Some(At { value: PeKind::Xnor, place }) if !both_bipolar => {
+        Some(At { value: PeKind::Xnor, place }) if !xnor_takes(weights, live) => {
             faults.push(Diagnostic::new(
                 Code::PeKind,
                 place.clone(),
                 format!(
-                    "`{}`: kind xnor takes bipolar codes on both sides, not {} weights and {activation} activations",
+                    "`{}`: kind xnor takes at most {MAX_PLANES} planes of each side, not {} weights and {live} activations",
                     layer.name, weights.format
                 ),
                 "use `kind: mac`, which takes any mix of integers and bipolar codes",
@@ -366,7 +370,7 @@ fn bind_matrix(
         None if both_bipolar => PeKind::Xnor,
         None => PeKind::Mac,
     };
-    let form = coded::form(layer, weights, kind, activation, &mut faults);
+    let form = coded::form(layer, weights, kind, live, &mut faults);
     let multiplier = wish.multiplier.as_ref().map_or(Multiplier::Lut, |at| at.value);
     if let (Some(at), Multiplier::Dsp, PeKind::Xnor | PeKind::Serial) = (&wish.multiplier, multiplier, kind) {
         faults.push(Diagnostic::new(
@@ -410,7 +414,7 @@ fn bind_matrix(
         blocks: kind == PeKind::Wavelet,
         weights,
         groups,
-        activation,
+        activation: if kind == PeKind::Serial { activation } else { live },
         input,
         output,
         sum_bits,
@@ -463,6 +467,11 @@ fn bind_matrix(
     };
     let sets = groups.count / side;
     Ok(MatrixLayer { kind, form, passes, pe, simd, side, sets, multiplier, memory, unit, window })
+}
+
+/// Whether both sides of the products have few enough planes for the xnor array; integers are their level indices.
+pub(crate) fn xnor_takes(weights: &Weights, live: Format) -> bool {
+    weights.format.bits() <= MAX_PLANES && live.bits() <= MAX_PLANES
 }
 
 /// The sliding window: as wished, else one that keeps up with the array.

@@ -19,6 +19,7 @@ pub mod emit;
 pub mod fold;
 mod image;
 pub mod library;
+mod live_wires;
 pub mod lower;
 pub mod rearrange;
 mod requantize;

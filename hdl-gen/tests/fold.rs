@@ -6,7 +6,8 @@ use hdl_gen::fold::{Aim, Folded, Folder, Usage};
 use hdl_gen::{BindOptions, BoundLayer, bind};
 use network::Network;
 use network::diagnostic::{At, Place};
-use network::graph::{HardwareRequest, Memory, Multiplier, PeKind};
+use network::format::Kind;
+use network::graph::{Encoding, HardwareRequest, Memory, Multiplier, PeKind};
 use network::plan::Plan;
 
 const PLAN: &str = "\
@@ -48,6 +49,14 @@ fn sizes(network: &Network, index: usize) -> (u64, u64) {
     (weights.outputs as u64, weights.length as u64)
 }
 
+/// Integers of more than four pairs of planes: the fold does not price the xnor array for them, since it is never smaller.
+fn is_wide(network: &Network, index: usize) -> bool {
+    let layer = &network.layers()[index];
+    let Encoding::Codes { format, .. } = network.layer_input(layer).encoding else { return false };
+    let weights = layer.op.weights().unwrap().format;
+    weights.kind() != Kind::Bipolar && weights.bits() * format.bits() > 4
+}
+
 /// Every build of a layer that meets the target.
 fn all(network: &Network, index: usize, target: u64) -> Vec<Usage> {
     let (outputs, length) = sizes(network, index);
@@ -56,6 +65,9 @@ fn all(network: &Network, index: usize, target: u64) -> Vec<Usage> {
     for pe in divisors(outputs) {
         for simd in divisors(length) {
             for kind in [PeKind::Mac, PeKind::Xnor] {
+                if kind == PeKind::Xnor && is_wide(network, index) {
+                    continue;
+                }
                 for (multiplier, memory) in
                     [Multiplier::Lut, Multiplier::Dsp].into_iter().flat_map(|m| [(m, Memory::Lut), (m, Memory::Block)])
                 {
@@ -131,7 +143,7 @@ fn check(formats: [&str; 2], target: u64, limits: [Option<f64>; 4], capacity: Op
 #[test]
 fn equals_exhaustive_search() {
     let part = Some([4000.0, 4000.0, 30.0, 12.0]);
-    for formats in [["u4", "s3"], ["bipolar1", "bipolar2"]] {
+    for formats in [["u4", "s3"], ["bipolar1", "bipolar2"], ["u2", "s2"], ["bipolar4", "u1"]] {
         for target in [16, 40, 100, 300, 900, 5000] {
             check(formats, target, [None; 4], part);
             check(formats, target, [None, None, Some(6.0), Some(4.0)], None);

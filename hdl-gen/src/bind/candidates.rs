@@ -2,11 +2,16 @@
 
 use super::groups::Groups;
 use super::{BoundLayer, MAX_LANES, as_convolution, bind_layer, coded, folding, needs_window};
+use crate::live_wires::LiveWires;
+use network::coding::Coding;
 use network::diagnostic::{At, Diagnostics, Place};
 use network::format::Kind;
-use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind};
+use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind, Tensor};
 use network::op::Op;
 use network::{Format, Network};
+
+/// Pairs of planes up to which the xnor array is priced beside integer products.
+const MOST_LEVEL_PRODUCTS: u32 = 4;
 
 /// A folding of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,7 +115,7 @@ pub(crate) fn fits(
     if original.op.weights().is_some() {
         hardware.memory = at(wish.memory, place);
         hardware.multiplier = if wish.multiplier == Multiplier::Dsp { at(wish.multiplier, place) } else { None };
-        if let (Some(kind), true) = (wish.kind, may_be_xnor(network, index)) {
+        if let Some(kind) = wish.kind {
             hardware.kind = at(kind, place);
         }
     }
@@ -125,6 +130,23 @@ pub(crate) fn may_be_xnor(network: &Network, index: usize) -> bool {
     let grouped = matches!(layer.op, Op::Conv2d { groups, .. } if groups > 1);
     match (network.layer_input(layer).encoding, layer.op.weights()) {
         (Encoding::Codes { format, .. }, Some(weights)) => !grouped && bipolar(format) && bipolar(weights.format),
+        _ => false,
+    }
+}
+
+/// Whether the products of a layer with integers may be made by the xnor array of level indices, and are so narrow that
+/// this may be the smaller one: wider ones have fewer digits than planes.
+pub(crate) fn may_be_levels(network: &Network, index: usize) -> bool {
+    let layer = &network.layers()[index];
+    let tensor = network.layer_input(layer);
+    let grouped = matches!(layer.op, Op::Conv2d { groups, .. } if groups > 1);
+    match (tensor.encoding, layer.op.weights()) {
+        (Encoding::Codes { format, .. }, Some(weights)) => {
+            let live = LiveWires::of_layer(&layer.op, tensor, format).format;
+            let plain = weights.coding == Coding::Plain && layer.modes.is_empty();
+            let narrow = weights.format.bits() * live.bits() <= MOST_LEVEL_PRODUCTS;
+            plain && narrow && !grouped && weights.format.kind() != Kind::Bipolar
+        }
         _ => false,
     }
 }
@@ -147,7 +169,7 @@ fn each(network: &Network, index: usize, target: u64, mut visit: impl FnMut(&fol
         blocks: kind == Some(PeKind::Wavelet),
         weights,
         groups,
-        activation,
+        activation: live_format(&layer.op, input, activation, kind),
         input: input.shape,
         output,
         sum_bits: network.sums(index).map_or(32, |sums| sums.all.bits()),
@@ -179,4 +201,9 @@ fn each(network: &Network, index: usize, target: u64, mut visit: impl FnMut(&fol
             visit(&choice, Candidate { pe, simd, cycles });
         }
     }
+}
+
+/// What an array of this kind multiplies of its activations.
+fn live_format(op: &Op, input: &Tensor, activation: Format, kind: Option<PeKind>) -> Format {
+    if kind == Some(PeKind::Serial) { activation } else { LiveWires::of_layer(op, input, activation).format }
 }

@@ -62,8 +62,8 @@ pub struct LayerOption {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Build {
     candidate: Candidate,
-    /// Integer products where the kind would be xnor.
-    integer: bool,
+    /// The other kind: integer products where the usual one is xnor, and the xnor array where it is mac.
+    other: bool,
     /// Products in DSP blocks.
     dsp: bool,
     /// Weights in block RAM.
@@ -99,13 +99,14 @@ impl<'a> Prices<'a> {
         let mut scratch = self.network.layers()[index].clone();
         let mut options = Vec::new();
         for candidate in bind::candidates(self.network, index, target, self.most) {
-            for (integer, dsp) in [(false, false), (true, false), (true, true)] {
+            for (other, dsp) in [(false, false), (true, false), (true, true)] {
                 for block in [false, true] {
-                    let build = Build { candidate, integer, dsp, block };
+                    let build = Build { candidate, other, dsp, block };
                     if !self.is_worth(index, build) {
                         continue;
                     }
-                    let fits = bind::fits(self.network, index, &mut scratch, target, candidate, wish(build));
+                    let fits =
+                        bind::fits(self.network, index, &mut scratch, target, candidate, self.wish(index, build));
                     let hardware = match fits {
                         Ok(hardware) => hardware,
                         // Kinds for coded weights have no products for DSP blocks.
@@ -135,14 +136,15 @@ impl<'a> Prices<'a> {
     fn is_worth(&self, index: usize, build: Build) -> bool {
         let layer = &self.network.layers()[index];
         let Some(weights) = layer.op.weights() else {
-            return !build.integer && !build.block;
+            return !build.other && !build.block;
         };
         let xnor = bind::may_be_xnor(self.network, index);
         let wish = &layer.hardware;
-        let kind = match (xnor, build.integer, build.dsp) {
+        let kind = match (xnor, build.other, build.dsp) {
             (true, false, _) => Some(PeKind::Xnor),
             (true, true, _) => Some(PeKind::Mac),
-            // Without a choice of kinds, products in look-up tables are the build that is not `integer`.
+            (false, true, false) if bind::may_be_levels(self.network, index) => Some(PeKind::Xnor),
+            // Without a choice of kinds, products in look-up tables are the build that is not `other`.
             (false, true, false) => return false,
             (false, ..) => None,
         };
@@ -162,13 +164,18 @@ impl<'a> Prices<'a> {
         let bits = weights.values.len() as u64 * u64::from(weights.format.bits());
         if build.block { words >= LEAST_BLOCK_WORDS } else { bits <= MOST_LUT_BITS || words < LEAST_BLOCK_WORDS }
     }
-}
 
-fn wish(build: Build) -> bind::BuildWish {
-    bind::BuildWish {
-        kind: build.integer.then_some(PeKind::Mac),
-        multiplier: if build.dsp { Multiplier::Dsp } else { Multiplier::Lut },
-        memory: if build.block { Memory::Block } else { Memory::Lut },
+    fn wish(&self, index: usize, build: Build) -> bind::BuildWish {
+        let kind = match (bind::may_be_xnor(self.network, index), build.dsp) {
+            (true, _) => Some(PeKind::Mac),
+            (false, false) => Some(PeKind::Xnor),
+            (false, true) => None,
+        };
+        bind::BuildWish {
+            kind: kind.filter(|_| build.other),
+            multiplier: if build.dsp { Multiplier::Dsp } else { Multiplier::Lut },
+            memory: if build.block { Memory::Block } else { Memory::Lut },
+        }
     }
 }
 

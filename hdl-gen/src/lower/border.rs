@@ -8,6 +8,7 @@
 use super::Lowering;
 use super::chain::number;
 use super::wiring::instance;
+use crate::live_wires::LiveWires;
 use crate::verilog::{Expr, Item};
 use network::Format;
 use network::average::border_places;
@@ -56,8 +57,8 @@ impl AxisZones {
 
 impl Borders {
     /// The initial sums of a layer, or `None` where it needs none. `gain` is the datapath's.
-    pub fn of(op: &Op, input: Shape, output: Shape, weights: &Weights, activation: Format, gain: i64) -> Option<Self> {
-        Self::in_modes(op, input, output, activation, &[(weights, activation.value(0))], gain)?.pop()
+    pub fn of(op: &Op, input: Shape, output: Shape, weights: &Weights, live: LiveWires, gain: i64) -> Option<Self> {
+        Self::in_modes(op, input, output, live.format, &[(weights, live.of_zeros())], gain)?.pop()
     }
 
     /// The same in each mode, with its weights and the value that a padded tap has in the array. The gain is divided in
@@ -183,7 +184,7 @@ mod tests {
         let weights = Weights::plain(format, 1, 9, vec![1; 9]);
         let op = Op::Conv2d { weights: weights.clone(), window: window(3, 1), padding_value: 0, groups: 1 };
         let shape = Shape::new(4, 4, 1).unwrap();
-        let borders = Borders::of(&op, shape, shape, &weights, Format::bipolar(2).unwrap(), 2).unwrap();
+        let borders = Borders::of(&op, shape, shape, &weights, LiveWires::all(Format::bipolar(2).unwrap()), 2).unwrap();
         assert_eq!(borders.axes[0], AxisZones { positions: 4, before: 1, after: 1 });
         assert_eq!(borders.gain_division, 2);
         assert_eq!(borders.zones().collect::<Vec<_>>(), [[15], [9], [15], [9], [0], [9], [15], [9], [15]]);
@@ -203,7 +204,7 @@ mod tests {
         (window.kernel[0], window.padding_before[0], window.padding_after[0]) = (1, 0, 0);
         let op = Op::Conv2d { weights: weights.clone(), window, padding_value: 0, groups: 1 };
         let shape = Shape::new(1, 4, 1).unwrap();
-        let borders = Borders::of(&op, shape, shape, &weights, Format::bipolar(2).unwrap(), 2).unwrap();
+        let borders = Borders::of(&op, shape, shape, &weights, LiveWires::all(Format::bipolar(2).unwrap()), 2).unwrap();
         // Values of -3 on the left tap, on none, on the right tap.
         assert_eq!(borders.zones().collect::<Vec<_>>(), [[3, 6], [0, 0], [9, 6]]);
         assert!(!borders.shares_low_bits(2) && borders.shares_low_bits(1));
@@ -215,7 +216,7 @@ mod tests {
         let weights = Weights::plain(format, 1, 18, vec![-1; 18]);
         let op = Op::Conv2d { weights: weights.clone(), window: window(3, 1), padding_value: 0, groups: 1 };
         let shape = Shape::new(4, 4, 2).unwrap();
-        let borders = Borders::of(&op, shape, shape, &weights, Format::bipolar(1).unwrap(), 2).unwrap();
+        let borders = Borders::of(&op, shape, shape, &weights, LiveWires::all(Format::bipolar(1).unwrap()), 2).unwrap();
         assert_eq!((borders.gain_division, borders.zones().next()), (1, Some(&[-5][..])));
         assert_eq!(borders.initial_bits(), 4);
     }

@@ -19,6 +19,7 @@ use super::{Fault, Lowering, padding_code};
 use crate::bind::{MatrixLayer, as_convolution};
 use crate::datapath::{self, DotProductForm, DotProductSpec, Operand};
 use crate::heap::{Cost, Target};
+use crate::live_wires::LiveWires;
 use crate::requantize::RawMap;
 use crate::timing::{Matrix, Twin};
 use crate::verilog::{Expr, Item, Module};
@@ -29,6 +30,7 @@ use network::op::{Op, Weights};
 use network::{Format, Range};
 
 mod initial;
+mod levels;
 mod products;
 mod split;
 mod store;
@@ -48,6 +50,8 @@ pub(super) struct Parts<'a> {
     weights: &'a Weights,
     matrix: &'a MatrixLayer,
     activation: Format,
+    /// What the array multiplies of it.
+    live: LiveWires,
     arithmetic: Arithmetic,
     store: Store,
     borders: Option<Borders>,
@@ -123,13 +127,14 @@ impl<'a> Lowering<'a> {
             (_, Multiplier::Dsp) => datapath::Multiplier::Dsp,
         };
         let prefix = format!("{}_{name}", self.names.top());
-        let form = DotProductForm::new(operand(activation), operand(weights.format), multiplier, Target::Lut6)?;
-        let gain = form.gain();
+        let live = LiveWires::of_layer(&layer.op, input, activation);
+        let form = DotProductForm::new(operand(live.format), operand(weights.format), multiplier, Target::Lut6)?;
+        let gain = if levels::takes(weights, matrix) { 1 } else { form.gain() };
         // The sums of averages take back padding that does not count when they are brought to one scale.
         let plain = plain_sums(&layer.op, input);
         let borders = match plain {
             Some(_) => None,
-            None => Borders::of(op, input.shape, output, weights, activation, gain),
+            None => Borders::of(op, input.shape, output, weights, live, gain),
         };
         let sums = network.sums(index);
         let sums_of = |channel: usize| {
@@ -141,19 +146,21 @@ impl<'a> Lowering<'a> {
                 prefix: &prefix,
                 weights,
                 matrix,
-                activation,
+                live,
                 multiplier,
                 borders: borders.as_ref(),
                 sums: &sums_of,
             },
-            operand(activation),
+            operand(live.format),
         )?;
         let (output_steps, input_steps) = steps_of(weights, matrix);
         let arithmetic = match split {
             Some(split) => Arithmetic::Split(split),
             None => {
                 let offsets: Vec<i64> = (0..weights.outputs)
-                    .map(|channel| weights.row_total(channel, |weight| form.weight_offset(weight)))
+                    .map(|channel| {
+                        weights.row_total(channel, |weight| form.weight_offset(weight) + live.constant * weight)
+                    })
                     .collect();
                 let ranges = offsets.iter().enumerate().map(|(channel, &offset)| {
                     let map = RawMap { gain, offset };
@@ -182,6 +189,7 @@ impl<'a> Lowering<'a> {
             weights,
             matrix,
             activation,
+            live,
             arithmetic,
             store: Store::new(weights, matrix, &prefix)?,
             borders,
@@ -197,6 +205,7 @@ impl<'a> Lowering<'a> {
         let layer = &network.layers()[parts.index];
         let pe = parts.matrix.pe as u32;
         let input_bits = parts.matrix.input_lanes() as u32 * parts.activation.bits();
+        let live_bits = parts.matrix.input_lanes() as u32 * parts.live.format.bits();
         let weight_bits = parts.matrix.simd as u32 * parts.weights.format.bits();
         let (store, pairs) = (&parts.store, parts.arithmetic.pairs());
         let module_name = format!("{}_{}", self.names.top(), parts.name);
@@ -211,7 +220,7 @@ impl<'a> Lowering<'a> {
             ("step", 1, true),
             ("step_last", 1, true),
             ("step_frame_last", 1, true),
-            ("step_activation", input_bits, false),
+            ("step_activation", live_bits, false),
             (step_output(parts), step_bits, false),
         ];
         let issued = |name: &str| if late > 0 { name.replacen("step", "issued", 1) } else { name.to_owned() };
@@ -230,12 +239,13 @@ impl<'a> Lowering<'a> {
         }
         items.extend(steps.iter().map(|&(name, bits, _)| wire(&issued(name), bits)));
         items.push(Item::Blank);
+        let data = live_data(parts, &mut items);
         let replay = if parts.input_steps >= BLOCK_REPLAY_WORDS { Memory::Block } else { Memory::Lut };
         items.push(instance(
             "hwgen_matrix_control",
             "control",
             vec![
-                ("DATA_BITS", number(input_bits)),
+                ("DATA_BITS", number(live_bits)),
                 ("INPUT_STEPS", number(parts.input_steps)),
                 ("OUTPUT_STEPS", number(parts.output_steps)),
                 ("SETS", number(parts.matrix.sets)),
@@ -246,7 +256,7 @@ impl<'a> Lowering<'a> {
             vec![
                 ("s_valid_i", Expr::name("s_valid_i")),
                 ("s_ready_o", Expr::name("s_ready_o")),
-                ("s_data_i", Expr::name("s_data_i")),
+                ("s_data_i", data),
                 ("s_last_i", Expr::name("s_last_i")),
                 ("available_i", Expr::name("available")),
                 ("reserve_o", Expr::name("reserve")),
@@ -401,10 +411,14 @@ impl<'a> Lowering<'a> {
                 parts.matrix.simd
             ),
             format!(
-                "Output channel o = sum of {} products of {} weights and {} activations{}.",
+                "Output channel o = sum of {} products of {} weights and {} activations{}{}.",
                 parts.weights.length,
                 parts.weights.weight_format(),
                 parts.activation,
+                match parts.live.format.bits() {
+                    live if live < parts.activation.bits() => format!(" (whose {live} lowest wires change)"),
+                    _ => String::new(),
+                },
                 requantization.map_or(String::new(), |r| format!(
                     ", then {} codes {} by {}",
                     r.output,
@@ -426,6 +440,30 @@ impl<'a> Lowering<'a> {
             ),
         ]
     }
+}
+
+/// The live wires of a word, where these are not all; level indices have the sign of two's complement turned.
+fn live_data(parts: &Parts<'_>, items: &mut Vec<Item>) -> Expr {
+    let (bits, live) = (parts.activation.bits(), parts.live.format.bits());
+    let turned = levels::takes(parts.weights, parts.matrix) && parts.live.format.kind() == Kind::Signed;
+    if live == bits && !turned {
+        return Expr::name("s_data_i");
+    }
+    let lanes = parts.matrix.input_lanes() as u32;
+    let wires =
+        |lane: u32, high: u32, low: u32| Expr::part("s_data_i", lanes * bits, lane * bits + high, lane * bits + low);
+    let of_lane = |lane: u32| match turned {
+        true if live == 1 => vec![wires(lane, 0, 0).inverted()],
+        true => vec![wires(lane, live - 1, live - 1).inverted(), wires(lane, live - 2, 0)],
+        false => vec![wires(lane, live - 1, 0)],
+    };
+    let all = (0..lanes).rev().flat_map(of_lane).collect();
+    items.push(Item::wire("live_data", lanes * live, Expr::concat(all)));
+    if live < bits {
+        let rest = (0..lanes).rev().map(|lane| wires(lane, bits - 1, live)).collect();
+        items.push(Item::wire("unused_wires", lanes * (bits - live), Expr::concat(rest)));
+    }
+    Expr::name("live_data")
 }
 
 /// Results of a position, and steps of a result.

@@ -58,7 +58,7 @@ fn foldings_that_do_not_divide() {
     refused("weight: s4 }", "weight: s4, hw: { pe: 3 } }", "E0601", "3 }");
     refused("weight: s4 }", "weight: s4, hw: { pe: 2, simd: 7 } }", "E0601", "7 }");
     refused("weight: s4 }", "weight: s4, hw: { pe: 0 } }", "E0106", "0 }");
-    refused("weight: s4 }", "weight: s4, hw: { kind: xnor } }", "E0602", "xnor");
+    refused("weight: s4 }", "weight: s9, hw: { kind: xnor } }", "E0602", "xnor");
     refused("weight: s4 }", "weight: s4, hw: { kind: depthwise } }", "E0602", "depthwise");
 }
 

@@ -110,7 +110,7 @@ pub(super) fn sketch(seed: u64) -> Sketch {
         // One output: the last one.
         ends.drain(..ends.len().saturating_sub(1));
     }
-    with_modes(sketch.leading_to(&ends))
+    with_forms(with_modes(sketch.leading_to(&ends)))
 }
 
 /// One sketch in four with bit-serial layers, most of these with modes. Its dice are its own, so that the other sketches
@@ -147,6 +147,34 @@ fn with_modes(mut sketch: Sketch) -> Sketch {
         let bound = serial.network().ok().and_then(|network| bind(&network, &BindOptions::default()).ok());
         if bound.is_some_and(|bound| lower(&bound).is_ok()) {
             sketch = serial;
+        }
+    }
+    sketch
+}
+
+/// Most layers of coded weights as kinds for them, in any form. The dice are their own again.
+fn with_forms(mut sketch: Sketch) -> Sketch {
+    let mut dice = Dice(Stream::for_layer(sketch.seed, "campaign forms"));
+    for index in 0..sketch.layers.len() {
+        let keys = &sketch.layers[index].keys;
+        let (kind, forms) = match (keys.contains("piecewise:"), keys.contains("wavelet:")) {
+            (true, _) => ("piecewise", ["decompress", "accumulators"]),
+            (_, true) => ("wavelet", ["decompress", "products"]),
+            _ => continue,
+        };
+        if keys.contains("modes:") || dice.one_in(4) {
+            continue;
+        }
+        let mut formed = sketch.clone();
+        let target = &mut formed.layers[index];
+        let wishes = target.hardware.take().unwrap_or_default();
+        let kept = wishes.split(", ").filter(|wish| !wish.is_empty() && !wish.starts_with("kind"));
+        let form = [format!("kind: {kind}"), format!("form: {}", dice.pick(&forms))];
+        let all: Vec<&str> = form.iter().map(String::as_str).chain(kept).collect();
+        target.hardware = Some(all.join(", "));
+        let bound = formed.network().ok().and_then(|network| bind(&network, &BindOptions::default()).ok());
+        if bound.is_some_and(|bound| lower(&bound).is_ok()) {
+            sketch = formed;
         }
     }
     sketch

@@ -150,7 +150,7 @@ impl Lowering<'_> {
 /// Nets of activations and weights with their bits: activations first, or sums and differences; then all weights.
 fn operands(parts: &Parts<'_>) -> Vec<(String, u32)> {
     let pe = parts.matrix.pe as u32;
-    let activation = ("step_activation".to_owned(), parts.matrix.input_lanes() as u32 * parts.activation.bits());
+    let activation = ("step_activation".to_owned(), parts.matrix.input_lanes() as u32 * parts.live.format.bits());
     match &parts.arithmetic {
         Arithmetic::Single(..) => {
             let weight_bits = pe * parts.matrix.simd as u32 * parts.weights.format.bits();
@@ -193,7 +193,7 @@ fn of_side(parts: &Parts<'_>, net: &str, index: u32, units: u32, bits: u32) -> E
 fn single(parts: &Parts<'_>, product: &DotProduct, names: &[&str], result: &str, items: &mut Vec<Item>) {
     let (pe, result_bits) = (parts.matrix.pe as u32, product.result_bits());
     let weight_bits = parts.matrix.simd as u32 * parts.weights.format.bits();
-    let activation_bits = parts.matrix.simd as u32 * parts.activation.bits();
+    let activation_bits = parts.matrix.simd as u32 * parts.live.format.bits();
     let &[activation, weight] = names else { return };
     for index in 0..pe {
         let mut ports = control_ports(parts);
@@ -212,7 +212,9 @@ fn single(parts: &Parts<'_>, product: &DotProduct, names: &[&str], result: &str,
 fn several(parts: &Parts<'_>, split: &Split, names: &[&str], result: &str, items: &mut Vec<Item>) {
     let (pe, results) = (parts.matrix.pe as u32, split.combinations.len() as u32);
     let units = pe.div_ceil(results);
-    let weights = &names[names.len() - split.parts.len()..];
+    let own = split.parts.iter().filter(|part| !part.is_shared).count();
+    let weights = &names[names.len() - own..];
+    let sides = parts.matrix.side as u32;
     // What all units share comes in time for the slowest part.
     let initial = split.initial_bits;
     if let Some(bits) = initial {
@@ -232,17 +234,22 @@ fn several(parts: &Parts<'_>, split: &Split, names: &[&str], result: &str, items
         let net = format!("part{index}");
         let late = split.parts_latency - part.product.latency_cycles();
         let early = if late > 0 { format!("{net}_early") } else { net.clone() };
-        items.push(wire(&early, units * bits));
-        for unit in 0..units {
+        let count = if part.is_shared { sides } else { units };
+        items.push(wire(&early, count * bits));
+        for unit in 0..count {
             let mut ports = control_ports(parts);
-            ports.push(("activation_i", of_side(parts, activation, unit, units, activation_bits)));
-            ports.push(("weight_i", lane(weights[index as usize], units, unit, weight_bits)));
-            ports.push(("result_o", lane(&early, units, unit, bits)));
+            ports.push(("activation_i", of_side(parts, activation, unit, count, activation_bits)));
+            let weight = match part.is_shared {
+                true => Expr::Repeat(weight_bits, Box::new(Expr::constant(1, 1))),
+                false => lane(weights[index as usize], units, unit, weight_bits),
+            };
+            ports.push(("weight_i", weight));
+            ports.push(("result_o", lane(&early, count, unit, bits)));
             items.push(instance(&spec.module_name, &format!("{net}_{unit}"), Vec::new(), false, ports));
         }
         if late > 0 {
-            items.push(wire(&net, units * bits));
-            items.push(delay(&net, units * bits, late, false, Expr::name(early), &net));
+            items.push(wire(&net, count * bits));
+            items.push(delay(&net, count * bits, late, false, Expr::name(early), &net));
         }
     }
     for index in 0..pe {
@@ -251,7 +258,8 @@ fn several(parts: &Parts<'_>, split: &Split, names: &[&str], result: &str, items
         let mut ports: Vec<(String, Expr)> = Vec::new();
         for (part, number) in split.parts.iter().zip(0u32..) {
             let net = format!("part{number}");
-            ports.push((format!("{net}_i"), lane(&net, units, unit, part.product.result_bits())));
+            let (count, at) = if part.is_shared { (sides, unit * sides / units) } else { (units, unit) };
+            ports.push((format!("{net}_i"), lane(&net, count, at, part.product.result_bits())));
         }
         if let Some(bits) = initial {
             ports.push(("initial_i".to_owned(), lane("late_border_sum", pe, index, bits)));
@@ -259,14 +267,18 @@ fn several(parts: &Parts<'_>, split: &Split, names: &[&str], result: &str, items
         let late = split.sum_latency - combination.latency_cycles();
         let target = lane(result, pe, index, split.result_bits);
         let net = format!("total_{index}");
-        if late > 0 {
-            items.push(wire(&net, split.result_bits));
+        let made_bits = split.result_bits + u32::from(split.halved);
+        if late > 0 || split.halved {
+            items.push(wire(&net, made_bits));
         }
-        let made = if late > 0 { Expr::name(net.as_str()) } else { target.clone() };
+        let made = if late > 0 || split.halved { Expr::name(net.as_str()) } else { target.clone() };
         ports.push(("result_o".to_owned(), made));
         let ports = ports.iter().map(|(port, value)| (port.as_str(), value.clone())).collect();
         items.push(combine(module, &net, combination.latency_cycles() > 0, ports));
-        if late > 0 {
+        if split.halved {
+            items.push(Item::Assign(target, Expr::part(&net, made_bits, made_bits - 1, 1)));
+            items.push(Item::wire(&format!("unused_parity_{index}"), 1, Expr::part(&net, made_bits, 0, 0)));
+        } else if late > 0 {
             let input = Expr::name(net.as_str());
             items.push(late_result(&net, split.result_bits, late, input, target));
         }

@@ -11,6 +11,7 @@ use crate::datapath::{
     Multiplier, Operand,
 };
 use crate::heap::{Cost, Target};
+use crate::live_wires::LiveWires;
 use crate::lower::border::Borders;
 use crate::requantize::RawMap;
 use crate::verilog::ModuleText;
@@ -35,9 +36,11 @@ pub(super) struct Part {
     pub source: Source,
     pub product: DotProduct,
     /// What the part counts in each result of a unit.
-    coefficients: Vec<i64>,
+    pub(super) coefficients: Vec<i64>,
     /// One row of operands for each PE or pair of PEs over all outputs.
-    rows: Vec<Vec<i32>>,
+    pub(super) rows: Vec<Vec<i32>>,
+    /// Whether all PEs of a group read one sum, whose weights are 1.
+    pub is_shared: bool,
 }
 
 /// The parts of a layer's dot products.
@@ -57,6 +60,8 @@ pub(super) struct Split {
     /// Bits of an operand of `pairs`.
     pub paired_bits: u32,
     pub maps: Vec<RawMap>,
+    /// Whether the lowest bit that the combinations give is a constant of the channel and dropped.
+    pub halved: bool,
 }
 
 /// What a split is made for.
@@ -65,7 +70,7 @@ pub(super) struct SplitSpec<'a> {
     pub prefix: &'a str,
     pub weights: &'a Weights,
     pub matrix: &'a MatrixLayer,
-    pub activation: Format,
+    pub live: LiveWires,
     pub multiplier: Multiplier,
     pub borders: Option<&'a Borders>,
     /// Exact sums of every output channel.
@@ -75,7 +80,7 @@ pub(super) struct SplitSpec<'a> {
 impl Split {
     /// The parts of piecewise weights: one sum for each region, and for each tail's offset.
     pub fn of_regions(spec: &SplitSpec<'_>, tagged: &Tagged, operand: Operand) -> Result<Self, DatapathError> {
-        let values = value_range(spec.activation);
+        let values = value_range(spec.live.format);
         let mut parts = Vec::new();
         for (index, term) in RegionTerm::of(&tagged.regions).into_iter().enumerate() {
             let bits = term.bits(&tagged.regions);
@@ -99,15 +104,15 @@ impl Split {
             let source = Source::Activation;
             parts.push(part(spec, &name, form, lanes, source, vec![term.coefficient], rows, values)?);
         }
-        let gain = if spec.activation.kind() == Kind::Bipolar { 2 } else { 1 };
+        let gain = if spec.live.format.kind() == Kind::Bipolar { 2 } else { 1 };
         Self::finish(spec, parts, gain, |row| row, None, 0)
     }
 
     /// The parts of wavelet weights: sub-bands A and V of sums, H and D of differences of activations; V and D count
     /// negative in the lower channel of a pair.
     pub fn of_sub_bands(spec: &SplitSpec<'_>, wavelet: &Wavelet) -> Result<Self, DatapathError> {
-        let (bits, signed) = (spec.activation.bits(), spec.activation.kind() == Kind::Signed);
-        let codes = spec.activation.code_range();
+        let (bits, signed) = (spec.live.format.bits(), spec.live.format.kind() == Kind::Signed);
+        let codes = spec.live.format.code_range();
         let sum = if signed { Operand::Signed { bits: bits + 1 } } else { Operand::Unsigned { bits: bits + 1 } };
         let difference = Operand::Signed { bits: bits + 1 };
         let span = codes.max() - codes.min();
@@ -144,7 +149,7 @@ impl Split {
             (spec.matrix.simd.div_ceil(2) * spec.matrix.side) as u32 * (bits + 1) * (1 + u32::from(differences));
         let cost = Cost { lut: wires, ff: wires, carry: wires.div_ceil(4), ..Cost::default() };
         // Pairs are made of codes: a bipolar value is twice its code less a constant.
-        let gain = if spec.activation.kind() == Kind::Bipolar { 2 } else { 1 };
+        let gain = if spec.live.format.kind() == Kind::Bipolar { 2 } else { 1 };
         Self::finish(spec, parts, gain, |row| row / 2, Some((text, cost)), bits + 1)
     }
 
@@ -165,13 +170,11 @@ impl Split {
                     * part.product.offset(part.rows.get(row).map_or(&[], Vec::as_slice))
             };
             let offsets: i64 = parts.iter().map(of_part).sum();
+            let sum = spec.weights.row_total(channel, |weight| weight);
             match pairs {
                 // Offsets are those over codes; values are gain * code + value of code 0.
-                Some(_) => {
-                    let sum: i64 = spec.weights.row(channel).iter().map(|&weight| i64::from(weight)).sum();
-                    gain * offsets + spec.activation.value(0) * sum
-                }
-                None => offsets,
+                Some(_) => gain * offsets + spec.live.of_zeros() * sum,
+                None => offsets + spec.live.constant * sum,
             }
         };
         let offsets: Vec<i64> = (0..spec.weights.outputs).map(offset).collect();
@@ -211,6 +214,7 @@ impl Split {
         }
         let divided = spec.borders.map_or(1, |borders| borders.gain_division);
         Ok(Split {
+            halved: false,
             parts_latency: parts.iter().map(|part| part.product.latency_cycles()).max().unwrap_or(0),
             sum_latency: combinations.iter().map(|(_, made)| made.latency_cycles()).max().unwrap_or(0),
             result_bits: combinations.iter().map(|(_, made)| made.result_bits()).max().unwrap_or(1),
@@ -249,7 +253,7 @@ fn value_range(activation: Format) -> (i64, i64) {
 }
 
 #[allow(clippy::too_many_arguments)] // one part is described by all of these
-fn part(
+pub(super) fn part(
     spec: &SplitSpec<'_>,
     name: &str,
     form: DotProductForm,
@@ -269,12 +273,15 @@ fn part(
         initial_bits: None,
         result_range,
     })?;
-    Ok(Part { source, product, coefficients, rows })
+    Ok(Part { source, product, coefficients, rows, is_shared: false })
 }
 
 /// The split of a layer whose coding and form ask for one.
 pub(super) fn of_layer(spec: &SplitSpec<'_>, operand: Operand) -> Result<Option<Split>, DatapathError> {
     use network::graph::PeForm;
+    if super::levels::takes(spec.weights, spec.matrix) {
+        return super::levels::split(spec).map(Some);
+    }
     Ok(match (&spec.weights.coding, spec.matrix.form) {
         (Coding::Piecewise(tagged), Some(PeForm::Accumulators)) => Some(Split::of_regions(spec, tagged, operand)?),
         (Coding::Wavelet(wavelet), Some(PeForm::Products)) => Some(Split::of_sub_bands(spec, wavelet)?),

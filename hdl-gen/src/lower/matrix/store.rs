@@ -1,5 +1,6 @@
 //! The weight memory of a layer: what its words hold, and what stands between it and the products.
 
+use super::levels;
 use super::products::Netlist;
 use super::steps_of;
 use crate::bind::MatrixLayer;
@@ -37,6 +38,8 @@ pub(super) struct Store {
 enum Words {
     /// Codes of the weights' format.
     Plain,
+    /// Level indices: integers less the least one of their format.
+    Levels,
     /// Codes and tags that become weights.
     Decompressed { tagged: Tagged, layout: TagLayout, module: String },
     /// Codes and tags that become the operands of a sum for each region.
@@ -65,6 +68,9 @@ impl Store {
             netlists: Vec::new(),
             uses_delay: false,
         };
+        if levels::takes(weights, matrix) {
+            store.words = Words::Levels;
+        }
         match (&weights.coding, matrix.form) {
             (Coding::Piecewise(tagged), Some(form)) => {
                 let layout = TagLayout::new(&tagged.regions, matrix.pe, matrix.simd);
@@ -123,6 +129,7 @@ impl Store {
                     .map(|band| (format!("band_{}", BANDS[band]), layout.blocks() as u32 * layout.widths[band]))
                     .collect()
             }
+            Words::Levels => vec![("step_weight".to_owned(), self.word_bits as u32)],
             Words::Plain | Words::Decompressed { .. } | Words::Blocks { .. } => Vec::new(),
         }
     }
@@ -133,7 +140,7 @@ impl Store {
         let slice = |high: u32, low: u32| Expr::part(self.net, word, high, low);
         let weight_bits = weights.format.bits();
         match &self.words {
-            Words::Plain => {}
+            Words::Plain | Words::Levels => {}
             Words::Decompressed { layout, module, .. } => {
                 let outputs = [("weight_o".to_owned(), "step_weight".to_owned(), weight_bits)];
                 self.groups(*layout, module, "decompress", &outputs, items);
@@ -254,13 +261,17 @@ impl Store {
         let steps = (0..output_steps as usize)
             .flat_map(|output| (0..input_steps as usize).map(move |input| (output * pe, input * simd)));
         match &self.words {
-            Words::Plain => {
+            Words::Plain | Words::Levels => {
                 let format = weights.format;
-                let what = format!("{pe} PEs x {simd} lanes x {} bits", format.bits());
+                let (what, least) = match self.words {
+                    Words::Levels => ("levels of ", format.code_range().min()),
+                    _ => ("", 0),
+                };
+                let what = format!("{pe} PEs x {simd} lanes x {what}{} bits", format.bits());
                 let mut image = Image::new(&title(&what), pe * simd, format.bits());
                 for (row, column) in steps {
                     let rows = (row..row + pe).flat_map(|row| weights.row(row).iter().skip(column).take(simd));
-                    image.push(rows.map(|&value| format.code(i64::from(value)).unwrap_or(0)));
+                    image.push(rows.map(|&value| format.code(i64::from(value)).unwrap_or(0) - least));
                 }
                 image.into_text()
             }
