@@ -29,4 +29,6 @@ pub mod wavelet;
 pub use float::FloatModel;
 pub use import::{ImportOptions, Imported, InputGrid, QdqRule, import, input_names};
 pub use onnx::{ExternalPart, inline_external};
-pub use post_training::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightQuantizer, WeightRange};
+pub use post_training::{
+    ActivationQuantizer, Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightQuantizer, WeightRange,
+};

@@ -6,11 +6,13 @@
 //! the whole layer while scales are those of channels: a weight is row scale times an integer of [`Piecewise`]. Bits are
 //! always told with their tags. [`hmptq`] and [`pwlq`] give nothing where no split beats plain codes of the same width.
 
+mod activations;
 mod density;
 mod hmptq;
 mod magnitudes;
 mod pwlq;
 
+pub use activations::{Histogram, Regions};
 pub use density::{Density, normal_cdf, silverman_bandwidth};
 pub use hmptq::{HmptqOptions, Split, hmptq};
 pub use pwlq::{BreakpointRule, gaussian_breakpoint, laplace_breakpoint, pwlq, relative_error};

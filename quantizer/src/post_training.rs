@@ -17,6 +17,7 @@ mod range;
 mod rewrite;
 mod rounding;
 mod sites;
+mod stairs;
 mod statistics;
 mod trial;
 mod weights;
@@ -24,6 +25,7 @@ mod weights;
 pub use coded::WeightQuantizer;
 pub use options::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightRange};
 pub(crate) use random::normal;
+pub use stairs::ActivationQuantizer;
 pub(crate) use trial::{Trial, TrialGroup, TrialLayer, with_trial};
 
 use crate::fault::Fault;
@@ -118,9 +120,20 @@ pub(crate) fn quantize(model: Model, file: &str, options: &PostTraining) -> Resu
     let origins =
         layers.iter().map(|layer| (layer.name.clone(), layer.origin(&model, &sites, &grids, options))).collect();
     notes.extend(layers.iter().filter_map(|layer| layer.note.clone()));
+    let entering: Vec<usize> = model.inputs.iter().filter_map(|input| sites.of.get(&input.id).copied()).collect();
+    let mut levels = Vec::new();
+    for (index, group) in sites.groups.iter().enumerate() {
+        // What enters is made by the host, which knows equal steps alone.
+        let (made, note) = match entering.contains(&index) {
+            true => (None, None),
+            false => stairs::choose(group, &measured[index], &grids[index], options),
+        };
+        levels.push(made);
+        notes.extend(note);
+    }
     let codings = layers.iter().filter_map(|layer| Some((layer.name.clone(), layer.coding.clone()?))).collect();
     drop(program);
-    let model = rewrite::rewrite(model, &sites, &grids, layers);
+    let model = rewrite::rewrite(model, &sites, &grids, &levels, layers);
     Ok(Quantized { model, origins, notes, codings })
 }
 

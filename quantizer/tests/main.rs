@@ -12,6 +12,8 @@ mod float_operators;
 mod frames;
 mod inputs;
 mod models;
+mod piecewise_activations;
 mod post_training;
+mod published_identities;
 mod qdq;
 mod recorded;

@@ -1,7 +1,7 @@
 //! Options of `plan` that quantize a float model.
 
 use clap::Args;
-use quantizer::{LayerBits, RangeRule, WeightQuantizer, WeightRange};
+use quantizer::{ActivationQuantizer, LayerBits, RangeRule, WeightQuantizer, WeightRange};
 
 /// Post-training quantization of a float model.
 #[derive(Debug, Args)]
@@ -41,6 +41,10 @@ pub struct QuantizeOptions {
     /// that is as near with no more bits, tags counted.
     #[arg(long, value_name = "WORD", value_parser = weight_quantizer, default_value = "uniform")]
     pub weight_quantizer: WeightQuantizer,
+    /// How activations become integers: uniform, or piecewise (three regions of unequal steps, with as many levels as
+    /// --activation-bits of 3 to 7 have codes, on 8-bit integers). A tensor stays uniform where that is as near.
+    #[arg(long, value_name = "WORD", value_parser = activation_quantizer, default_value = "uniform")]
+    pub activation_quantizer: ActivationQuantizer,
     /// Weights in a row that share a region tag.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub tag_group: u64,
@@ -95,6 +99,12 @@ fn weight_quantizer(text: &str) -> Result<WeightQuantizer, String> {
     let all = [WeightQuantizer::Uniform, WeightQuantizer::Piecewise, WeightQuantizer::Pwlq, WeightQuantizer::Wavelet];
     let found = all.into_iter().find(|quantizer| quantizer.name() == text);
     found.ok_or_else(|| "write uniform, piecewise, pwlq or wavelet".to_owned())
+}
+
+fn activation_quantizer(text: &str) -> Result<ActivationQuantizer, String> {
+    let all = [ActivationQuantizer::Uniform, ActivationQuantizer::Piecewise];
+    let found = all.into_iter().find(|quantizer| quantizer.name() == text);
+    found.ok_or_else(|| "write uniform or piecewise".to_owned())
 }
 
 fn weight_range(text: &str) -> Result<WeightRange, String> {

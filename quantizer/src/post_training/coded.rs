@@ -35,6 +35,9 @@ impl WeightQuantizer {
     }
 }
 
+/// Part of the plain codes' error that coded weights must stay below: what differs by the rounding of scales alone is as near.
+const LEAST_GAIN: f64 = 0.99;
+
 /// Weights that are coded, and what was found.
 pub(super) struct Coded {
     pub format: WeightFormat,
@@ -86,7 +89,7 @@ pub(super) fn code(
     let plain_bits = (average(coded.bits.total()).floor() as u32).clamp(1, 16);
     let error = coded.mean_squared_error(matrix);
     let plain_error = plain_error(matrix, plain_bits, significant);
-    let pays = error < plain_error;
+    let pays = error < LEAST_GAIN * plain_error;
     let note = format!(
         "{}: {} {} takes {:.2} bits a weight, {:.2} with tags, {:.2} with scales and thresholds; mean squared error {error:.3e}, plain codes of {plain_bits} bits {plain_error:.3e}: {}",
         node.name,

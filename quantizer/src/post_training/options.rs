@@ -1,7 +1,7 @@
 //! What the user says about post-training quantization, and the frames that follow from it.
 
-use super::WeightQuantizer;
 use super::random;
+use super::{ActivationQuantizer, WeightQuantizer};
 use crate::fault::{Checked, Fault};
 use network::format::{Kind, MAX_INTEGER_BITS, MAX_PLANES};
 use network::{Code, Format};
@@ -33,6 +33,8 @@ pub struct PostTraining {
     pub weight_range: WeightRange,
     /// How weights become integers.
     pub weight_quantizer: WeightQuantizer,
+    /// How activations become integers.
+    pub activation_quantizer: ActivationQuantizer,
     /// Weights in a row that share a region tag, 1 to 4096.
     pub tag_group: u64,
     /// Weights and activations become plane codes (odd integers).
@@ -62,6 +64,7 @@ impl Default for PostTraining {
             range: RangeRule::Auto,
             weight_range: WeightRange::Mse,
             weight_quantizer: WeightQuantizer::Uniform,
+            activation_quantizer: ActivationQuantizer::Uniform,
             tag_group: 1,
             planes: false,
             zero_points: false,

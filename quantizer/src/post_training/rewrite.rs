@@ -3,6 +3,7 @@
 use super::grid::Grid;
 use super::options::{Meaning, RealFrames};
 use super::sites::Sites;
+use super::stairs::{self, Levels};
 use super::statistics::InputFrames;
 use super::weights::Layer;
 use crate::model::{Array, Attribute, Attributes, Model, Node, Refused, ValueId};
@@ -52,8 +53,14 @@ pub(super) fn attach_input(
     (Some(grid), InputFrames { raw, meaning: Some(meaning), model_reads_codes: true, dims })
 }
 
-/// Inserts a `Quant` behind every site and before all weights.
-pub(super) fn rewrite(mut model: Model, sites: &Sites, grids: &[Grid], layers: Vec<Layer>) -> Model {
+/// Inserts a `Quant` behind every site (thresholds where it has levels of unequal steps) and before all weights.
+pub(super) fn rewrite(
+    mut model: Model,
+    sites: &Sites,
+    grids: &[Grid],
+    levels: &[Option<Levels>],
+    layers: Vec<Layer>,
+) -> Model {
     let mut quantized: BTreeMap<ValueId, ValueId> = BTreeMap::new();
     for &id in sites.of.keys() {
         let name = format!("{} quantized", model.names[id]);
@@ -72,6 +79,10 @@ pub(super) fn rewrite(mut model: Model, sites: &Sites, grids: &[Grid], layers: V
         let grid = grids[group];
         let scale = Array::float(vec![], vec![grid.scale]);
         let name = format!("Quant of {}", model.names[id]);
+        if let Some(levels) = levels.get(group).and_then(Option::as_ref) {
+            made.push(stairs::node(model, name, id, output, levels, DOMAIN));
+            return;
+        }
         made.push(quant(model, name, id, output, scale, &grid, false));
     };
     let inputs: Vec<ValueId> = model.inputs.iter().map(|input| input.id).collect();

@@ -8,7 +8,7 @@ use crate::exact::{dyadic_exponent, integer};
 use crate::fault::{Checked, Fault};
 use crate::quantization::Stairs;
 use network::Range;
-use network::requantization::{Form, MAX_SHIFT_FORM_BITS, Shift, Thresholds};
+use network::requantization::{Form, MAX_SHIFT_FORM_BITS, Shift, Table, Thresholds};
 use network::rounding::Rounding;
 use num_traits::{One, Signed, ToPrimitive};
 
@@ -43,7 +43,9 @@ pub(crate) fn solve(channels: &[Channel]) -> Checked<Solved> {
             "use fewer bits, or scales without exact ties",
         ));
     }
-    Ok(Solved { codes, form: Form::Thresholds(tabulated(&rising, channels, codes)) })
+    let thresholds = tabulated(&rising, channels, codes);
+    let form = skipping(&thresholds, codes).map_or(Form::Thresholds(thresholds), Form::Table);
+    Ok(Solved { codes, form })
 }
 
 /// Where a line must pass so that, clamped to `codes`, it equals the channel's rule.
@@ -198,4 +200,38 @@ fn tabulated(rising: &[Rising], channels: &[Channel], codes: Range) -> Threshold
         falling: rows.iter().map(|(falling, _)| *falling).collect(),
         values: rows.into_iter().flat_map(|(_, row)| row).collect(),
     }
+}
+
+/// The same as a table, where every channel skips so many codes that it has at most half as many different thresholds.
+fn skipping(thresholds: &Thresholds, codes: Range) -> Option<Table> {
+    let rows: Vec<(bool, &[i64])> = thresholds
+        .values
+        .chunks(thresholds.count.max(1))
+        .enumerate()
+        .map(|(row, values)| (thresholds.falling.get(row).copied().unwrap_or(false), values))
+        .collect();
+    let distinct = |values: &[i64]| {
+        let mut distinct = values.to_vec();
+        distinct.dedup();
+        distinct
+    };
+    let count = rows.iter().map(|(_, values)| distinct(values).len()).max()?;
+    if 2 * count > thresholds.count {
+        return None;
+    }
+    let (mut starts, mut entries) = (Vec::new(), Vec::new());
+    for (falls, values) in rows {
+        let reached = |sum: i64| match falls {
+            false => values.partition_point(|&value| value <= sum) as i64,
+            true => (values.len() - values.partition_point(|&value| value < sum)) as i64,
+        };
+        let mut row: Vec<i64> = distinct(values).into_iter().map(|value| value + i64::from(falls)).collect();
+        entries.push(codes.min() + if falls { values.len() as i64 } else { 0 });
+        entries.extend(row.iter().map(|&start| codes.min() + reached(start)));
+        let last = (row.last().copied().unwrap_or(0), entries.last().copied().unwrap_or(codes.min()));
+        entries.extend(std::iter::repeat_n(last.1, count - row.len()));
+        row.resize(count, last.0);
+        starts.extend(row);
+    }
+    Some(Table { values: starts, count, codes: entries })
 }

@@ -71,6 +71,7 @@ pub fn post_training(options: &ModelOptions, model: &[u8]) -> Outcome<Option<Pos
         range: quantize.range,
         weight_range: quantize.weight_range,
         weight_quantizer: quantize.weight_quantizer,
+        activation_quantizer: quantize.activation_quantizer,
         tag_group: quantize.tag_group,
         planes: quantize.planes,
         zero_points: quantize.zero_points,
