@@ -14,7 +14,7 @@ mod options;
 pub use greedy::greedy;
 pub use options::{LayerOption, Price, Usage};
 
-use crate::bind::{self, Bound};
+use crate::bind::{self, Bound, BoundLayer};
 use crate::{BindOptions, LowerError, bind as bind_network};
 use network::Network;
 use network::diagnostic::Diagnostics;
@@ -125,7 +125,7 @@ impl<'a> Folder<'a> {
     pub fn new(network: &'a Network, price: Price<'a>) -> Result<Self, FoldError> {
         let bound = bind_network(network, &BindOptions::default()).map_err(FoldError::Bind)?;
         let arrays = (0..network.layers().len())
-            .filter(|&index| matches!(bound.layers()[index], crate::BoundLayer::Matrix(_)))
+            .filter(|&index| matches!(bound.layers()[index], BoundLayer::Matrix(_)))
             .collect();
         Ok(Folder { network, prices: Prices::new(network, price), arrays })
     }
@@ -133,6 +133,22 @@ impl<'a> Folder<'a> {
     /// Indices of the layers that have an array.
     pub fn arrays(&self) -> &[usize] {
         &self.arrays
+    }
+
+    /// What a layer takes with this hardware.
+    ///
+    /// # Errors
+    /// The layer cannot be lowered.
+    pub fn price(&self, layer: usize, hardware: &BoundLayer) -> Result<Usage, LowerError> {
+        self.prices.of(layer, hardware)
+    }
+
+    /// What a layer may be for a target, priced.
+    ///
+    /// # Errors
+    /// The layer cannot be bound or lowered.
+    pub fn options(&mut self, layer: usize, target_cycles: u64) -> Result<Vec<LayerOption>, FoldError> {
+        self.prices.options(layer, target_cycles)
     }
 
     /// The layers bound for a target: arrays as `options` say, others as narrow as the target lets them be.

@@ -5,6 +5,7 @@
 //! layers alone, the target is tightened and the choice repeated.
 
 mod goal;
+mod improve;
 mod reach;
 
 pub use goal::{Goal, parse_budget};

@@ -121,6 +121,11 @@ impl<'a> Prices<'a> {
         Ok(options)
     }
 
+    /// What a layer takes with this hardware.
+    pub fn of(&self, index: usize, hardware: &BoundLayer) -> Result<Usage, LowerError> {
+        (self.price)(index, hardware)
+    }
+
     /// What one build takes, the same for layers alike.
     fn price(&mut self, index: usize, build: Build, hardware: &BoundLayer) -> Result<Usage, FoldError> {
         let key = (self.alike[index], build);

@@ -169,6 +169,7 @@ impl View<'_> {
             "predicted": point.timing.is_some(),
             "latency_us": point.timing.map(|timing| timing.first_frame_cycles as f64 / self.clock_mhz),
             "usage": usage_json(&point.usage),
+            "solver_usage": point.solver.as_ref().map(usage_json),
         })
     }
 
@@ -183,6 +184,9 @@ impl View<'_> {
             row
         };
         rows.push(row("chosen", self.fps(point.interval_cycles()), &point.usage));
+        if let Some(usage) = &point.solver {
+            rows.push(row("solver's choice", self.fps(point.interval_cycles()), usage));
+        }
         if let Some(point) = baseline {
             rows.push(row("greedy", self.fps(point.interval_cycles()), &point.usage));
         }
@@ -207,6 +211,11 @@ impl View<'_> {
                 folding.target_cycles,
                 folding.gap()
             ));
+            if point.solver.is_some() {
+                text.push_str(
+                    "the whole design was then bettered layer by layer, since adapters between layers count too\n",
+                );
+            }
         }
         text.push_str(&format!(
             "stopped by {} ({:.1} % of what there is) and by layer {} ({} cycles a frame)\n",

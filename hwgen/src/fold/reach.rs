@@ -1,5 +1,6 @@
 //! The search for the target that reaches a goal.
 
+use super::improve::Frame;
 use super::{Goal, cannot_fold, impossible};
 use crate::failure::Outcome;
 use crate::hardware::{cannot_lower, cannot_predict};
@@ -15,6 +16,8 @@ use network::{Network, Place};
 const MOST_TIGHTENED: usize = 12;
 /// Times that what stands between the arrays is counted again.
 const MOST_COUNTED: usize = 4;
+/// Whole designs that are priced to better an answer, and one point of a front.
+const TRIES: [usize; 2] = [400, 40];
 
 /// What foldings are chosen on.
 pub struct Site<'a> {
@@ -46,6 +49,8 @@ pub struct Point {
     pub folding: Option<Folding>,
     /// What the whole design takes.
     pub usage: Usage,
+    /// What the solver's choice takes as a whole, where this design is a better one.
+    pub solver: Option<Usage>,
     /// Predicted cycles; none where that takes long.
     pub timing: Option<Timing>,
     /// Cycles of the slowest layer, and its index.
@@ -154,7 +159,8 @@ impl Site<'_> {
                 continue;
             }
             last = target;
-            if let Ok(point) = self.reach(folder, target, [None; 4], true)? {
+            let frame = Frame { limits: [None; 4], peak: true, quick: &|_| false, tries: TRIES[1] };
+            if let Ok(point) = self.reach(folder, target, &frame)? {
                 points.push(point);
             }
         }
@@ -185,7 +191,9 @@ impl Site<'_> {
         let mut nearest: Option<u64> = None;
         for _ in 0..MOST_TIGHTENED {
             self.interrupt.check()?;
-            match self.reach(folder, target, self.limits(Goal::Rate(fps)), true)? {
+            let quick = |point: &Point| point.interval_cycles() <= wanted;
+            let frame = Frame { limits: self.limits(Goal::Rate(fps)), peak: true, quick: &quick, tries: TRIES[0] };
+            match self.reach(folder, target, &frame)? {
                 Ok(point) => {
                     let interval = point.interval_cycles();
                     if interval <= wanted {
@@ -212,7 +220,8 @@ impl Site<'_> {
         let limits = self.limits(Goal::Budget(limits));
         let slowest = all.last().copied().unwrap_or(1);
         // What stands between arrays is counted on the slowest design first, then on the answer.
-        let mut rest = match self.reach(folder, slowest, [None; 4], false)? {
+        let frame = Frame { limits: [None; 4], peak: false, quick: &|_| false, tries: 0 };
+        let mut rest = match self.reach(folder, slowest, &frame)? {
             Ok(point) => self.between(&point),
             Err(folded) => return Err(self.refuse("the slowest design", &folded, None).into()),
         };
@@ -244,6 +253,8 @@ impl Site<'_> {
             let point = self.measure(bound, Some(*folding))?;
             rest = self.between(&point);
             if self.keeps(&point.usage, &limits) {
+                let frame = Frame { limits, peak: false, quick: &|_| false, tries: TRIES[0] };
+                let point = self.improve(folder, point, &frame)?;
                 let quicker = best.as_ref().is_none_or(|best| point.interval_cycles() < best.interval_cycles());
                 if quicker {
                     best = Some(point);
@@ -271,7 +282,9 @@ impl Site<'_> {
         while low < high {
             self.interrupt.check()?;
             let middle = low + (high - low) / 2;
-            match self.reach(folder, all[middle], self.limits(Goal::Latency(us)), true)? {
+            let quick = |point: &Point| point.timing.is_some_and(|timing| timing.first_frame_cycles as f64 <= wanted);
+            let frame = Frame { limits: self.limits(Goal::Latency(us)), peak: true, quick: &quick, tries: TRIES[1] };
+            match self.reach(folder, all[middle], &frame)? {
                 Ok(point) => {
                     let first = point.timing.map_or(u64::MAX, |timing| timing.first_frame_cycles);
                     quickest = Some(quickest.map_or(first, |quickest| quickest.min(first)));
@@ -308,20 +321,18 @@ impl Site<'_> {
     }
 
     /// The best folding for a target, whole: what stands between arrays is counted until the limits hold with it.
-    fn reach(
-        &self,
-        folder: &mut Folder<'_>,
-        target: u64,
-        limits: [Option<f64>; 4],
-        peak: bool,
-    ) -> Outcome<Result<Point, Folded>> {
-        let capacity = peak.then(|| usage(&self.device.capacity).0);
+    fn reach(&self, folder: &mut Folder<'_>, target: u64, frame: &Frame<'_>) -> Outcome<Result<Point, Folded>> {
+        let limits = frame.limits;
+        let capacity = frame.peak.then(|| usage(&self.device.capacity).0);
         let mut aim = Aim { limits, capacity, rest: Usage::default(), gap: self.gap };
         let mut last: Option<Point> = None;
         for _ in 0..MOST_COUNTED {
             let folded = folder.fold(target, &aim).map_err(|error| cannot_fold(self.network, error))?;
             let Folded::Found(folding) = folded else {
-                return Ok(last.filter(|point| self.keeps(&point.usage, &limits)).ok_or(folded));
+                return match last.filter(|point| self.keeps(&point.usage, &limits)) {
+                    Some(point) => self.improve(folder, point, frame).map(Ok),
+                    None => Ok(Err(folded)),
+                };
             };
             let bound = folder.bound(target, &folding.options).map_err(|error| cannot_fold(self.network, error))?;
             let point = self.measure(bound, Some(*folding))?;
@@ -333,33 +344,35 @@ impl Site<'_> {
                 .zip(usage(&self.device.capacity).0)
                 .any(|(&moved, most)| moved > 0.002 * most && most > 0.0);
             if !moved && self.keeps(&point.usage, &limits) {
-                return Ok(Ok(point));
+                return self.improve(folder, point, frame).map(Ok);
             }
             aim.rest = rest;
             last = Some(point);
         }
-        let kept = last.filter(|point| self.keeps(&point.usage, &limits));
-        Ok(kept.ok_or(Folded::Unknown))
+        match last.filter(|point| self.keeps(&point.usage, &limits)) {
+            Some(point) => self.improve(folder, point, frame).map(Ok),
+            None => Ok(Err(Folded::Unknown)),
+        }
     }
 
     /// Lowers, prices and predicts.
-    fn measure(&self, bound: Bound, folding: Option<Folding>) -> Outcome<Point> {
+    pub(super) fn measure(&self, bound: Bound, folding: Option<Folding>) -> Outcome<Point> {
         let design = lower_counted(&bound, self.memo).map_err(|error| cannot_lower(self.network, &error))?;
         let timing = if design.is_long() { None } else { Some(design.timing().map_err(|e| cannot_predict(&e))?) };
         let usage = usage(&design.estimate(self.model).total);
         let cycles = (0..bound.layers().len()).map(|index| (bound.layer_cycles(index), index));
         let slowest = cycles.fold((0, 0), |best, layer| if layer.0 > best.0 { layer } else { best });
-        Ok(Point { bound, design, folding, usage, timing, slowest })
+        Ok(Point { bound, design, folding, usage, solver: None, timing, slowest })
     }
 
     /// What a design takes beside its arrays as the solver priced them.
-    fn between(&self, point: &Point) -> Usage {
+    pub(super) fn between(&self, point: &Point) -> Usage {
         let options = point.folding.iter().flat_map(|folding| &folding.options);
         let arrays = options.fold(Usage::default(), |sum, option| sum.plus(option.usage));
         Usage(point.usage.beyond(arrays).0.map(|amount| amount.max(0.0)))
     }
 
-    fn keeps(&self, usage: &Usage, limits: &[Option<f64>; 4]) -> bool {
+    pub(super) fn keeps(&self, usage: &Usage, limits: &[Option<f64>; 4]) -> bool {
         usage.0.iter().zip(limits).all(|(&used, limit)| limit.is_none_or(|limit| used <= limit + 1e-6))
     }
 

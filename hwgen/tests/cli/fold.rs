@@ -49,6 +49,30 @@ fn the_written_plan_says_what_it_was_folded_for() {
     assert!(written.contains("lut: 9000") && written.contains("dsp: 2") && !written.contains("fps"), "{written}");
 }
 
+/// Neither the greedy baseline nor the solver's choice, which does not see adapters between layers, is better than the answer.
+#[test]
+fn the_whole_design_is_better_than_its_parts_chosen_alone() {
+    let folder = Folder::with_plan(OPEN);
+    let capacity = [("lut", 53_200.0), ("ff", 106_400.0), ("dsp", 220.0), ("bram36", 140.0)];
+    let share = |usage: &serde_json::Value| {
+        capacity.iter().map(|(name, all)| usage[name].as_f64().unwrap() / all).fold(0.0, f64::max)
+    };
+    let mut bettered = 0;
+    for fps in [500, 20_000, 100_000, 300_000] {
+        let (exit_code, report) = folder.json(&format!("fold plan.yaml --fps {fps}"));
+        assert_eq!(exit_code, 0, "{report:#}");
+        let (point, greedy) = (&report["point"], &report["greedy"]);
+        assert!(point["frames_per_second"].as_f64().unwrap() >= f64::from(fps), "{report:#}");
+        let is_quick = greedy["frames_per_second"].as_f64().unwrap() >= f64::from(fps);
+        assert!(!is_quick || share(&point["usage"]) <= share(&greedy["usage"]) + 1e-9, "{report:#}");
+        if !point["solver_usage"].is_null() {
+            bettered += 1;
+            assert!(share(&point["usage"]) < share(&point["solver_usage"]) + 1e-9, "{report:#}");
+        }
+    }
+    assert!(bettered > 0);
+}
+
 #[test]
 fn wishes_are_dropped_or_kept() {
     let folder =
