@@ -9,30 +9,38 @@
 //! run tools, or guess for a family without a fitted model.
 
 mod block;
+mod clock;
 mod device;
 mod estimate;
 mod finn;
 mod inventory;
 mod layer;
+mod liberty;
 mod memory;
 mod model;
 mod netlists;
+mod tables;
 mod terms;
+mod thresholds;
+mod windows;
 
-pub use block::Block;
+pub use block::{Block, TableContents};
+pub use clock::{ClockModel, PATHS, Paths};
 pub use device::{Device, DeviceError, Devices, Family};
 pub use estimate::{Estimate, LayerEstimate};
 pub use finn::FinnLayer;
 pub use inventory::{Inventory, StageInventory};
-pub(crate) use inventory::{inventory_reads, stage_inventories};
+pub(crate) use inventory::{inventory_reads, inventory_reads_thresholds, stage_inventories};
 pub use layer::LayerCosts;
+pub use liberty::{Cells, LibertyError};
 pub use model::{Fault, Model, StatedError};
 pub use terms::{Counts, TERMS, Term};
 
 /// What a design takes of a device. Fractions of look-up tables stand for fitted figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Resources {
-    /// Look-up tables that hold logic: LUT1 to LUT6 as Yosys maps them (LUT4 on families of four inputs).
+    /// Look-up tables that hold logic: LUT1 to LUT6 as Yosys maps them (LUT4 on families of four inputs). Of standard cells the
+    /// area of all logic in NAND gates of two inputs.
     pub lut: f64,
     /// Look-up tables that serve as memory: shift registers and RAM.
     pub lut_memory: f64,

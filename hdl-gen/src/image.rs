@@ -1,5 +1,6 @@
 //! Memory images: words as hexadecimal text for `$readmemh`, lanes packed from the lowest bits.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// An image under construction.
@@ -84,36 +85,108 @@ impl Image {
     }
 }
 
-/// Bits of the words of an image that differ from each other and change from word to word: what a memory of constants in
-/// look-up tables is made for.
-pub(crate) fn live_columns(text: &str) -> u64 {
-    let words: Vec<&[u8]> = text.lines().filter(|line| !line.starts_with("//")).map(str::as_bytes).collect();
-    let digits = words.first().map_or(0, |word| word.len());
-    let mut columns = std::collections::BTreeSet::new();
-    for digit in 0..digits {
-        for bit in 0..4 {
-            let value = |word: &&[u8]| {
-                let digit = word.get(digit).copied().and_then(|byte| char::from(byte).to_digit(16)).unwrap_or(0);
-                digit >> bit & 1 == 1
-            };
-            let column: Vec<bool> = words.iter().map(value).collect();
-            if column.contains(&true) && column.contains(&false) {
-                columns.insert(column);
+/// What a memory of constants in look-up tables is made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
+    /// Bits of a word that differ from each other and change from word to word.
+    pub live: u64,
+    /// Bits of a word that never change.
+    pub constant: u64,
+    /// Different pieces of 16, 64 and 256 neighbouring words of those bits, that change; a piece and its complement are one.
+    pub pieces: [u64; 3],
+}
+
+/// Words of the smallest piece of a table.
+const PIECE_WORDS: usize = 16;
+
+impl Contents {
+    /// Of columns, each with its words from the first.
+    fn of(columns: impl Iterator<Item = Vec<bool>>) -> Self {
+        let changes = |words: &[bool]| words.contains(&true) && words.contains(&false);
+        let (live, constant): (Vec<_>, Vec<_>) = columns.partition(|column| changes(column));
+        let live: BTreeSet<Vec<bool>> = live.into_iter().collect();
+        let pieces = [1, 4, 16].map(|times| {
+            let mut pieces: BTreeSet<Vec<bool>> = BTreeSet::new();
+            for piece in
+                live.iter().flat_map(|column| column.chunks(PIECE_WORDS * times)).filter(|piece| changes(piece))
+            {
+                let first = piece.first().copied().unwrap_or(false);
+                pieces.insert(piece.iter().map(|bit| bit ^ first).collect());
             }
-        }
+            pieces.len() as u64
+        });
+        Contents { live: live.len() as u64, constant: constant.len() as u64, pieces }
     }
-    columns.len() as u64
+
+    /// Of the words of an image.
+    pub fn of_image(text: &str) -> Self {
+        let words: Vec<&[u8]> = text.lines().filter(|line| !line.starts_with("//")).map(str::as_bytes).collect();
+        let digits = words.first().map_or(0, |word| word.len());
+        let value = |word: &&[u8], digit: usize, bit: u32| {
+            let digit = word.get(digit).copied().and_then(|byte| char::from(byte).to_digit(16)).unwrap_or(0);
+            digit >> bit & 1 == 1
+        };
+        let column = |digit: usize, bit: u32| words.iter().map(|word| value(word, digit, bit)).collect();
+        Contents::of(
+            (0..digits).flat_map(|digit| (0..4).map(move |bit| (digit, bit))).map(|(digit, bit)| column(digit, bit)),
+        )
+    }
+}
+
+/// Words of the tables of a threshold unit's first stages whose columns are looked at.
+const TABLE_WORDS: usize = 64;
+
+/// For each stage of a threshold unit whose table has at most 64 words what it holds. The image has `groups` times
+/// 2^`code_bits` words.
+pub(crate) fn threshold_contents(text: &str, code_bits: u32, groups: usize) -> Vec<Contents> {
+    let words: Vec<u64> = text
+        .lines()
+        .filter(|line| !line.starts_with("//"))
+        .map(|line| u64::from_str_radix(line, 16).unwrap_or(0))
+        .collect();
+    let digits = text.lines().nth(1).map_or(0, |line| 4 * line.len() as u32).min(u64::BITS);
+    let stages = (0..code_bits).take_while(|stage| groups << stage <= TABLE_WORDS);
+    let stage = |stage: u32| {
+        let found = 1usize << (code_bits - 1 - stage);
+        let read = |group: usize| (0..1usize << stage).map(move |code| (group << code_bits) | (2 * code + 1) * found);
+        let read: Vec<u64> = (0..groups).flat_map(read).map(|at| words.get(at).copied().unwrap_or(0)).collect();
+        Contents::of((0..digits).map(|bit| read.iter().map(|word| word >> bit & 1 == 1).collect()))
+    };
+    stages.map(stage).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Image, live_columns};
+    use super::{Contents, Image, threshold_contents};
+
+    #[test]
+    fn thresholds_are_seen_as_their_stages_read_them() {
+        // Two groups of four words. Stage 0 reads words 2 and 6, stage 1 words 1, 3, 5 and 7.
+        let text = "// t\n0\n1\n3\n9\n0\n1\n2\n8\n";
+        let seen = |text: &str, code_bits, groups| -> Vec<[u64; 2]> {
+            threshold_contents(text, code_bits, groups).iter().map(|table| [table.live, table.constant]).collect()
+        };
+        assert_eq!(seen(text, 2, 2), [[1, 3], [2, 2]]);
+        // One group: stage 0 has a constant, so all four bits never change.
+        assert_eq!(seen("// t\n0\n1\n3\n9\n", 2, 1), [[0, 4], [1, 3]]);
+        assert_eq!(seen("// t\n", 1, 128), Vec::<[u64; 2]>::new());
+    }
+
+    #[test]
+    fn pieces_that_repeat_are_counted_once() {
+        // 64 words: bit 0 alternates; bit 1 alternates in the first 16 words alone; bit 2 is set in the first 32; bit 3 never.
+        let word = |at: usize| (at % 2) | usize::from(at < 16) * 2 * (at % 2) | usize::from(at < 32) * 4;
+        let text: String = (0..64).map(|at| format!("{:x}\n", word(at))).collect();
+        let contents = Contents::of_image(&text);
+        assert_eq!((contents.live, contents.constant), (3, 1));
+        assert_eq!(contents.pieces, [1, 3, 3]);
+    }
 
     #[test]
     fn columns_that_change_are_counted_once() {
         // From the lowest bit: 0 1 0, twice; 1 1 1; 1 0 0; 0 0 0.
-        assert_eq!(live_columns("// t\n0c\n07\n04\n"), 2);
-        assert_eq!(live_columns("// t\n"), 0);
+        assert_eq!(Contents::of_image("// t\n0c\n07\n04\n").live, 2);
+        assert_eq!(Contents::of_image("// t\n").live, 0);
     }
 
     #[test]

@@ -202,6 +202,9 @@ pub struct EstimateOptions {
     /// Clock in MHz; else the plan's `target`, else 200.
     #[arg(long, value_name = "MHZ", value_parser = positive)]
     pub clock_mhz: Option<f64>,
+    /// Standard cells in the Liberty format for a part of family asic; else the areas of the part's file.
+    #[arg(long, value_name = "FILE")]
+    pub liberty: Option<PathBuf>,
     /// Comma-separated values instead of a table.
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
@@ -211,12 +214,18 @@ pub struct EstimateOptions {
     /// Run Yosys too, and show what it maps the design to beside the estimate.
     #[arg(long, conflicts_with = "csv")]
     pub synth: bool,
-    /// Seconds after which --synth gives up.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1800, requires = "synth")]
+    /// Place and route too, with three seeds and the open tools of the part's family, and show the clock beside the estimate.
+    #[arg(long, conflicts_with = "csv")]
+    pub pnr: bool,
+    /// Seconds after which one tool of --synth or --pnr is stopped.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
     pub timeout: u64,
     /// What the figures are counted from: one line for each module. For scripts/fit-estimates.
     #[arg(long, hide = true)]
     pub terms: bool,
+    /// What the clock is counted from. For scripts/fit-clock.
+    #[arg(long, hide = true)]
+    pub paths: bool,
 }
 
 /// Which frames go in.

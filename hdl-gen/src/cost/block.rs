@@ -14,8 +14,8 @@ pub enum Block {
     /// `hwgen_delay`
     Delay { bits: u64, cycles: u64, reset: bool },
     /// `hwgen_rom`
-    /// with, where the words are known, the number of different columns that change.
-    Rom { bits: u64, depth: u64, block: bool, cycles: u64, live: Option<u64> },
+    /// with what it holds, where the words are known.
+    Rom { bits: u64, depth: u64, block: bool, cycles: u64, contents: Option<TableContents> },
     /// `hwgen_fifo`
     Fifo { bits: u64, depth: u64 },
     /// `hwgen_block_fifo`
@@ -48,7 +48,8 @@ pub enum Block {
         stepped: bool,
     },
     /// `hwgen_threshold`
-    Threshold { sum_bits: u64, bits: u64, code_bits: u64, groups: u64, falling: bool },
+    /// with what each small table holds, where the words are known.
+    Threshold { sum_bits: u64, bits: u64, code_bits: u64, groups: u64, falling: bool, tables: Vec<TableContents> },
     /// Registers of the channel group beside the stages of threshold units.
     Groups { groups: u64, stages: u64 },
     /// `hwgen_search_stage`
@@ -101,8 +102,19 @@ pub struct PoolBlock {
     pub kernel: [u64; 2],
 }
 
-/// Stands among the parameters of a memory whose words are known: the number of different columns that change.
-pub(super) const LIVE: &str = "live columns";
+/// What a table of constants in look-up tables holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TableContents {
+    /// Bits of a word that differ from each other and change from word to word.
+    pub live: u64,
+    /// Bits of a word that never change.
+    pub constant: u64,
+    /// Different pieces of 16, 64 and 256 neighbouring words of those bits that change.
+    pub pieces: [u64; 3],
+}
+
+/// Stands among the parameters of a memory whose words are known: the numbers of [`TableContents`], for each of its tables.
+pub(super) const LIVE: &str = "contents";
 
 impl Block {
     /// The block that an instance of a library module is.
@@ -125,7 +137,7 @@ impl Block {
                 depth: number("DEPTH"),
                 block: block("STYLE"),
                 cycles: number("CYCLES"),
-                live: part.parameter(LIVE).map(|_| part.number(LIVE, 0)),
+                contents: contents(part).first().copied(),
             },
             "hwgen_fifo" => Block::Fifo { bits: number("DATA_BITS"), depth: number("DEPTH") },
             "hwgen_block_fifo" => Block::BlockFifo { bits: number("DATA_BITS"), depth: number("DEPTH") },
@@ -169,6 +181,7 @@ impl Block {
                 code_bits: number("CODE_BITS"),
                 groups: number("GROUPS"),
                 falling: part.number("FALLING", 0) != 0,
+                tables: contents(part),
             },
             "hwgen_search_stage" => Block::Search {
                 bits: number("VALUE_BITS"),
@@ -221,6 +234,16 @@ fn window(part: &Part) -> WindowBlock {
         words: number("BUFFER_WORDS"),
         block: part.parameter("MEMORY") == Some(&Value::Text("block".to_owned())),
     }
+}
+
+fn contents(part: &Part) -> Vec<TableContents> {
+    let number = |number: &i64| number.cast_unsigned();
+    let table = |table: &[i64]| {
+        let [live, constant, first, second, third] = table else { return None };
+        let pieces = [first, second, third].map(number);
+        Some(TableContents { live: number(live), constant: number(constant), pieces })
+    };
+    list(part, LIVE).chunks(5).filter_map(table).collect()
 }
 
 fn list(part: &Part, name: &str) -> Vec<i64> {

@@ -1,6 +1,6 @@
 //! Parts with their capacities, from data files.
 
-use super::Resources;
+use super::{Cells, Resources};
 use std::collections::BTreeMap;
 
 /// A family of devices: what Yosys maps to, and how memories are built.
@@ -69,11 +69,14 @@ impl Family {
         }
     }
 
-    /// Whether an open tool places and routes the family, so that clock frequencies can be measured.
-    pub fn has_place_and_route(self) -> bool {
+    /// The clock in MHz that place and route aims at where clocks are measured; none where no open tool places and routes
+    /// the family.
+    pub fn aim_mhz(self) -> Option<f64> {
         match self {
-            Family::Ecp5 | Family::Ice40 | Family::Gowin => true,
-            Family::Xc7 | Family::Xcup | Family::Asic => false,
+            Family::Ecp5 => Some(200.0),
+            Family::Ice40 => Some(150.0),
+            Family::Gowin => Some(250.0),
+            Family::Xc7 | Family::Xcup | Family::Asic => None,
         }
     }
 }
@@ -89,6 +92,8 @@ pub struct Device {
     pub capacity: Resources,
     /// Where the capacities are from.
     pub source: String,
+    /// Areas of standard cells, which family `asic` is priced by.
+    pub cells: Option<Cells>,
 }
 
 /// A part's file.
@@ -108,6 +113,10 @@ struct PartFile {
     bram18: Option<u64>,
     #[serde(default)]
     uram: u64,
+    #[serde(default)]
+    nand2_um2: Option<f64>,
+    #[serde(default)]
+    register_um2: Option<f64>,
 }
 
 /// Why a part's file is wrong.
@@ -119,6 +128,9 @@ pub enum DeviceError {
     /// Both or neither of `bram36` and `bram18` are given.
     #[error("`bram36` or `bram18` must be given, one of them")]
     BlockRam,
+    /// The areas of standard cells are missing for family `asic`, or given for another.
+    #[error("`nand2_um2` and `register_um2`, both above 0, are given for family asic, and for no other")]
+    Cells,
 }
 
 impl Device {
@@ -141,7 +153,14 @@ impl Device {
             uram: part.uram as f64,
             ..Resources::default()
         };
-        Ok(Device { name: part.name, family: part.family, capacity, source: part.source })
+        let cells = match (part.family, part.nand2_um2, part.register_um2) {
+            (Family::Asic, Some(nand2_um2), Some(register_um2)) if nand2_um2 > 0.0 && register_um2 > 0.0 => {
+                Some(Cells { nand2_um2, register_um2 })
+            }
+            (Family::Asic, ..) | (_, Some(_), _) | (_, _, Some(_)) => return Err(DeviceError::Cells),
+            _ => None,
+        };
+        Ok(Device { name: part.name, family: part.family, capacity, source: part.source, cells })
     }
 }
 
@@ -163,6 +182,7 @@ parts!(
     "ice40hx8k",
     "ice40up5k",
     "gw2a-18",
+    "osu018",
 );
 
 /// The parts that hwgen knows.
@@ -205,8 +225,17 @@ mod tests {
     }
 
     #[test]
+    fn cells_have_areas() {
+        let devices = Devices::known().unwrap();
+        let cells = devices.get("osu018").unwrap().cells.unwrap();
+        assert_eq!((cells.nand2_um2, cells.register_um2), (24.0, 96.0));
+    }
+
+    #[test]
     fn a_wrong_file_is_refused() {
         assert!(Device::parse("name: x\nfamily: xc7\nsource: none\nlut: 1\nff: 1\n").is_err());
+        assert!(Device::parse("name: x\nfamily: asic\nsource: none\nlut: 0\nff: 0\nbram36: 0\n").is_err());
+        assert!(Device::parse("name: x\nfamily: xc7\nsource: none\nlut: 1\nff: 1\nbram36: 0\nnand2_um2: 3\n").is_err());
         assert!(Device::parse("name: x\nfamily: xc9\nsource: none\nlut: 1\nff: 1\nbram36: 1\n").is_err());
     }
 }

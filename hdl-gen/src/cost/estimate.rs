@@ -1,6 +1,6 @@
 //! The estimate of a whole design: every layer and the sum.
 
-use super::{Counts, Inventory, Model, Resources};
+use super::{Counts, Inventory, Model, Paths, Resources};
 use crate::design::Design;
 
 /// What a design takes of a family's devices.
@@ -12,6 +12,8 @@ pub struct Estimate {
     pub total: Resources,
     /// Modules that no model counts; their cost is missing.
     pub unknown: Vec<String>,
+    /// The deepest paths, which decide the clock.
+    pub paths: Paths,
 }
 
 /// What the modules of one layer take.
@@ -34,14 +36,17 @@ impl Estimate {
             }
         }
         let mut unknown = Vec::new();
-        let price = |(layer, inventory): (String, Inventory)| {
-            let counts = Counts::of(&inventory, model.family());
+        let price = |(layer, inventory): &(String, Inventory)| {
+            let counts = Counts::of(inventory, model.family());
             unknown.extend(counts.unknown.iter().cloned());
-            LayerEstimate { layer, resources: model.price_counts(&counts) }
+            LayerEstimate { layer: layer.clone(), resources: model.price_counts(&counts) }
         };
-        let layers: Vec<LayerEstimate> = layers.into_iter().map(price).collect();
+        let priced: Vec<LayerEstimate> = layers.iter().map(price).collect();
+        let total: Resources = priced.iter().map(|layer| layer.resources).sum();
+        let inventories = layers.iter().map(|(_, inventory)| inventory);
+        let paths = Paths::of(inventories, total.lut + total.lut_memory, model.family());
         unknown.sort();
         unknown.dedup();
-        Estimate { total: layers.iter().map(|layer| layer.resources).sum(), layers, unknown }
+        Estimate { total, layers: priced, unknown, paths }
     }
 }

@@ -4,7 +4,7 @@ use super::Block;
 use super::block::LIVE;
 use crate::design::{Design, Stage};
 use crate::heap::Cost;
-use crate::image::live_columns;
+use crate::image::{Contents, threshold_contents};
 use crate::verilog::{ModuleText, Part, Value};
 use std::collections::BTreeMap;
 
@@ -102,6 +102,14 @@ pub(crate) fn inventory_reads(words: u64, word_bits: u64) -> bool {
     words.saturating_mul(word_bits.div_ceil(4) + 1) <= COMPARED_CHARACTERS as u64
 }
 
+/// Most words of a threshold unit's table that are looked at.
+const THRESHOLD_WORDS: u64 = 512;
+
+/// Whether the thresholds of a unit with so many groups of channels and bits of a code are looked at.
+pub(crate) fn inventory_reads_thresholds(groups: u64, code_bits: u32) -> bool {
+    groups.checked_shl(code_bits).is_some_and(|words| words <= THRESHOLD_WORDS)
+}
+
 impl Generated<'_> {
     /// Adds `count` instances of a part, and all that stands inside.
     fn count(&self, part: &Part, count: u64, inventory: &mut Inventory) {
@@ -110,9 +118,10 @@ impl Generated<'_> {
         }
         let Some(module) = self.modules.get(part.module.as_str()) else {
             let block = Block::of(part);
-            if let Block::Threshold { code_bits, groups, .. } = block
-                && groups > 1
+            if let Block::Threshold { code_bits, groups, .. } = &block
+                && *groups > 1
             {
+                let (groups, code_bits) = (*groups, *code_bits);
                 // Units side by side see the same groups, whose registers they share.
                 inventory.add(Block::Groups { groups, stages: code_bits - 1 }, 1);
             }
@@ -120,17 +129,36 @@ impl Generated<'_> {
         };
         let mut parts: BTreeMap<Part, u64> = BTreeMap::new();
         for part in &module.parts {
-            // Images differ from lane to lane; of what they hold only the columns of plain memories count.
+            // Images differ from lane to lane; of what they hold only the columns that change count.
             let mut parameters: Vec<(String, Value)> =
                 part.parameters.iter().filter(|(name, _)| name != "IMAGE").cloned().collect();
-            if part.module == "hwgen_rom"
-                && let Some(Value::Text(path)) = part.parameter("IMAGE")
+            if let Some(Value::Text(path)) = part.parameter("IMAGE")
                 && let Some(text) = self.memories.get(path).filter(|text| text.len() <= COMPARED_CHARACTERS)
+                && let Some(live) = live(part, text)
             {
-                parameters.push((LIVE.to_owned(), Value::Number(live_columns(text).cast_signed())));
+                parameters.push((LIVE.to_owned(), live));
             }
             *parts.entry(Part { parameters, ..part.clone() }).or_default() += count;
         }
         parts.iter().for_each(|(part, &count)| self.count(part, count, inventory));
     }
+}
+
+/// What of a memory's contents decides its cost, where it is looked at.
+fn live(part: &Part, text: &str) -> Option<Value> {
+    match part.module.as_str() {
+        "hwgen_rom" => Some(listed(&[Contents::of_image(text)])),
+        "hwgen_threshold" => {
+            let (code_bits, groups) = (part.number("CODE_BITS", 1), part.number("GROUPS", 1));
+            let code_bits = u32::try_from(code_bits).ok().filter(|bits| inventory_reads_thresholds(groups, *bits))?;
+            Some(listed(&threshold_contents(text, code_bits, usize::try_from(groups).ok()?)))
+        }
+        _ => None,
+    }
+}
+
+/// Contents as a parameter's value, which [`Block::of`] reads again.
+fn listed(tables: &[Contents]) -> Value {
+    let numbers = |table: &Contents| [table.live, table.constant].into_iter().chain(table.pieces).map(u64::cast_signed);
+    Value::List(tables.iter().flat_map(|table| numbers(table).collect::<Vec<_>>()).collect())
 }

@@ -118,11 +118,6 @@ pub fn bank_words(family: Family) -> u64 {
     }
 }
 
-/// Look-up tables that hold a bit of up to 64 constant words, multiplexers of their outputs left out.
-pub fn table_luts(family: Family, words: u64) -> u64 {
-    if has_six_inputs(family) { 1 } else { words.div_ceil(16) }
-}
-
 /// Whether look-up tables have six inputs.
 pub fn has_six_inputs(family: Family) -> bool {
     matches!(family, Family::Xc7 | Family::Xcup)

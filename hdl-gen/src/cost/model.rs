@@ -55,10 +55,11 @@ impl Model {
             Family::Xcup => include_str!("../../fit/xcup-model.csv"),
             Family::Ice40 => include_str!("../../fit/ice40-model.csv"),
             Family::Gowin => include_str!("../../fit/gowin-model.csv"),
-            Family::Asic => {
-                return Err(Fault::Unfitted(family));
-            }
+            Family::Asic => include_str!("../../fit/asic-model.csv"),
         };
+        if !text.lines().any(|line| line.starts_with("error lut,")) {
+            return Err(Fault::Unfitted(family));
+        }
         Model::parse(family, text)
     }
 

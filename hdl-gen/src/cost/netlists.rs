@@ -15,12 +15,15 @@ impl Counts {
                 [Term::Datapath, Term::DatapathLut, Term::DatapathFf, Term::DatapathCarry, Term::DatapathShift]
             }
         };
+        // Of a product with a constant only the rows that the constant leaves are built.
+        let left = if cost.constant_operand { real(cost.rows_left) / 1000.0 } else { 1.0 };
         let small = match family {
             Family::Ecp5 => cost.dsp_lut,
             Family::Xc7 | Family::Xcup | Family::Ice40 | Family::Gowin | Family::Asic => 0,
         };
         self.add(one, n);
-        self.add(lut, n * real(cost.lut.saturating_sub(small)));
+        self.add(lut, n * left * real(cost.lut.saturating_sub(small)));
+        self.add(Term::ConstantSpare, n * (1.0 - left) * real(cost.lut.saturating_sub(small)));
         self.add(ff, n * real(cost.ff));
         self.add(carry, n * real(cost.carry));
         self.add(shift, n * real(cost.shift));
@@ -30,7 +33,8 @@ impl Counts {
                 (false, true) => Term::UnitLut4,
                 (false, false) => Term::DatapathLut4,
             };
-            self.add(small, n * real(cost.lut4));
+            self.add(small, n * left * real(cost.lut4));
+            self.add(Term::ConstantSpare4, n * (1.0 - left) * real(cost.lut4));
         }
         self.exact.ff += n * real(cost.ff);
         match memory::has_shift_registers(family) {
@@ -49,6 +53,6 @@ impl Counts {
                 self.add(Term::DatapathProduct, n * real(cost.product_bits));
             }
         }
-        self.add(Term::DatapathDsp, n * real(cost.dsp));
+        self.add(if cost.scales { Term::UnitDsp } else { Term::DatapathDsp }, n * real(cost.dsp));
     }
 }

@@ -1,6 +1,6 @@
 //! What the blocks are counted in: exact registers and memories, and the terms that look-up tables are fitted over.
 
-use super::block::{PoolBlock, WindowBlock};
+use super::block::PoolBlock;
 use super::{Block, Family, Inventory, Resources, memory};
 use num_integer::gcd;
 
@@ -18,25 +18,27 @@ macro_rules! terms {
 
 terms! {
     DatapathLut: "datapath.lut", DatapathCarry: "datapath.carry", DatapathFf: "datapath.ff", Datapath: "datapath",
-    DatapathDsp: "datapath.dsp", DatapathShift: "datapath.shift",
+    DatapathDsp: "datapath.dsp", UnitDsp: "unit.dsp", DatapathShift: "datapath.shift",
     DatapathProduct: "datapath.product",
     Unit: "unit", UnitLut: "unit.lut", UnitFf: "unit.ff", UnitCarry: "unit.carry", UnitShift: "unit.shift",
     DatapathLut4: "datapath.lut4", UnitLut4: "unit.lut4", ConstantLut4: "constant.lut4",
     Constant: "constant", ConstantLut: "constant.lut", ConstantFf: "constant.ff", ConstantCarry: "constant.carry",
-    ConstantShift: "constant.shift",
+    ConstantShift: "constant.shift", ConstantSpare: "constant.spare", ConstantSpare4: "constant.spare4",
     Control: "control", ControlReplay: "control.replay", ControlNext: "control.next", ControlStages: "control.stages",
     Counter: "counter", CounterBits: "counter.bits",
     Fifo: "fifo", FifoBits: "fifo.bits", FifoCount: "fifo.count", FifoTwo: "fifo.two", FifoTwoBits: "fifo.two.bits",
     Credit: "credit", CreditCount: "credit.count",
     RamBanks: "ram.banks", BlockChoice: "block.choice",
-    Rom2: "rom.2", Rom4: "rom.4", Rom64: "rom.64", RomWide: "rom.wide", Delay: "delay",
+    Rom2: "rom.2", Rom4: "rom.4", Rom16: "rom.16", Rom64: "rom.64", Rom256: "rom.256", RomWide: "rom.wide", Delay: "delay",
     Adapter: "adapter", AdapterCount: "adapter.count", AdapterScatter: "adapter.scatter", AdapterBarrel: "adapter.barrel",
     AdapterSelect: "adapter.select",
     Fork: "fork", Join: "join", Concat: "concat", ConcatBits: "concat.bits", ConcatCount: "concat.count",
     Window: "window", WindowFill: "window.fill", WindowAddress: "window.address", WindowWrap: "window.wrap",
     LineWindow: "line_window", WindowPad: "window.pad", WindowPadded: "window.padded",
+    WindowColumns: "window.columns",
     Rearrange: "rearrange", RearrangeAddress: "rearrange.address", RearrangeFill: "rearrange.fill",
     Threshold: "threshold", ThresholdConstant: "threshold.constant", ThresholdTable: "threshold.table",
+    Threshold16: "threshold.16", Threshold64: "threshold.64",
     ThresholdWide: "threshold.wide", ThresholdCompare: "threshold.compare", ThresholdChoice: "threshold.choice",
     Search: "search", SearchCompare: "search.compare",
     Pool: "pool", PoolAddress: "pool.address", MaxBits: "max.bits", MaxReduce: "max_reduce", MaxReduceBits: "max_reduce.bits",
@@ -85,8 +87,8 @@ impl Counts {
                 self.delay(2, *stages, false, n, family);
             }
             Block::Delay { bits, cycles, reset } => self.delay(*bits, *cycles, *reset, n, family),
-            Block::Rom { bits, depth, block, cycles, live } => {
-                self.rom([*bits, *depth, *cycles], *block, *live, n, family);
+            Block::Rom { bits, depth, block, cycles, contents } => {
+                self.rom([*bits, *depth, *cycles], *block, *contents, n, family);
             }
             Block::Fifo { bits, depth } => self.fifo(*bits, *depth, n, family),
             Block::BlockFifo { bits, depth } => self.block_fifo(*bits, *depth, n, family),
@@ -143,8 +145,8 @@ impl Counts {
                     }
                 }
             }
-            Block::Threshold { sum_bits, bits, code_bits, groups, falling } => {
-                self.threshold([*sum_bits, *bits, *code_bits, *groups], *falling, n, family);
+            Block::Threshold { sum_bits, bits, code_bits, groups, falling, tables } => {
+                self.threshold([*sum_bits, *bits, *code_bits, *groups], *falling, tables, n);
             }
             Block::Search { bits, stage, groups, block } => {
                 let depth = groups << stage;
@@ -218,12 +220,13 @@ impl Counts {
         }
     }
 
-    fn counter(&mut self, limit: u64, n: f64) {
+    pub(super) fn counter(&mut self, limit: u64, n: f64) {
         if limit > 1 {
             let bits = log2(limit);
             self.add(Term::Counter, n);
             self.add(Term::CounterBits, n * bits as f64);
-            self.exact.ff += n * (bits + 1) as f64;
+            // Of two things the count and its last one are the same register.
+            self.exact.ff += n * if limit == 2 { 1.0 } else { (bits + 1) as f64 };
         }
     }
 
@@ -236,33 +239,7 @@ impl Counts {
         }
     }
 
-    fn rom(&mut self, [bits, depth, cycles]: [u64; 3], block: bool, live: Option<u64>, n: f64, family: Family) {
-        if depth <= 1 {
-            return;
-        }
-        if block {
-            self.store(bits, depth, true, false, n, family);
-            self.exact.ff += n * (bits * (cycles - 1)) as f64;
-            return;
-        }
-        // Columns with the same constants are one; of 2^depth there are two that never change.
-        let kinds = 2f64.powi(depth.min(60) as i32);
-        let columns = bits as f64;
-        let known = live;
-        // 1 - (1 - 1/kinds)^columns, where 1/kinds may vanish beside 1.
-        let live = (kinds - 2.0) * -(columns * (-1.0 / kinds).ln_1p()).exp_m1();
-        let live = known.map_or(live.min(columns), |known| known as f64);
-        self.exact.ff += n * live * cycles as f64;
-        self.exact.memory_bits += n * columns * depth as f64;
-        match depth {
-            2 => self.add(Term::Rom2, n * live),
-            3..=4 => self.add(Term::Rom4, n * live),
-            5..=64 => self.add(Term::Rom64, n * live * memory::table_luts(family, depth) as f64),
-            _ => self.add(Term::RomWide, n * live * depth as f64 / 64.0),
-        }
-    }
-
-    fn ram(&mut self, bits: u64, words: u64, block: bool, n: f64, family: Family) {
+    pub(super) fn ram(&mut self, bits: u64, words: u64, block: bool, n: f64, family: Family) {
         if words <= 1 {
             self.exact.ff += n * (2 * bits) as f64;
             return;
@@ -273,7 +250,7 @@ impl Counts {
     }
 
     /// The cells of a memory.
-    fn store(&mut self, bits: u64, words: u64, block: bool, written: bool, n: f64, family: Family) {
+    pub(super) fn store(&mut self, bits: u64, words: u64, block: bool, written: bool, n: f64, family: Family) {
         if block {
             let ram = memory::block_ram(family, bits, words, written);
             self.exact.add(&ram.resources, n);
@@ -286,7 +263,7 @@ impl Counts {
     /// Look-up tables that choose among the banks of a deep memory in look-up tables.
     fn banks(&mut self, bits: u64, words: u64, block: bool, n: f64, family: Family) {
         let bank = memory::bank_words(family);
-        if !block && words > bank {
+        if (!block || family == Family::Asic) && words > bank {
             self.add(Term::RamBanks, n * (bits * (words.div_ceil(bank) - 1)) as f64);
         }
     }
@@ -326,7 +303,7 @@ impl Counts {
         self.add(Term::BlockChoice, n * ram.chosen_bits as f64);
     }
 
-    fn credit_fifo(&mut self, bits: u64, depth: u64, n: f64, family: Family) {
+    pub(super) fn credit_fifo(&mut self, bits: u64, depth: u64, n: f64, family: Family) {
         let count = log2(depth + 1);
         self.fifo(bits, depth, n, family);
         self.add(Term::Credit, n);
@@ -355,96 +332,6 @@ impl Counts {
             }
         };
         self.exact.ff += n * (count + 1 + data) as f64;
-    }
-
-    fn window(&mut self, window: &WindowBlock, n: f64, family: Family) {
-        let WindowBlock { bits, channel_words, places, padded, kernel, out, words, block, .. } = *window;
-        let row_words = places[1] * channel_words;
-        let tap = [window.dilation[0] * row_words, window.dilation[1] * channel_words];
-        let span = (kernel[0] - 1) * tap[0] + (kernel[1] - 1) * tap[1] + channel_words;
-        let column_jump = window.stride[1] * channel_words;
-        let row_jump = (window.stride[0] * row_words).saturating_sub((out[1] - 1) * column_jump);
-        let frame_jump = (places[0] * row_words)
-            .saturating_sub((out[0] - 1) * window.stride[0] * row_words + (out[1] - 1) * column_jump);
-        let fill = log2(words + span + column_jump + row_jump + frame_jump) + 1;
-        let address = log2(words);
-        let wraps = !words.is_power_of_two();
-        [words, channel_words, kernel[0], kernel[1], out[0], out[1]]
-            .into_iter()
-            .for_each(|limit| self.counter(limit, n));
-        let waits = span <= window.before[0] * row_words + window.before[1] * channel_words;
-        if waits || padded[0] || padded[1] {
-            self.counter(channel_words, n);
-            self.counter(places[1], n);
-        }
-        if waits || padded[0] {
-            self.counter(places[0], n);
-        }
-        self.add(Term::Window, n);
-        self.add(Term::WindowFill, n * fill as f64);
-        self.add(Term::WindowAddress, n * address as f64);
-        let padded_axes = padded.iter().filter(|padded| **padded).count() as u64;
-        self.add(Term::WindowPadded, n * padded_axes as f64);
-        if padded_axes > 0 {
-            self.add(Term::WindowPad, n * bits as f64);
-        }
-        let mut registers = 2 * fill + 3 + 4 + 2 * address + padded_axes;
-        if wraps {
-            self.add(Term::WindowWrap, n * address as f64);
-            registers += address + 1;
-        }
-        self.exact.ff += n * registers as f64;
-        self.ram(bits, words, block, n, family);
-        self.credit_fifo(bits, 4, n, family);
-    }
-
-    fn line_window(&mut self, window: &WindowBlock, n: f64, family: Family) {
-        let WindowBlock { bits, places, padded, kernel, dilation, stride, out, block, .. } = *window;
-        let lines = (kernel[0] - 1) * dilation[0];
-        let depth = (kernel[1] - 1) * dilation[1];
-        let padded_axes = padded.iter().filter(|padded| **padded).count() as u64;
-        [places[0], places[1], out[0] * out[1]].into_iter().for_each(|limit| self.counter(limit, n));
-        self.add(Term::LineWindow, n);
-        self.add(Term::WindowPadded, n * padded_axes as f64);
-        self.add(Term::WindowPad, if padded_axes > 0 { n * bits as f64 } else { 0.0 });
-        let axis = |first: u64, step: u64| log2(first.max(step)).max(1) + 1;
-        let columns = kernel[0] * bits;
-        // Columns between the taps of a dilated kernel are registers too; of each, those that no tap reads are not there.
-        self.exact.ff += n * (axis(depth, stride[1]) + axis(lines, stride[0]) + padded_axes + 3 + bits) as f64;
-        self.exact.ff += n * (columns * (depth + 1)) as f64;
-        if lines > 0 && places[1] > 1 {
-            self.counter(places[1], n);
-            self.exact.ff += n * log2(places[1]) as f64;
-            self.ram(lines * bits, places[1], block, n, family);
-        } else {
-            self.exact.ff += n * (lines * bits) as f64;
-        }
-        self.credit_fifo(columns * kernel[1], 4, n, family);
-    }
-
-    fn threshold(&mut self, [sum_bits, bits, code_bits, groups]: [u64; 4], falling: bool, n: f64, family: Family) {
-        let group_bits = log2(groups);
-        self.add(Term::Threshold, n);
-        let front = falling || group_bits > 6;
-        self.exact.ff += if front { n * sum_bits as f64 } else { 0.0 };
-        for stage in 0..code_bits {
-            let words = groups << stage;
-            let early = group_bits + stage > 6;
-            let last = stage + 1 == code_bits;
-            self.add(Term::ThresholdCompare, n * bits as f64);
-            if words == 1 {
-                self.add(Term::ThresholdConstant, n * bits as f64);
-            } else if !early {
-                self.add(Term::ThresholdTable, n * (bits * memory::table_luts(family, words)) as f64);
-            } else {
-                let choices = if stage == 0 { 1 } else { 2 };
-                self.add(Term::ThresholdWide, n * (bits * words) as f64 / 64.0);
-                self.add(Term::ThresholdChoice, n * (bits * (choices - 1)) as f64);
-                self.exact.ff += n * (bits * choices) as f64;
-            }
-            self.exact.ff += n * (stage + 1 + if last { 0 } else { sum_bits }) as f64;
-            self.exact.memory_bits += n * (bits * words) as f64;
-        }
     }
 
     /// The place of a pool in place; gives the words of a row of results.

@@ -25,6 +25,15 @@ pub(super) struct Digit {
     pub complements_row: bool,
 }
 
+impl Digit {
+    /// Its value for a constant.
+    pub(super) fn value_of(&self, constant: i64) -> i64 {
+        let bit = |at: &u32| (constant >> (*at).min(63) & 1) as usize;
+        let code = self.inputs.iter().enumerate().fold(0, |code, (place, at)| code | bit(at) << place);
+        self.values.get(code).copied().unwrap_or(0)
+    }
+}
+
 /// Radix-4 Booth digits of an operand of `bits` bits. A digit whose highest input is set is negative (or zero), and its
 /// row is one too small: that input, added at the digit's position, completes it.
 pub(super) fn booth_digits(bits: u32, signed: bool) -> Vec<Digit> {

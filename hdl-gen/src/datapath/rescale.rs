@@ -228,6 +228,17 @@ impl Rescale {
     }
 }
 
+impl Rescale {
+    /// The share of the product's partial products that is left where the multiplier is a constant: where it is recoded, rows
+    /// whose digit is zero vanish.
+    pub fn rows_left(&self, multiplier: i64) -> f64 {
+        let product = Product::new(&self.spec).filter(|product| product.recodes_multiplier);
+        let Some(product) = product.filter(|_| self.spec.multiplier == Multiplier::Lut) else { return 1.0 };
+        let left = product.digits.iter().filter(|digit| digit.value_of(multiplier) != 0).count();
+        left.max(1) as f64 / product.digits.len().max(1) as f64
+    }
+}
+
 /// Bits of a code.
 fn code_bits((low, high): (i64, i64)) -> u32 {
     if low < 0 { signed_bits((low, high)) } else { (signed_bits((low, high)) - 1).max(1) }

@@ -55,6 +55,8 @@ pub struct Cost {
     pub scales: bool,
     /// An operand never changes, so that synthesis finds less to do than the schedule counts.
     pub constant_operand: bool,
+    /// Of the rows of the product with that operand, how many in a thousand the constants leave.
+    pub rows_left: u32,
     /// Register stages of an accumulator's two control bits, which are among the registers; instances that work in
     /// step share them.
     pub control_stages: u32,

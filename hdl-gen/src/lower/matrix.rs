@@ -100,7 +100,7 @@ impl<'a> Lowering<'a> {
         let parts = self.parts(index, name, &op, weights, matrix, activation)?;
         let constant_operand = parts.input_steps * parts.result_steps == 1;
         for (name, cost, modules) in parts.arithmetic.netlists() {
-            self.add_datapath(&name, Cost { constant_operand, ..cost }, &modules);
+            self.add_datapath(&name, Cost { constant_operand, rows_left: 1000, ..cost }, &modules);
         }
         for (name, cost, modules) in &parts.store.netlists {
             self.add_datapath(name, *cost, modules);

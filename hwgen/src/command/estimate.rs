@@ -1,8 +1,11 @@
 //! `hwgen estimate`: what a plan takes of a part, and how fast it is, before any synthesis.
 
+mod compare;
 pub mod device;
+mod pnr;
 mod report;
 mod synth;
+mod tool;
 
 use crate::cli::EstimateOptions;
 use crate::failure::Outcome;
@@ -10,7 +13,7 @@ use crate::hardware::{self, Hardware};
 use crate::interrupt::Interrupt;
 use crate::output::print;
 use crate::plan_file;
-use hdl_gen::cost::{Counts, Model, TERMS};
+use hdl_gen::cost::{ClockModel, Counts, Model, PATHS, TERMS};
 use report::Report;
 use std::time::Duration;
 
@@ -26,16 +29,33 @@ pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
     if options.terms {
         return Ok(print(&terms(&figures.design, device.family))?);
     }
+    let cells = device::cells(&device, options.liberty.as_deref())?;
+    if options.pnr {
+        pnr::check(&device)?;
+    }
     let model = Model::of(device.family).map_err(|fault| device::no_model(&fault))?;
     let estimate = figures.design.estimate(&model);
+    if options.paths {
+        let depths = PATHS.iter().zip(estimate.paths.0).map(|(path, depth)| format!("{path},{depth}\n"));
+        return Ok(print(&depths.collect::<String>())?);
+    }
     let clock_mhz = options.clock_mhz.or(loaded.plan.target.clock_mhz.as_ref().map(|at| at.value));
     let timing =
         if options.predict || figures.design.frame_words() <= MOST_PREDICTED { Some(figures.timing()?) } else { None };
-    let mut report = Report::new(&loaded, &figures, &device, &model, &estimate, timing, clock_mhz);
-    if options.synth {
+    let clock = ClockModel::of(device.family).map_err(|fault| device::no_model(&fault))?;
+    let models = (&model, clock.as_ref());
+    let mut report = Report::new(&loaded, &figures, &device, models, &estimate, timing, clock_mhz);
+    report.area = cells.map(|cells| report::Area::of(&estimate.total, cells));
+    if options.synth || options.pnr {
         let limit = Duration::from_secs(options.timeout);
-        let hardware = Hardware::of(figures.bound)?;
-        report.synthesised = Some(synth::synthesise(&loaded, &hardware, device.family, limit, &interrupt)?);
+        let artifact = Hardware::of(figures.bound)?.emit(&loaded)?;
+        report.synthesised = Some(match cells {
+            Some(_) => synth::standard_cells(&artifact, options.liberty.as_deref(), limit, &interrupt)?,
+            None => synth::synthesise(&artifact, device.family, limit, &interrupt)?,
+        });
+        if options.pnr {
+            report.routed = Some(pnr::place_and_route(&artifact, &device, limit, &interrupt)?);
+        }
     }
     let text = match (as_json, options.csv) {
         (true, _) => format!("{:#}\n", report.json()),

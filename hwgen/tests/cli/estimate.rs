@@ -103,7 +103,7 @@ fn wrong_requests() {
     assert!(folder.run("estimate plan.yaml --device xc7z02").stderr.contains("did you mean `xc7z020`?"));
     let part = "name: cells\nfamily: asic\nsource: a library\nlut: 1\nff: 1\nbram18: 0\n";
     folder.write("cells.yaml", part.as_bytes());
-    folder.refuses("estimate plan.yaml --device ./cells.yaml", 2, "E0604", "no model of family asic");
+    folder.refuses("estimate plan.yaml --device ./cells.yaml", 2, "E0604", "nand2_um2");
     let folder = Folder::with_plan(&PLAN.replace("random:", "target: { device: nothing }\nrandom:"));
     folder.refuses("estimate plan.yaml", 2, "E0604", "plan.yaml:3");
 }

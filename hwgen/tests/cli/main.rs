@@ -16,3 +16,4 @@ mod place;
 mod plans;
 mod simulation;
 mod tasks;
+mod tools;

@@ -1,7 +1,7 @@
 //! Requantization by multiply, add and shift: one unit for each lane, constants from one memory.
 
 use super::{Results, lane_sum};
-use crate::datapath::{Multiplier, RescaleFactor, RescaleSpec, ShiftRounding};
+use crate::datapath::{Multiplier, Rescale, RescaleFactor, RescaleSpec, ShiftRounding};
 use crate::heap::{Cost, Target};
 use crate::image::Image;
 use crate::lower::chain::{memory_style, number, string};
@@ -134,7 +134,9 @@ impl Lowering<'_> {
         }
         let multiplier = rescaling.constants.first().map(|constant| constant.multiplier);
         let alike = rescaling.constants.iter().all(|constant| Some(constant.multiplier) == multiplier);
-        let cost = Cost { constant_operand: results.steps == 1 || (alike && !all_one), ..unit.cost() };
+        let constant_operand = results.steps == 1 || (alike && !all_one);
+        let rows_left = if constant_operand { rows_left(&unit, &rescaling.constants) } else { 0 };
+        let cost = Cost { constant_operand, scales: true, rows_left, ..unit.cost() };
         self.add_datapath(&unit.spec().module_name, cost, unit.modules());
         self.uses(&["hwgen_rom", "hwgen_delay"]);
         Ok(1 + unit.latency_cycles())
@@ -157,6 +159,12 @@ fn image(layer: &str, rescaling: &Rescaling, results: &Results<'_>, multiplier_b
         }));
     }
     image.into_text()
+}
+
+/// Of a product's rows those in a thousand that the channels' multipliers leave, in the mean.
+fn rows_left(unit: &Rescale, constants: &[ChannelRescale]) -> u32 {
+    let sum: f64 = constants.iter().map(|constant| unit.rows_left(constant.multiplier)).sum();
+    (1000.0 * sum / constants.len().max(1) as f64).round() as u32
 }
 
 fn extent(values: impl Iterator<Item = i64>) -> Range {

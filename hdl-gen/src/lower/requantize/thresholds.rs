@@ -1,6 +1,7 @@
 //! Requantization by a search among thresholds, one unit for each lane.
 
 use super::{Results, channel_sums, lane_sum};
+use crate::cost::inventory_reads_thresholds;
 use crate::image::Image;
 use crate::lower::chain::{number, string};
 use crate::lower::wiring::{instance, lane, wire};
@@ -38,7 +39,8 @@ impl Lowering<'_> {
                 unit.groups(),
                 unit.threshold_bits(),
             );
-            if self.images == Images::All {
+            // What a small table holds decides its cost, and is quickly written down.
+            if self.images == Images::All || inventory_reads_thresholds(results.steps, count_bits) {
                 let mut image = Image::new(&title, 1, unit.threshold_bits());
                 for word in unit.lane_words(index as usize) {
                     image.push([word as i64]);

