@@ -148,7 +148,7 @@ pub(crate) fn threshold_contents(text: &str, code_bits: u32, groups: usize) -> V
     let stages = (0..code_bits).take_while(|stage| groups << stage <= TABLE_WORDS);
     let stage = |stage: u32| {
         let found = 1usize << (code_bits - 1 - stage);
-        let read = |group: usize| (0..1usize << stage).map(move |code| (group << code_bits) | (2 * code + 1) * found);
+        let read = |group: usize| (0..1usize << stage).map(move |code| (group << code_bits) | ((2 * code + 1) * found));
         let read: Vec<u64> = (0..groups).flat_map(read).map(|at| words.get(at).copied().unwrap_or(0)).collect();
         Contents::of((0..digits).map(|bit| read.iter().map(|word| word >> bit & 1 == 1).collect()))
     };
@@ -175,7 +175,11 @@ mod tests {
     #[test]
     fn pieces_that_repeat_are_counted_once() {
         // 64 words: bit 0 alternates; bit 1 alternates in the first 16 words alone; bit 2 is set in the first 32; bit 3 never.
-        let word = |at: usize| (at % 2) | usize::from(at < 16) * 2 * (at % 2) | usize::from(at < 32) * 4;
+        let word = |at: usize| match at {
+            0..16 => 4 + 3 * (at % 2),
+            16..32 => 4 + at % 2,
+            _ => at % 2,
+        };
         let text: String = (0..64).map(|at| format!("{:x}\n", word(at))).collect();
         let contents = Contents::of_image(&text);
         assert_eq!((contents.live, contents.constant), (3, 1));

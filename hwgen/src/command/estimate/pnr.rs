@@ -18,6 +18,9 @@ const SEEDS: [u32; 3] = [1, 2, 3];
 const GOWIN_PINS: [(&str, &str); 5] =
     [("aclk", "H11"), ("aresetn", "T10"), ("load_i", "T3"), ("serial_i", "T2"), ("serial_o", "L16")];
 
+/// Cells of one kind: its name, how many are taken, and how many there are.
+pub type PlacedCells = (String, u64, u64);
+
 /// What place and route came to.
 pub struct Routed {
     /// Clocks in MHz of the seeds, in ascending order.
@@ -25,7 +28,7 @@ pub struct Routed {
     /// The clock that the tools aimed at.
     pub aim_mhz: f64,
     /// Cells of the part by kind: taken by the design and its harness, and there at all.
-    pub cells: Vec<(String, u64, u64)>,
+    pub cells: Vec<PlacedCells>,
 }
 
 impl Routed {
@@ -192,7 +195,7 @@ pub fn place_and_route(
 }
 
 /// The clock of `aclk` in MHz, and the cells that are taken and there.
-fn read_report(path: &Path) -> Result<(f64, Vec<(String, u64, u64)>), Diagnostic> {
+fn read_report(path: &Path) -> Result<(f64, Vec<PlacedCells>), Diagnostic> {
     let wrong = |what: &str| failed(format!("the placer's report {what}"));
     let text = std::fs::read_to_string(path).map_err(|_| wrong("cannot be read"))?;
     let report: Value = serde_json::from_str(&text).map_err(|_| wrong("is not JSON"))?;

@@ -120,12 +120,11 @@ fn area(report: &str) -> Option<f64> {
 
 /// A kind of cell that is none of the library's, where there is one.
 fn unmapped(report: &str) -> Option<&str> {
-    let kinds = report.lines().filter_map(|line| {
+    report.lines().rev().find_map(|line| {
         let mut words = line.split_whitespace();
         let (kind, number) = (words.next()?, words.next()?);
         (kind.starts_with('$') && number.parse::<u64>().is_ok()).then_some(kind)
-    });
-    kinds.last()
+    })
 }
 
 /// Cells of the last section of Yosys's statistics: the whole design. None where there is not one.
