@@ -392,7 +392,7 @@ fn rows(bound: &Bound) -> Vec<LayerRow> {
                 .to_owned()
             }),
             cycles: bound.layer_cycles(index),
-            weight_bits: weights.map_or(0, |weights| weights.values.len() as u64 * u64::from(weights.format.bits())),
+            weight_bits: bound.weight_memory_bits(index),
         }
     });
     rows.collect()

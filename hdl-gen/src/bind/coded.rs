@@ -1,10 +1,11 @@
 //! Kinds and forms for coded weights: what their hardware takes, and where a coding pays.
 
 use super::groups::Groups;
+use super::{Bound, BoundLayer, serial_schedule};
 use crate::weight_layout::{BlockLayout, TagLayout};
 use network::coding::{Coding, Transform};
 use network::diagnostic::{At, Code, Diagnostic, Diagnostics};
-use network::graph::{Layer, PeForm, PeKind};
+use network::graph::{Encoding, Layer, PeForm, PeKind};
 use network::op::Weights;
 use network::{Format, Place};
 
@@ -111,4 +112,59 @@ pub(super) fn blocks_fault(layer: &Layer, weights: &Weights, groups: Groups) -> 
         ),
         "use an even pe or all output channels, and an even simd or all inputs; or `kind: mac`",
     )
+}
+
+impl Bound {
+    /// Bits of a layer's weights as its memory holds them: of coded weights codes and tags of every word, of bit planes
+    /// those that a mode reads.
+    pub fn weight_memory_bits(&self, index: usize) -> u64 {
+        let network = self.network();
+        let layer = &network.layers()[index];
+        let (Some(weights), BoundLayer::Matrix(matrix)) = (layer.op.weights(), &self.layers()[index]) else { return 0 };
+        let count = weights.outputs as u64 * weights.length as u64;
+        let words = count / (matrix.pe * matrix.simd);
+        match (&weights.coding, matrix.kind, network.layer_input(layer).encoding) {
+            (Coding::Piecewise(tagged), PeKind::Piecewise, _) => {
+                words * TagLayout::new(&tagged.regions, matrix.pe, matrix.simd).word_bits()
+            }
+            (Coding::Wavelet(wavelet), PeKind::Wavelet, _) => {
+                words * BlockLayout::new(wavelet, matrix.pe, matrix.simd).word_bits()
+            }
+            (_, PeKind::Serial, Encoding::Codes { format, .. }) => {
+                let schedule = serial_schedule(network, index, &layer.op, weights, format);
+                count * schedule.stored.len() as u64
+            }
+            _ => count * u64::from(weights.format.bits()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{BindOptions, bind};
+    use network::Plan;
+
+    /// Four outputs of eight inputs; the expected bits are counted by hand.
+    #[track_caller]
+    fn check(weight: &str, hardware: &str, expected: u64) {
+        let plan = format!(
+            "hwgen: 1\nname: stored\nrandom: {{ seed: 4 }}\ninput: {{ shape: [8], format: u4 }}\nlayers:\n  \
+             - {{ name: fc, op: dense, outputs: 4, weight: {weight}, hw: {{ {hardware}, pe: 2, simd: 4 }} }}\n"
+        );
+        let network = Plan::parse(&plan, "plan.yaml").unwrap().build(None).unwrap();
+        let bound = bind(&network, &BindOptions::default()).unwrap();
+        assert_eq!(bound.weight_memory_bits(0), expected, "{weight}, {hardware}");
+    }
+
+    #[test]
+    fn weights_are_counted_as_their_memory_holds_them() {
+        check("s5", "kind: mac", 32 * 5);
+        // Four words of eight codes, and of a tag for each PE.
+        let regions = "{ piecewise: [2, 4], multipliers: [3, 1], group: 4 }";
+        check(regions, "kind: piecewise", 4 * (8 * 4 + 2));
+        check(regions, "kind: mac", 32 * 4);
+        // Four words of two blocks.
+        check("{ wavelet: [4, 3, 3, 2] }", "kind: wavelet", 4 * 2 * 12);
+        check("bipolar4, modes: [[2, 4], [1, 1]]", "kind: serial", 32 * 2);
+    }
 }

@@ -45,7 +45,7 @@ impl Dice {
     }
 
     /// A format of weights: mostly plain, now and then coded piecewise or by sub-bands.
-    fn weight(&mut self, kernel: [u64; 2], groups: u64) -> String {
+    fn weight(&mut self) -> String {
         match self.below(12) {
             0 => {
                 let regions = self.between(2, 4);
@@ -54,7 +54,7 @@ impl Dice {
                 let group = self.between(1, 3);
                 format!("{{ piecewise: {bits:?}, multipliers: {multipliers:?}, group: {group} }}")
             }
-            1 if kernel == [1, 1] && groups == 1 => {
+            1 => {
                 let bits: Vec<u64> = (0..4).map(|band| self.between(u64::from(band == 0), 5)).collect();
                 let transform = self.pick(&["haar", "lifting"]);
                 format!("{{ wavelet: {bits:?}, transform: {transform} }}")
@@ -110,7 +110,7 @@ pub(super) fn sketch(seed: u64) -> Sketch {
         // One output: the last one.
         ends.drain(..ends.len().saturating_sub(1));
     }
-    with_forms(with_modes(sketch.leading_to(&ends)))
+    with_kinds(with_modes(sketch.leading_to(&ends)))
 }
 
 /// One sketch in four with bit-serial layers, most of these with modes. Its dice are its own, so that the other sketches
@@ -152,32 +152,58 @@ fn with_modes(mut sketch: Sketch) -> Sketch {
     sketch
 }
 
-/// Most layers of coded weights as kinds for them, in any form. The dice are their own again.
-fn with_forms(mut sketch: Sketch) -> Sketch {
-    let mut dice = Dice(Stream::for_layer(sketch.seed, "campaign forms"));
+/// Layers of coded weights as kinds for them, in any form; integers on the xnor array; codes that use a part of their
+/// format. The dice are their own again.
+fn with_kinds(mut sketch: Sketch) -> Sketch {
+    let mut dice = Dice(Stream::for_layer(sketch.seed, "campaign kinds"));
     for index in 0..sketch.layers.len() {
-        let keys = &sketch.layers[index].keys;
-        let (kind, forms) = match (keys.contains("piecewise:"), keys.contains("wavelet:")) {
-            (true, _) => ("piecewise", ["decompress", "accumulators"]),
-            (_, true) => ("wavelet", ["decompress", "products"]),
-            _ => continue,
+        let mut changed = sketch.clone();
+        let target = &mut changed.layers[index];
+        let forms = match (target.keys.contains("piecewise:"), target.keys.contains("wavelet:")) {
+            (true, _) => Some(("piecewise", ["decompress", "accumulators"])),
+            (_, true) => Some(("wavelet", ["decompress", "products"])),
+            _ => None,
         };
-        if keys.contains("modes:") || dice.one_in(4) {
-            continue;
+        let kind = match forms {
+            _ if target.keys.contains("modes:") || dice.one_in(4) => None,
+            Some((kind, forms)) => Some(format!("kind: {kind}, form: {}", dice.pick(&forms))),
+            None if target.keys.contains("weight:") && dice.one_in(4) => Some("kind: xnor".to_owned()),
+            None => None,
+        };
+        if let Some(kind) = kind {
+            let wishes = target.hardware.take().unwrap_or_default();
+            let kept = wishes.split(", ").filter(|wish| {
+                !wish.is_empty() && !["kind", "form", "multiplier"].iter().any(|key| wish.starts_with(key))
+            });
+            let all: Vec<&str> = std::iter::once(kind.as_str()).chain(kept).collect();
+            target.hardware = Some(all.join(", "));
         }
-        let mut formed = sketch.clone();
-        let target = &mut formed.layers[index];
-        let wishes = target.hardware.take().unwrap_or_default();
-        let kept = wishes.split(", ").filter(|wish| !wish.is_empty() && !wish.starts_with("kind"));
-        let form = [format!("kind: {kind}"), format!("form: {}", dice.pick(&forms))];
-        let all: Vec<&str> = form.iter().map(String::as_str).chain(kept).collect();
-        target.hardware = Some(all.join(", "));
-        let bound = formed.network().ok().and_then(|network| bind(&network, &BindOptions::default()).ok());
+        if let Some(codes) = target.keys.split_once("output: ").and_then(|(_, rest)| part_of(&mut dice, rest)) {
+            target.keys.push_str(&codes);
+        }
+        let bound = changed.network().ok().and_then(|network| bind(&network, &BindOptions::default()).ok());
         if bound.is_some_and(|bound| lower(&bound).is_ok()) {
-            sketch = formed;
+            sketch = changed;
         }
     }
     sketch
+}
+
+/// Now and then a part of a format's codes: half of them, or a few.
+fn part_of(dice: &mut Dice, format: &str) -> Option<String> {
+    let format: network::Format = format.split([',', ' ']).next()?.parse().ok()?;
+    let (least, most) = (format.code_range().min(), format.code_range().max());
+    if format.bits() < 2 || !dice.one_in(3) {
+        return None;
+    }
+    let middle = (least + most + 1) / 2;
+    let few = least + dice.below((most - least) as u64) as i64;
+    let [from, to] = match dice.below(3) {
+        0 => [middle, most],
+        1 => [least, middle - 1],
+        _ => [few, (few + 1 + dice.below(6) as i64).min(most)],
+    };
+    Some(format!(", codes: [{from}, {to}]"))
 }
 
 /// The tensors so far; the input alone where there is no layer yet.
@@ -298,7 +324,7 @@ fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchL
         }
         8 if shape.elements() <= MANY_ELEMENTS => {
             let outputs = dice.between(1, 10);
-            let weight = dice.weight([1, 1], 1);
+            let weight = dice.weight();
             layer.keys = format!("op: dense, outputs: {outputs}, weight: {weight}{output}");
             layer.hardware = folding(dice, outputs, shape.elements());
         }
@@ -321,7 +347,7 @@ fn propose(dice: &mut Dice, number: usize, tensors: &[Tensor]) -> Option<SketchL
                 String::new()
             };
             let groups_key = if groups == 1 { String::new() } else { format!(", groups: {groups}") };
-            let weight = dice.weight(kernel, groups);
+            let weight = dice.weight();
             layer.keys = format!(
                 "op: conv2d, outputs: {outputs}, kernel: {kernel:?}{stride}{dilation}{}{groups_key}, weight: {weight}{output}",
                 padding(dice, kernel),

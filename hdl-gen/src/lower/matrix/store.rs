@@ -236,7 +236,9 @@ impl Store {
         ];
         for (port, net, bits) in outputs {
             let bits = layout.shared * u64::from(*bits);
-            ports.push((port.as_str(), part(net, index(bits), bits)));
+            // A net of one bit has no parts.
+            let value = if layout.tags() * bits == 1 { Expr::name(net) } else { part(net, index(bits), bits) };
+            ports.push((port.as_str(), value));
         }
         items.push(Item::Repeat {
             variable: "tag_group".to_owned(),
