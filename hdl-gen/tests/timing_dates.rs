@@ -258,6 +258,12 @@ fn check(seed: u64) -> Result<(), String> {
         if by_cycle != fast {
             return Err(format!("seed {seed}, {run:?}:\n{by_cycle:?}\n{fast:?}\n{graph:?}"));
         }
+        // Without occupancy words are passed many at a time.
+        let bare = |report: Report| Report { occupancy_max: Vec::new(), ..report };
+        let (expected, quick) = (by_cycle.clone().map(bare), graph.run_cycles(&run).map(bare));
+        if expected != quick {
+            return Err(format!("seed {seed}, {run:?}, without occupancy:\n{expected:?}\n{quick:?}\n{graph:?}"));
+        }
         if stall.is_none() && run.frames > 1 {
             // A run that ends when frames repeat tells the same rate.
             let short = graph.run_cycles(&Run { stops_when_regular: true, keep_words: false, ..run.clone() });

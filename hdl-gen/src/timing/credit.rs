@@ -87,6 +87,20 @@ impl Counter {
         self.value + 1 == self.limit
     }
 
+    /// Moves on by so many places, at most to the end; true when it wrapped to 0.
+    #[inline]
+    pub(crate) fn skip(&mut self, places: u32) -> bool {
+        let place = self.value + places;
+        self.value = if place == self.limit { 0 } else { place };
+        place == self.limit
+    }
+
+    /// Goes to a place below the limit.
+    #[inline]
+    pub(crate) fn set(&mut self, place: u32) {
+        self.value = place;
+    }
+
     /// Moves on; true when it wrapped to 0.
     #[inline]
     pub(crate) fn advance(&mut self) -> bool {

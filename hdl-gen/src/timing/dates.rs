@@ -8,6 +8,9 @@
 //! Linearity, 1992). Each module computes the dates of its moves as far as its streams are known, and wakes its
 //! neighbours; no clock is common to all, and a cycle in which nothing moves costs nothing.
 //!
+//! The module nearest to the sinks goes on first, and before a module goes on its takers say how many words they will take
+//! whatever happens. So words pass a chain many at a time.
+//!
 //! Frames are let in one by one. When all dates on which later ones depend are those of some frames before, all moved by
 //! the same number of cycles, then so is everything that follows: the frames between are counted, not run. With stalls
 //! every frame is run.
@@ -31,7 +34,9 @@ use unit::Unit;
 use visit::Visitor;
 
 /// Words that a source offers ahead where it does not pause.
-const SOURCE_WORDS: u64 = 63;
+const SOURCE_WORDS: u64 = 255;
+/// A promise of so many words is not asked for again.
+const PROMISED_WORDS: u64 = 64;
 /// States of earlier frames that are kept to compare with.
 const STATES: usize = 8;
 
@@ -40,7 +45,12 @@ impl Graph {
     ///
     /// A standstill is reported whatever the limit of cycles is.
     pub fn run(&self, run: &Run) -> Result<Report, RunError> {
-        self.run_with(run, true)
+        self.run_with(run, &|_| true)
+    }
+
+    /// The same with [`Report::occupancy_max`] of these modules alone, the others 0: faster.
+    pub fn run_watching(&self, run: &Run, modules: &[usize]) -> Result<Report, RunError> {
+        self.run_with(run, &|module| modules.contains(&module))
     }
 
     /// Whether any stall pattern can bring the design to a standstill, without looking at cycles.
@@ -58,15 +68,16 @@ impl Graph {
         if self.has_modes() {
             return self.run_by_cycle(&run).map(|_| Untimed { frames, period_frames: None });
         }
-        Dates::new(self, &run, false)?.untimed()
+        Dates::new(self, &run, &|_| false)?.untimed()
     }
 
     /// The same without [`Report::occupancy_max`], which stays empty: faster.
     pub fn run_cycles(&self, run: &Run) -> Result<Report, RunError> {
-        self.run_with(run, false)
+        let report = self.run_with(run, &|_| false)?;
+        Ok(Report { occupancy_max: Vec::new(), ..report })
     }
 
-    fn run_with(&self, run: &Run, levels: bool) -> Result<Report, RunError> {
+    fn run_with(&self, run: &Run, levels: &dyn Fn(usize) -> bool) -> Result<Report, RunError> {
         if self.has_modes() { self.run_by_cycle(run) } else { Dates::new(self, run, levels)?.finish() }
     }
 
@@ -99,6 +110,20 @@ struct Sink<'a> {
     position: u64,
 }
 
+/// So many bits that are set.
+fn all_bits(count: usize) -> Vec<u64> {
+    (0..count.div_ceil(64)).map(|word| u64::MAX >> (64 - (count - word * 64).min(64))).collect()
+}
+
+/// The place of each module in an order.
+fn ranks(order: &[usize]) -> Vec<usize> {
+    let mut ranks = vec![0; order.len()];
+    for (rank, &module) in order.iter().enumerate() {
+        ranks[module] = rank;
+    }
+    ranks
+}
+
 /// What a run was like after a frame.
 struct State {
     frame: u64,
@@ -111,25 +136,28 @@ struct State {
 struct Dates<'a> {
     graph: &'a Graph,
     run: &'a Run,
-    levels: bool,
     units: Vec<Unit>,
     channels: Vec<Channel>,
     /// Words offered and moved that the other side of each stream has been woken for.
     told: Vec<(u64, u64)>,
     sources: Vec<Source<'a>>,
     sinks: Vec<Sink<'a>>,
-    queue: VecDeque<usize>,
-    queued: Vec<bool>,
+    /// Modules that may go on, as bits in the order of [`Graph`].
+    queue: Vec<u64>,
+    /// Place of each module in that order.
+    ranks: Vec<usize>,
     report: Report,
 }
 
 impl<'a> Dates<'a> {
-    fn new(graph: &'a Graph, run: &'a Run, levels: bool) -> Result<Self, RunError> {
+    /// A run from reset; `levels` says of which modules the occupancy is kept.
+    fn new(graph: &'a Graph, run: &'a Run, levels: &dyn Fn(usize) -> bool) -> Result<Self, RunError> {
         check_run(graph, run)?;
         let units: Vec<Unit> = graph
             .modules
             .iter()
-            .map(|module| Unit::new(&module.twin, &module.inputs, &module.outputs, levels))
+            .enumerate()
+            .map(|(index, module)| Unit::new(&module.twin, &module.inputs, &module.outputs, levels(index)))
             .collect();
         let channels = graph.streams.iter().map(|stream| match stream.from {
             From::Source(_) => Channel::new(SOURCE_WORDS + 1),
@@ -138,7 +166,6 @@ impl<'a> Dates<'a> {
         Ok(Self {
             graph,
             run,
-            levels,
             channels: channels.collect(),
             told: vec![(0, 0); graph.streams.len()],
             sources: graph.sources.iter().map(|end| Source { end, left: 0, first: None }).collect(),
@@ -147,8 +174,8 @@ impl<'a> Dates<'a> {
                 .iter()
                 .map(|end| Sink { end, wanted: end.words_per_frame * run.frames, words: 0, position: 0 })
                 .collect(),
-            queue: (0..units.len()).collect(),
-            queued: vec![true; units.len()],
+            queue: all_bits(units.len()),
+            ranks: ranks(&graph.order),
             units,
             report: Report {
                 first_input_cycle: 0,
@@ -191,10 +218,8 @@ impl<'a> Dates<'a> {
             return Err(self.standstill());
         }
         self.report.first_input_cycle = self.sources.iter().filter_map(|source| source.first).min().unwrap_or(0);
-        if self.levels {
-            let (end, channels) = (self.report.last_output_cycle, &self.channels);
-            self.report.occupancy_max = self.units.iter_mut().map(|unit| unit.most(end, channels)).collect();
-        }
+        let (end, channels) = (self.report.last_output_cycle, &self.channels);
+        self.report.occupancy_max = self.units.iter_mut().map(|unit| unit.most(end, channels)).collect();
         Ok(self.report)
     }
 
@@ -233,10 +258,12 @@ impl<'a> Dates<'a> {
 
     /// Lets every module go on until none can.
     fn settle(&mut self) -> Result<(), RunError> {
-        while let Some(index) = self.queue.pop_front() {
-            self.queued[index] = false;
-            self.units[index].advance(&mut self.channels);
+        while let Some(index) = self.pop() {
             let module = &self.graph.modules[index];
+            for &stream in &module.outputs {
+                self.ask(stream);
+            }
+            self.units[index].advance(&mut self.channels);
             for &stream in &module.outputs {
                 if self.channels[stream].offered != self.told[stream].0 {
                     self.told[stream].0 = self.channels[stream].offered;
@@ -248,7 +275,7 @@ impl<'a> Dates<'a> {
                             self.drain(sink)?;
                             if self.channels[stream].moved != self.told[stream].1 {
                                 self.told[stream].1 = self.channels[stream].moved;
-                                self.wake(index);
+                                self.wake_held(index);
                             }
                         }
                     }
@@ -258,7 +285,7 @@ impl<'a> Dates<'a> {
                 if self.channels[stream].moved != self.told[stream].1 {
                     self.told[stream].1 = self.channels[stream].moved;
                     match self.graph.streams[stream].from {
-                        From::Module(giver) => self.wake(giver),
+                        From::Module(giver) => self.wake_held(giver),
                         From::Source(source) => self.feed(source),
                     }
                 }
@@ -267,10 +294,43 @@ impl<'a> Dates<'a> {
         Ok(())
     }
 
+    /// The module nearest to the sinks that may go on: so those in front find room for many words.
+    fn pop(&mut self) -> Option<usize> {
+        let (place, bits) = self.queue.iter_mut().enumerate().rev().find(|(_, bits)| **bits != 0)?;
+        let bit = 63 - bits.leading_zeros();
+        *bits &= !(1 << bit);
+        self.graph.order.get(place * 64 + bit as usize).copied()
+    }
+
     fn wake(&mut self, module: usize) {
-        if !self.queued[module] {
-            self.queued[module] = true;
-            self.queue.push_back(module);
+        let rank = self.ranks[module];
+        self.queue[rank / 64] |= 1 << (rank % 64);
+    }
+
+    /// Words of its outputs have moved.
+    fn wake_held(&mut self, module: usize) {
+        if self.units[module].is_held(&self.channels) {
+            self.wake(module);
+        }
+    }
+
+    /// Asks the taker of a stream what room it can promise.
+    fn ask(&mut self, stream: usize) {
+        let channel = &self.channels[stream];
+        if channel.waits() || channel.promise().0 >= PROMISED_WORDS {
+            return;
+        }
+        match self.graph.streams[stream].to {
+            To::Sink(_) if self.run.stalls.is_none() => self.channels[stream].open(OPEN_WORDS, 0),
+            To::Sink(_) => {}
+            To::Module(taker) => {
+                if self.units[taker].hands_on() {
+                    for port in 0..self.graph.modules[taker].outputs.len() {
+                        self.ask(self.graph.modules[taker].outputs[port]);
+                    }
+                }
+                self.units[taker].open(stream, &mut self.channels);
+            }
         }
     }
 
@@ -335,9 +395,6 @@ impl<'a> Dates<'a> {
                 }
                 ends.push(cycle);
             }
-        }
-        if self.run.stalls.is_none() {
-            channel.open(OPEN_WORDS, 0);
         }
         Ok(())
     }

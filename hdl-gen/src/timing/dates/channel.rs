@@ -3,12 +3,14 @@
 use super::visit::Visitor;
 
 /// Words that a taker can be ahead with its room.
-pub(super) const OPEN_WORDS: u64 = 63;
+pub(super) const OPEN_WORDS: u64 = 255;
 
 /// The words of a stream in order: for each the cycle from which on it is offered, then the cycle in which it moved.
 ///
 /// A taker that will have room for its next words whatever happens says so ([`Channel::open`]): such a word moves as soon as
-/// it is offered, without asking the taker, which finds it moved when it comes to it.
+/// it is offered, without asking the taker, which finds it moved when it comes to it. Promises are handed on: a taker whose
+/// own words are promised room knows that it will have room itself ([`Channel::room_ahead`]), so that words pass a chain of
+/// modules many at a time.
 ///
 /// Dates of words that nobody asks for any more are written over: a giver looks back no further than the words
 /// that it may have outstanding, and a taker opens no more than [`OPEN_WORDS`].
@@ -24,6 +26,8 @@ pub(super) struct Channel {
     /// Words below this number move as soon as they are offered, and not before cycle `open_from`.
     open: u64,
     open_from: u64,
+    /// Such words move at least so many cycles apart.
+    open_pitch: u64,
     /// The first cycle in which the next word may move: one after the last.
     pub(super) next: u64,
 }
@@ -40,6 +44,7 @@ impl Channel {
             taken: 0,
             open: 0,
             open_from: 0,
+            open_pitch: 1,
             next: 0,
         }
     }
@@ -64,16 +69,49 @@ impl Channel {
             self.dates[place] = cycle;
             self.moved += 1;
             self.next = cycle + 1;
+            self.open_from = cycle + self.open_pitch;
         } else {
             self.dates[place] = from;
         }
         self.offered += 1;
     }
 
+    /// How many words may be offered from cycle `from` on, one a cycle, that all move in the very cycles of their offers.
+    #[inline]
+    pub(super) fn run_from(&self, from: u64) -> u64 {
+        let is_free = self.moved == self.offered && self.open_pitch == 1 && self.next.max(self.open_from) <= from;
+        if is_free { self.open.saturating_sub(self.offered) } else { 0 }
+    }
+
+    /// Offers so many words, at most [`Channel::run_from`], the first from cycle `from` on.
+    pub(super) fn offer_run(&mut self, from: u64, words: u64) {
+        let first = self.place(self.offered);
+        let (behind, before) = self.dates.split_at_mut(first);
+        let fill = |dates: &mut [u64], from: u64| dates.iter_mut().zip(from..).for_each(|(date, cycle)| *date = cycle);
+        let count = (words as usize).min(before.len());
+        fill(&mut before[..count], from);
+        fill(&mut behind[..words as usize - count], from + count as u64);
+        self.offered += words;
+        self.moved += words;
+        self.next = from + words;
+        self.open_from = self.next;
+    }
+
     /// Whether a word is offered whose move is not known.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.moved < self.offered
+    }
+
+    /// How many of the words that wait for the taker, at most `most`, are offered by cycle `next`, each one cycle later than
+    /// the one before.
+    pub(super) fn untaken_by(&self, next: u64, most: u64) -> u64 {
+        let words = self.untaken().min(most);
+        // Dates never fall.
+        if words > 0 && self.date(self.taken + words - 1) <= next {
+            return words;
+        }
+        (0..words).take_while(|&ahead| self.date(self.taken + ahead) <= next + ahead).count() as u64
     }
 
     /// Whether there is a word for the taker.
@@ -109,20 +147,64 @@ impl Channel {
         cycle
     }
 
+    /// Words whose moves are known and to which the taker has not come.
+    #[inline]
+    pub(super) fn known(&self) -> u64 {
+        self.moved - self.taken
+    }
+
+    /// The taker comes to so many words whose moves are known, one or more; the cycle of the last.
+    #[inline]
+    pub(super) fn take_known(&mut self, words: u64) -> u64 {
+        self.taken += words;
+        self.date(self.taken - 1)
+    }
+
     /// The taker, which has come to all words, has room for `words` more from cycle `from` on.
     #[inline]
     pub(super) fn open(&mut self, words: u64, from: u64) {
-        self.open = self.taken + words.min(OPEN_WORDS);
-        self.open_from = from;
+        self.open_apart(words, from, 1);
     }
 
-    /// How many of the giver's words from the next one on have a place among `places` by the time that they can come, the
-    /// first of them not before `next`; at most `most`.
+    /// The same with room for a word only so many cycles after the word before.
     #[inline]
-    pub(super) fn places_ahead(&self, places: u64, next: u64, most: u64) -> u64 {
+    pub(super) fn open_apart(&mut self, words: u64, from: u64, pitch: u64) {
+        self.open = self.taken + words.min(OPEN_WORDS);
+        self.open_from = from;
+        self.open_pitch = pitch;
+    }
+
+    /// How many words more the taker has promised to take one a cycle, and from when on.
+    #[inline]
+    pub(super) fn promise(&self) -> (u64, u64) {
+        let is_free = self.moved == self.offered && self.open_pitch == 1;
+        let words = if is_free { self.open.saturating_sub(self.offered) } else { 0 };
+        (words, self.next.max(self.open_from))
+    }
+
+    /// How many of the giver's words from the next one on have a place among `places` by the time that they can come: the
+    /// first of them not before `next`, each `pitch` cycles or more after the one before, offered `delay` cycles later; at
+    /// most `most`.
+    ///
+    /// Beyond the places that are known to be free it counts on the taker's promise. Word i comes at t(i), not before
+    /// next + i·pitch, and leaves at the latest at max(t(i) + delay, from + i), where `from` is when the promise begins.
+    /// Its place is free for word i + places if both are earlier than t(i + places).
+    #[inline]
+    pub(super) fn room_ahead(&self, places: u64, [next, pitch, delay]: [u64; 3], most: u64) -> u64 {
         let known = (self.moved + places - self.offered).min(most);
         let fits = |ahead: u64| self.freed(self.offered + ahead, places).is_some_and(|from| from <= next + ahead);
-        if known == 0 || fits(known - 1) { known } else { (0..known).take_while(|&ahead| fits(ahead)).count() as u64 }
+        if known == 0 || fits(known - 1) {
+            let (words, from) = self.promise();
+            let keeps = words > 0 && known == places && places * pitch > delay && from < next + places * pitch;
+            return if keeps { most.min(places + words) } else { known };
+        }
+        // Dates of moves rise by a cycle or more, so that what does not fit is followed by what does not fit.
+        let (mut low, mut high) = (0, known - 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if fits(middle) { low = middle + 1 } else { high = middle }
+        }
+        low
     }
 
     /// From when on word number `word` has a place among `places` of the giver: one cycle after the word that held it
@@ -140,7 +222,7 @@ impl Channel {
 
     /// All that later dates depend on: what waits, and which places are freed after cycle `since`.
     pub(super) fn visit(&mut self, since: u64, visitor: &mut Visitor<'_>) {
-        (self.open, self.open_from) = (0, 0);
+        (self.open, self.open_from, self.open_pitch) = (0, 0, 1);
         visitor.date(&mut self.next, 0);
         visitor.count(self.offered - self.moved);
         for word in self.moved..self.offered {

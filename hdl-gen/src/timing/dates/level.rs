@@ -34,6 +34,11 @@ impl Level {
         }
     }
 
+    /// Whether anything is kept.
+    pub(super) fn is_on(&self) -> bool {
+        self.on
+    }
+
     /// A rise at the edge that ends `cycle`.
     #[inline]
     pub(super) fn up(&mut self, cycle: u64) {

@@ -29,10 +29,30 @@ impl Pipe {
         output.freed(output.offered, self.credits)
     }
 
-    /// How many results find their credits back, the first of them not before `next`; at most `most`.
+    /// How many results find their credits back, the first of them not before `next`, each `pitch` cycles or more after the
+    /// one before; at most `most`.
     #[inline]
-    pub(super) fn ahead(&self, output: &Channel, next: u64, most: u64) -> u64 {
-        output.places_ahead(self.credits, next, most)
+    pub(super) fn ahead(&self, output: &Channel, next: u64, pitch: u64, most: u64) -> u64 {
+        output.room_ahead(self.credits, [next, pitch, self.offer_delay], most)
+    }
+
+    /// How many of so many results that enter from cycle `from` on, one a cycle, find their credits back and move when they
+    /// are offered.
+    #[inline]
+    pub(super) fn run(&self, from: u64, words: u64, output: &Channel) -> u64 {
+        let words = words.min(output.run_from(from + self.offer_delay));
+        // A result that has moved so gives its credit back one cycle after its offer.
+        if self.credits < self.offer_delay + 1 {
+            return 0;
+        }
+        let is_back =
+            |ahead: u64| output.freed(output.offered + ahead, self.credits).is_some_and(|c| c <= from + ahead);
+        if (0..words.min(self.credits)).all(is_back) { words } else { 0 }
+    }
+
+    /// As many results, the first in cycle `from`, where they are no part of what the module holds.
+    pub(super) fn offer_run(&self, from: u64, words: u64, output: &mut Channel) {
+        output.offer_run(from + self.offer_delay, words);
     }
 
     /// A result enters in `cycle`, where it is no part of what the module holds.
@@ -85,15 +105,17 @@ impl MatrixDates {
         loop {
             if self.pass == 0 {
                 let mut next = self.next;
+                let known = input.known().min(self.input_steps - 1 - self.step);
+                if known > 0 {
+                    next = input.take_known(known) + 1;
+                    self.step += known;
+                }
                 while self.step + 1 < self.input_steps && input.waits() {
                     next = input.take(next) + 1;
                     self.step += 1;
                 }
                 self.next = next;
                 if self.step + 1 < self.input_steps || !input.waits() {
-                    if !input.waits() {
-                        input.open(self.words_ahead(output), next);
-                    }
                     return;
                 }
                 let Some(available) = self.pipe.available(output) else { return };
@@ -105,11 +127,43 @@ impl MatrixDates {
         }
     }
 
+    /// Whether it passes over a kept vector, for which no word is missing.
+    pub(super) fn replays(&self) -> bool {
+        self.pass != 0
+    }
+
+    /// Whether each vector is passed once.
+    pub(super) fn passes_once(&self) -> bool {
+        self.output_steps == 1
+    }
+
+    /// Promises room for a vector, or for several where each is passed once.
+    pub(super) fn open(&self, input: &mut Channel, output: &Channel) {
+        if self.pass == 0 {
+            input.open(self.words_ahead(output), self.next);
+        }
+    }
+
+    /// Promises room at the input that words are missing at: for as many as wait at all others.
+    pub(super) fn open_join(&self, inputs: &[usize], output: usize, channels: &mut [Channel]) {
+        if self.input_steps > 1 || self.output_steps > 1 {
+            return;
+        }
+        let mut missing = inputs.iter().copied().filter(|&input| !channels[input].waits());
+        let (Some(port), None) = (missing.next(), missing.next()) else { return };
+        let next = self.next.max(channels[port].next);
+        let mut words = self.pipe.ahead(&channels[output], next, 1, OPEN_WORDS);
+        for &input in inputs.iter().filter(|&&input| input != port) {
+            words = channels[input].untaken_by(next, words);
+        }
+        channels[port].open(words, self.next);
+    }
+
     /// Words of the first pass that have room whenever they come.
     fn words_ahead(&self, output: &Channel) -> u64 {
         let rest = self.input_steps - 1 - self.step;
         let vectors = if self.output_steps == 1 { OPEN_WORDS } else { 1 };
-        let results = self.pipe.ahead(output, self.next + rest, vectors);
+        let results = self.pipe.ahead(output, self.next + rest, self.input_steps, vectors);
         if results == 0 { rest } else { rest + 1 + (results - 1) * self.input_steps }
     }
 
@@ -208,11 +262,13 @@ impl PoolDates {
                 self.place.advance();
             }
         }
-        if !input.waits() {
-            let pixel = u64::from(self.channel.limit() - self.channel.value());
-            let words = if self.place.ends_window() { self.pipe.ahead(output, input.next, pixel) } else { pixel };
-            input.open(words, 0);
-        }
+    }
+
+    /// Promises room for the rest of a pixel.
+    pub(super) fn open(&self, input: &mut Channel, output: &Channel) {
+        let pixel = u64::from(self.channel.limit() - self.channel.value());
+        let words = if self.place.ends_window() { self.pipe.ahead(output, input.next, 1, pixel) } else { pixel };
+        input.open(words, 0);
     }
 
     pub(super) fn is_ready(&self, output: &Channel) -> bool {
@@ -245,6 +301,12 @@ impl ReductionDates {
 
     pub(super) fn advance(&mut self, input: &mut Channel, output: &mut Channel, level: &mut Level) {
         while input.waits() {
+            let known = input.known().min(u64::from(self.word.limit() - 1 - self.word.value()));
+            if known > 0 {
+                input.take_known(known);
+                self.word.skip(known as u32);
+                continue;
+            }
             if self.word.is_last() {
                 let Some(available) = self.pipe.available(output) else { return };
                 let cycle = input.take(available);
@@ -254,12 +316,14 @@ impl ReductionDates {
             }
             self.word.advance();
         }
-        if !input.waits() {
-            let rest = u64::from(self.word.limit() - 1 - self.word.value());
-            let results = self.pipe.ahead(output, input.next + rest, OPEN_WORDS);
-            let words = if results == 0 { rest } else { rest + 1 + (results - 1) * u64::from(self.word.limit()) };
-            input.open(words, 0);
-        }
+    }
+
+    /// Promises room.
+    pub(super) fn open(&self, input: &mut Channel, output: &Channel) {
+        let rest = u64::from(self.word.limit() - 1 - self.word.value());
+        let results = self.pipe.ahead(output, input.next + rest, u64::from(self.word.limit()), OPEN_WORDS);
+        let words = if results == 0 { rest } else { rest + 1 + (results - 1) * u64::from(self.word.limit()) };
+        input.open(words, 0);
     }
 
     pub(super) fn is_ready(&self, output: &Channel) -> bool {

@@ -70,6 +70,11 @@ impl RearrangeDates {
         }
     }
 
+    /// Whether words of the output must move before more can be read.
+    pub(super) fn is_held(&self) -> bool {
+        self.word.value() != 0 || self.written >= self.first + self.base + self.span
+    }
+
     /// The cycle of the block end that brings the base to `base`, 0 where it is there from the start; none: not
     /// known yet.
     fn reached(&self, base: i64) -> Option<u64> {

@@ -27,9 +27,11 @@ impl FifoDates {
             output.offer(cycle + 1);
             level.up(cycle);
         }
-        if !input.waits() {
-            input.open(output.places_ahead(self.depth, input.next, OPEN_WORDS), 0);
-        }
+    }
+
+    /// Promises room.
+    pub(super) fn open(&self, input: &mut Channel, output: &Channel) {
+        input.open(output.room_ahead(self.depth, [input.next, 1, 1], OPEN_WORDS), 0);
     }
 
     pub(super) fn is_ready(&self, output: &Channel) -> bool {
@@ -64,6 +66,13 @@ impl AdapterDates {
             if output.is_full() {
                 return;
             }
+            // Words before the one that completes a word of the output.
+            let known = input.known().min((self.out_units - self.rest).div_ceil(self.in_units) - 1);
+            if known > 0 && !level.is_on() {
+                input.take_known(known);
+                self.rest += known * self.in_units;
+                continue;
+            }
             // All offered words have left, the last one perhaps in the very cycle in which this one comes.
             let from = output.next.saturating_sub(1);
             let cycle = input.take(from);
@@ -74,9 +83,33 @@ impl AdapterDates {
                 output.offer(cycle + 1);
             }
         }
+    }
+
+    /// Promises room.
+    pub(super) fn open(&self, input: &mut Channel, output: &Channel) {
         if !output.is_full() {
-            let words = (self.out_units - self.rest).div_ceil(self.in_units);
-            input.open(words, output.next.saturating_sub(1));
+            let from = output.next.saturating_sub(1);
+            let (words, pitch) = self.room(input.next.max(from), output);
+            input.open_apart(words, from, pitch);
+        }
+    }
+
+    /// How many words, the first not before `next`, are taken whenever they come, and how many cycles apart.
+    ///
+    /// Where the words of the output move as soon as they are offered, that is in the cycle after a word was taken and
+    /// those behind, none is left when the next word comes.
+    fn room(&self, next: u64, output: &Channel) -> (u64, u64) {
+        let first = (self.out_units - self.rest).div_ceil(self.in_units);
+        let (leaving, from) = output.promise();
+        if leaving == 0 || from > next + first {
+            (first, 1)
+        } else if self.in_units <= self.out_units {
+            (((leaving + 1) * self.out_units - 1 - self.rest) / self.in_units + 1, 1)
+        } else if self.in_units.is_multiple_of(self.out_units) && self.rest == 0 {
+            let each = self.in_units / self.out_units;
+            (leaving / each + 1, each)
+        } else {
+            (first, 1)
         }
     }
 
@@ -125,12 +158,14 @@ impl ForkDates {
                 level.up(cycle);
             }
         }
-        if !channels[input].waits() {
-            let next = channels[input].next;
-            let ahead = outputs.iter().map(|&output| channels[output].places_ahead(Self::WORDS, next, Self::WORDS));
-            let words = ahead.min().unwrap_or(0);
-            channels[input].open(words, 0);
-        }
+    }
+
+    /// Promises room.
+    pub(super) fn open(&self, input: usize, outputs: &[usize], channels: &mut [Channel]) {
+        let next = channels[input].next;
+        let ahead = outputs.iter().map(|&output| channels[output].room_ahead(Self::WORDS, [next, 1, 1], OPEN_WORDS));
+        let words = ahead.min().unwrap_or(0);
+        channels[input].open(words, 0);
     }
 
     pub(super) fn is_ready(&self, outputs: &[usize], channels: &[Channel]) -> bool {
@@ -187,11 +222,14 @@ impl ConcatDates {
                 input = inputs.get(self.input).copied().unwrap_or(input);
             }
         }
-        if !channels[input].waits() {
-            let turn = self.words.get(self.input).map_or(0, |&words| words - self.position);
-            let words = channels[output].places_ahead(Self::WORDS, self.next, turn);
-            channels[input].open(words, self.next);
-        }
+    }
+
+    /// Promises room for the rest of the turn of one input.
+    pub(super) fn open(&self, inputs: &[usize], output: usize, channels: &mut [Channel]) {
+        let Some(&input) = inputs.get(self.input).filter(|&&input| !channels[input].waits()) else { return };
+        let turn = self.words.get(self.input).map_or(0, |&words| words - self.position);
+        let words = channels[output].room_ahead(Self::WORDS, [self.next, 1, 1], turn);
+        channels[input].open(words, self.next);
     }
 
     pub(super) fn is_ready(&self, port: usize, output: &Channel) -> bool {

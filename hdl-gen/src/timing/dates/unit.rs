@@ -123,6 +123,57 @@ impl Unit {
         }
     }
 
+    /// Whether it may go on when words of its outputs move.
+    pub(super) fn is_held(&self, channels: &[Channel]) -> bool {
+        match &self.rule {
+            Rule::Matrix(dates) | Rule::Join(dates) if dates.replays() => true,
+            Rule::Sliding(dates) => dates.is_held(),
+            Rule::Rearrange(dates) => dates.is_held(),
+            Rule::Line(_) => true,
+            Rule::Fifo(_)
+            | Rule::Adapter(_)
+            | Rule::Fork(_)
+            | Rule::Matrix(_)
+            | Rule::Join(_)
+            | Rule::Pool(_)
+            | Rule::Reduction(_)
+            | Rule::Concat(_) => self.inputs.iter().any(|&input| channels[input].waits()),
+        }
+    }
+
+    /// Whether what it can promise follows from what it is promised.
+    pub(super) fn hands_on(&self) -> bool {
+        match &self.rule {
+            Rule::Fifo(_) | Rule::Adapter(_) | Rule::Fork(_) | Rule::Pool(_) | Rule::Reduction(_) | Rule::Concat(_) => {
+                true
+            }
+            Rule::Join(_) => true,
+            Rule::Matrix(dates) => dates.passes_once(),
+            Rule::Sliding(_) | Rule::Line(_) | Rule::Rearrange(_) => false,
+        }
+    }
+
+    /// Promises room at an input, all of whose words it has come to.
+    pub(super) fn open(&self, port: usize, channels: &mut [Channel]) {
+        let Some(&last) = self.outputs.first() else { return };
+        match &self.rule {
+            Rule::Fork(dates) => return dates.open(port, &self.outputs, channels),
+            Rule::Join(dates) => return dates.open_join(&self.inputs, last, channels),
+            Rule::Concat(dates) => return dates.open(&self.inputs, last, channels),
+            _ => {}
+        }
+        let Ok([input, output]) = channels.get_disjoint_mut([port, last]) else { return };
+        match &self.rule {
+            Rule::Fifo(dates) => dates.open(input, output),
+            Rule::Adapter(dates) => dates.open(input, output),
+            Rule::Matrix(dates) => dates.open(input, output),
+            Rule::Sliding(dates) => dates.open(input),
+            Rule::Pool(dates) => dates.open(input, output),
+            Rule::Reduction(dates) => dates.open(input, output),
+            Rule::Fork(_) | Rule::Join(_) | Rule::Concat(_) | Rule::Line(_) | Rule::Rearrange(_) => {}
+        }
+    }
+
     /// Whether it would take a word at a port, when nothing moves any more.
     pub(super) fn is_ready(&self, port: usize, channels: &[Channel]) -> bool {
         let Some(output) = self.outputs.first().map(|&output| &channels[output]) else { return false };

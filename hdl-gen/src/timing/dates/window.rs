@@ -76,10 +76,19 @@ impl SlidingDates {
             let written = self.write(input, level);
             let read = self.read(output, level);
             if !(written || read) {
-                break;
+                return;
             }
         }
-        if self.inside && !input.waits() && self.written < self.room.0 {
+    }
+
+    /// Whether words of the output must move before more can be read.
+    pub(super) fn is_held(&self) -> bool {
+        self.tap.value() != 0 || self.written >= self.base + self.span
+    }
+
+    /// Promises room for the rest of a row.
+    pub(super) fn open(&self, input: &mut Channel) {
+        if self.inside && self.written < self.room.0 {
             let row = u64::from(self.column.places_inside_left()) * u64::from(self.channel.limit());
             let row = row - u64::from(self.channel.value());
             let room = (self.room.0 - self.written).unsigned_abs();
@@ -100,6 +109,9 @@ impl SlidingDates {
                 self.room = room;
             }
             let from = self.next_write.max(self.room.1);
+            if !level.is_on() && self.write_many(from, input) {
+                continue;
+            }
             let cycle = if self.inside {
                 if !input.waits() {
                     break;
@@ -128,6 +140,46 @@ impl SlidingDates {
         self.written != before
     }
 
+    /// Writes words of which nothing is left to be found out: padding, and words that moved when they were offered; whether
+    /// there are several.
+    fn write_many(&mut self, from: u64, input: &mut Channel) -> bool {
+        let room = (self.room.0 - self.written).unsigned_abs();
+        let pixel = u64::from(self.channel.limit() - self.channel.value());
+        let mask = self.writes.len() - 1;
+        let first = self.written as usize;
+        let words = if self.inside {
+            let row = pixel + u64::from(self.column.places_inside_left() - 1) * u64::from(self.channel.limit());
+            let words = input.known().min(row).min(room);
+            if words < 2 {
+                return false;
+            }
+            for word in 0..words as usize {
+                self.writes[(first + word) & mask] = input.take_known(1);
+            }
+            words
+        } else {
+            let words = pixel.min(room);
+            if words < 2 || self.waits && self.at_frame_start() {
+                return false;
+            }
+            for (word, cycle) in (0..words as usize).zip(from..) {
+                self.writes[(first + word) & mask] = cycle;
+            }
+            words
+        };
+        self.written += words as i64;
+        self.next_write = self.writes[(first + words as usize - 1) & mask] + 1;
+        let (limit, words) = (u64::from(self.channel.limit()), u64::from(self.channel.value()) + words);
+        for _ in 0..words / limit {
+            if self.column.advance() {
+                self.row.advance();
+            }
+        }
+        self.channel.set((words % limit) as u32);
+        self.inside = self.column.is_inside() && self.row.is_inside();
+        true
+    }
+
     /// Reads what can be read; whether anything was.
     fn read(&mut self, output: &mut Channel, level: &mut Level) -> bool {
         let before = output.offered;
@@ -141,10 +193,18 @@ impl SlidingDates {
                 from = from.max(self.writes[last as usize & (self.writes.len() - 1)] + 1);
             }
             let Some(available) = self.pipe.available(output) else { break };
-            let cycle = from.max(available);
-            self.pipe.offer(cycle, output);
+            let mut cycle = from.max(available);
+            let many = self.pipe.run(cycle, u64::from(self.tap.limit() - self.tap.value()), output);
+            let words = if many > 1 {
+                self.pipe.offer_run(cycle, many, output);
+                cycle += many - 1;
+                many
+            } else {
+                self.pipe.offer(cycle, output);
+                1
+            };
             self.next_read = cycle + 1;
-            if self.tap.advance() {
+            if self.tap.skip(words as u32) {
                 let jump = if !self.out_column.advance() {
                     self.jumps[0]
                 } else if !self.out_row.advance() {
