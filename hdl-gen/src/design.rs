@@ -31,6 +31,10 @@ const UNTIMED_FRAMES: u64 = 4;
 
 /// Frames after which the last two ends give the interval, though frames may not yet repeat.
 const FRAMES_TO_TIME: u64 = 4;
+/// The same for a design whose frames take long to run.
+const LARGE_FRAMES_TO_TIME: u64 = 3;
+/// Words that move in a frame of such a design.
+const LARGE_FRAME: u64 = 20_000_000;
 
 /// A lowered network.
 #[derive(Clone, Debug)]
@@ -61,6 +65,8 @@ pub struct Design {
     pub(crate) modes: u32,
     /// The layer table.
     pub(crate) rows: Vec<LayerRow>,
+    /// Timing of mode 0, where the run that showed how deep FIFOs must be told it.
+    pub(crate) timing: Option<Timing>,
 }
 
 /// A stream between two modules of the top, or one that enters it.
@@ -173,6 +179,7 @@ impl Design {
             self.stages.iter().enumerate().find_map(|(index, stage)| Some((index, fault.plant(&stage.twin)?)))?;
         let mut design = self.clone();
         design.stages.get_mut(index)?.twin = twin;
+        design.timing = None;
         Some(design)
     }
 
@@ -240,14 +247,23 @@ impl Design {
 
     /// The same of a run whose frames all have this mode.
     pub fn mode_timing(&self, mode: u8) -> Result<Timing, PredictError> {
+        if let Some(timing) = self.timing.filter(|_| mode == 0) {
+            return Ok(timing);
+        }
         let graph = self.graph().map_err(PredictError::Graph)?;
-        let run = Run { stops_when_regular: true, ..Run::frames(FRAMES_TO_TIME).with_modes(&[mode]) };
+        let run = Run { stops_when_regular: true, ..Run::frames(self.frames_to_time()).with_modes(&[mode]) };
         let report = graph.run_cycles(&run).map_err(|fault| PredictError::Run(self.name_ends(fault)))?;
-        let first_end = report.complete_frame_ends().first().copied();
-        Ok(Timing {
-            first_frame_cycles: first_end.map_or(0, |end| end - report.first_input_cycle + 1),
-            initiation_interval_cycles: report.complete_interval().unwrap_or(0),
-        })
+        Ok(timing(&report))
+    }
+
+    /// Frames that tell the interval where none repeats before.
+    fn frames_to_time(&self) -> u64 {
+        if self.is_large() { LARGE_FRAMES_TO_TIME } else { FRAMES_TO_TIME }
+    }
+
+    /// Whether frames take long to run.
+    fn is_large(&self) -> bool {
+        self.frame_words() > LARGE_FRAME
     }
 
     /// The top's inputs, in the network's order.
@@ -314,6 +330,15 @@ impl Stage {
     /// Prefix of the nets of the stream that leaves at a port.
     pub fn stream(&self, port: usize) -> String {
         if self.ports == 1 { self.name.clone() } else { format!("{}_{port}", self.name) }
+    }
+}
+
+/// What a run of several frames without stalls tells.
+fn timing(report: &Report) -> Timing {
+    let first_end = report.complete_frame_ends().first().copied();
+    Timing {
+        first_frame_cycles: first_end.map_or(0, |end| end - report.first_input_cycle + 1),
+        initiation_interval_cycles: report.complete_interval().unwrap_or(0),
     }
 }
 

@@ -98,7 +98,7 @@ impl Design {
         json.push('\n');
         files.insert("manifest.json".to_owned(), json.into_bytes());
         if !options.vectors.is_empty() {
-            for (path, text) in testbench::files(self, &options.vectors)? {
+            for (path, text) in testbench::files(self, manifest.timing, &options.vectors)? {
                 files.insert(path, text.into_bytes());
             }
         }

@@ -159,6 +159,7 @@ fn lower_with(bound: &Bound, images: Images, memo: Option<&Memo>) -> Result<Desi
         inputs,
         modes,
         rows: rows(bound),
+        timing: None,
     };
     design.size_buffers()?;
     library.extend(design.stages.iter().map(|stage| stage.module.clone()));

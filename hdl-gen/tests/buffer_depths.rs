@@ -83,18 +83,33 @@ fn ends(text: &str, depths: &[(String, Vec<u64>)]) -> Option<Vec<Vec<u64>>> {
     }
 }
 
+/// The least depths, looked for in a design whose plan gives others.
+fn least(text: &str, depths: &[(String, Vec<u64>)]) -> Vec<(String, Vec<u64>)> {
+    let design = design(text, depths).with_least_buffers(&mut |_, _| true).unwrap().unwrap();
+    depths.iter().map(|(name, _)| (name.clone(), design.fifo_depths(name).unwrap())).collect()
+}
+
 #[track_caller]
 fn check(text: &str) {
     let found = found(text);
+    check_depths(text, &found);
+    for depth in [1, 700] {
+        let given = found.iter().map(|(name, depths)| (name.clone(), vec![depth; depths.len()])).collect::<Vec<_>>();
+        check_depths(text, &least(text, &given));
+    }
+}
+
+#[track_caller]
+fn check_depths(text: &str, found: &[(String, Vec<u64>)]) {
     assert!(!found.is_empty());
     let deep: Vec<(String, Vec<u64>)> =
         found.iter().map(|(name, depths)| (name.clone(), vec![2000; depths.len()])).collect();
     let best = ends(text, &deep).unwrap();
-    assert_eq!(ends(text, &found), Some(best.clone()), "{found:?}");
+    assert_eq!(ends(text, found), Some(best.clone()), "{found:?}");
     let mut deepest = 0;
     for (join, (_, depths)) in found.iter().enumerate() {
         for input in (0..depths.len()).filter(|&input| depths[input] > 1) {
-            let mut less = found.clone();
+            let mut less = found.to_vec();
             less[join].1[input] -= 1;
             let slower = match ends(text, &less) {
                 None => true,
@@ -120,6 +135,17 @@ fn no_fifo_of_a_u_shape_can_lose_a_word() {
 #[test]
 fn no_fifo_of_three_branches_can_lose_a_word() {
     check(THREE);
+}
+
+#[test]
+fn a_search_that_is_stopped_finds_nothing() {
+    let mut heard = Vec::new();
+    let stopped = design(THREE, &[]).with_least_buffers(&mut |done, of| {
+        heard.push((done, of));
+        done < 2
+    });
+    assert!(stopped.unwrap().is_none());
+    assert_eq!(heard, [(1, 3), (2, 3)]);
 }
 
 #[test]

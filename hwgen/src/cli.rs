@@ -49,6 +49,8 @@ pub enum Command {
     Plan(PlanOptions),
     /// Check a plan: everything that emitting would check.
     Check(CheckOptions),
+    /// Find the least depths of the FIFOs in front of joins, by trial.
+    Buffers(BuffersOptions),
     /// Write the Verilog, memory images, testbench, scripts and manifest of a plan.
     Emit(EmitOptions),
     /// Estimate what a plan takes of a part, and how fast it is, before any synthesis.
@@ -169,6 +171,19 @@ impl From<QdqRule> for quantizer::QdqRule {
 pub struct CheckOptions {
     /// The plan.
     pub plan: PathBuf,
+}
+
+/// Options of `buffers`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hwgen buffers plan.yaml
+  hwgen buffers plan.yaml -o plan.yaml")]
+pub struct BuffersOptions {
+    /// The plan; depths that it gives are set aside.
+    pub plan: PathBuf,
+    /// Write the plan with the depths that were found, and its arrays beside it.
+    #[arg(short, long, value_name = "PLAN")]
+    pub output: Option<PathBuf>,
 }
 
 /// Options of `emit`.

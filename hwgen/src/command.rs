@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 mod allocate;
+mod buffers;
 mod check;
 mod emit;
 mod estimate;
@@ -25,6 +26,7 @@ pub fn run(options: &Options) -> Outcome<()> {
         Command::Check(options) => check::run(options, json),
         Command::Emit(options) => emit::run(options, json),
         Command::Estimate(options) => estimate::run(options, json),
+        Command::Buffers(options) => buffers::run(options, json),
         Command::Fold(options) => fold::run(options, json),
         Command::Explore(options) => explore::run(options, json),
         Command::Run(options) => run::run(options, json),

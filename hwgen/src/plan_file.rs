@@ -1,8 +1,10 @@
 //! Reading input documents: plans with their arrays, and models.
 
 use crate::failure::Outcome;
+use crate::output::{cannot_write, write_files};
 use network::arrays::{Arrays, sha256_hex};
-use network::plan::Plan;
+use network::graph::NetworkParts;
+use network::plan::{Constants, Plan, Target, WriteOptions, write};
 use network::{Code, Diagnostic, Network, Place};
 use quantizer::{ExternalPart, inline_external};
 use std::fs::File;
@@ -56,6 +58,25 @@ pub fn load(path: &Path) -> Outcome<LoadedPlan> {
     let mut hashed = text.into_bytes();
     hashed.extend(arrays.as_ref().map(|arrays| arrays.sha256()).unwrap_or_default().bytes());
     Ok(LoadedPlan { plan, network, sha256: sha256_hex(&hashed) })
+}
+
+/// Writes a plan that differs from a loaded one in hardware and target alone, and its arrays beside it.
+pub fn write_again(path: &Path, loaded: &LoadedPlan, parts: &NetworkParts, target: Target) -> Outcome<()> {
+    let Some(stem) = path.file_stem() else {
+        return Err(cannot_write(path, &io::Error::other("is not the name of a file")).into());
+    };
+    let random = match &loaded.plan.constants {
+        Constants::Random { seed, extreme } => Some((seed.value, *extreme)),
+        Constants::Arrays { .. } => None,
+    };
+    let arrays_file = format!("{}.arrays.safetensors", stem.to_string_lossy());
+    let arrays_path = path.with_file_name(&arrays_file);
+    let model = loaded.plan.model.clone();
+    let written = write(parts, &WriteOptions { arrays_file, model, target, random, ..WriteOptions::default() })?;
+    match random {
+        Some(_) => Ok(write_files(&[(path, written.plan.as_bytes())])?),
+        None => Ok(write_files(&[(&arrays_path, &written.arrays), (path, written.plan.as_bytes())])?),
+    }
 }
 
 /// Reads a model, with tensors that lie in files beside it; and the SHA-256 of the model file itself.

@@ -2,32 +2,28 @@
 //!
 //! Where the plan gives a depth, that one is taken. The others are found by runs without stalls ([`Graph::run_cycles`]):
 //! first every FIFO holds two frames, which tells when each frame ends at the earliest and how many words each FIFO then
-//! holds; a FIFO of one word more never refuses a word, so the run is the same. From there each in turn is made as shallow
-//! as it can be without any frame ending later at any output, in a run that goes on until it repeats. A shallower FIFO
-//! only ever delays (dates are monotone in all bounds), so what is too shallow with deep FIFOs elsewhere stays too shallow:
-//! one pass leaves no FIFO that could lose a word. Where trials are dear, the pass stops at a limit of work; all FIFOs are
-//! then first shrunk together, and some may be deeper than they must be.
+//! holds; a FIFO of one word more never refuses a word, so the run is the same. Where runs are cheap, each FIFO is then made
+//! as shallow as it can be ([`search`]); where they are dear, the depths stay so, which are enough, until
+//! [`Design::with_least_buffers`] is asked for.
 //!
 //! Freedom from deadlock does not rest on these runs' cycles: see [`Graph::check_untimed`].
+
+mod search;
 
 use super::{Design, PredictError};
 use crate::timing::{Fifo, Graph, Report, Run, RunError, Twin};
 use crate::verilog::Expr;
 
-/// Frames of a trial; when its frames begin to repeat, the rest is counted and not run.
+/// Frames of a run; when its frames begin to repeat, the rest is counted and not run.
 const FRAMES: u64 = 6;
-/// Frames of a trial that are run as a rule.
-const FRAMES_RUN: u64 = 4;
-/// Words that move in all trials together.
-const WORK_LIMIT: u64 = 3_000_000_000;
-/// Words that move in one trial beyond which there is none: some ten seconds.
-const LONG_TRIAL: u64 = 1_000_000_000;
+/// Words that move in all trials of a cheap search together.
+const WORK_LIMIT: u64 = 400_000_000;
+/// Words that move in one frame beyond which no run is made unasked: it would take some seconds.
+const LONG_FRAME: u64 = 500_000_000;
 /// Words that a FIFO holds at least.
 const LEAST: u32 = 1;
 /// Trials that one FIFO takes as a rule.
 const TRIALS_EACH: u64 = 12;
-/// Steps in which all FIFOs are shrunk together.
-const SHARES: u64 = 16;
 /// Bits from which on a FIFO lies in block RAM.
 const BLOCK_BITS: u64 = 16 * 1024;
 
@@ -70,95 +66,69 @@ impl Design {
                 // A whole frame is always enough: no branch is ever more than a frame ahead of another.
                 open.iter().for_each(|&stage| self.set_frames(stage, 1));
             } else {
-                self.search(&open)?;
+                let trials = TRIALS_EACH * open.len() as u64;
+                let is_cheap = self.frame_words().saturating_mul(trials) <= WORK_LIMIT;
+                let frames = if is_cheap { FRAMES } else { self.frames_to_time() };
+                if let Some(report) = self.measure(&open, frames)? {
+                    if is_cheap {
+                        self.shrink_all(&open, report.frame_end_cycles, &mut |_, _| true)?;
+                    } else {
+                        // With these depths the run is the same.
+                        self.timing = (self.is_large() && self.modes == 1).then(|| super::timing(&report));
+                    }
+                }
             }
         }
         self.place_buffers();
         Ok(())
     }
 
-    fn search(&mut self, open: &[usize]) -> Result<(), PredictError> {
+    /// The same design with every FIFO in front of a join as shallow as it can be, whatever depths the plan gives: no
+    /// frame ends later than with FIFOs that never fill, and none of them could hold a word less.
+    ///
+    /// `watch` hears of each FIFO that is finished, as its number and their count; where it says no, the search ends with
+    /// nothing.
+    ///
+    /// # Errors
+    /// A design that stands still with FIFOs of any depth.
+    pub fn with_least_buffers(
+        &self,
+        watch: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Option<Self>, PredictError> {
+        let mut design = self.clone();
+        let stages: Vec<usize> = self.buffers.iter().map(|buffer| buffer.stage).collect();
+        for buffer in &mut design.buffers {
+            buffer.depth = None;
+        }
+        design.timing = None;
+        let report = design.measure(&stages, FRAMES)?;
+        let latest_ends = report.map_or_else(Vec::new, |report| report.frame_end_cycles);
+        if !design.shrink_all(&stages, latest_ends, watch)? {
+            return Ok(None);
+        }
+        design.place_buffers();
+        Ok(Some(design))
+    }
+
+    /// Gives the FIFOs depths with which they never refuse a word, as the run that is given back shows. None: depths that
+    /// the plan gives elsewhere are too small, which whoever runs the design tells.
+    fn measure(&mut self, open: &[usize], frames: u64) -> Result<Option<Report>, PredictError> {
         open.iter().for_each(|&stage| self.set_frames(stage, 2));
-        let reference = match self.run_for_depths(&Run::frames(FRAMES), true) {
-            // A depth that the plan gives is too small: whoever runs the design tells which.
-            Err(PredictError::Run(RunError::Deadlock { .. })) if open.len() < self.buffers.len() => return Ok(()),
+        let reference = match self.run_for_depths(&Run::frames(frames), open) {
+            Err(PredictError::Run(RunError::Deadlock { .. })) if open.len() < self.buffers.len() => return Ok(None),
             reference => reference?,
         };
         for &stage in open {
             let held = reference.occupancy_max.get(stage).copied().unwrap_or(0);
             self.set_depth(stage, held.saturating_add(1).max(LEAST));
         }
-        let mut trials =
-            Trials { latest_ends: reference.frame_end_cycles, left: WORK_LIMIT / self.words(FRAMES_RUN).max(1) };
-        // The widest first: there a word less saves most.
-        let mut order = open.to_vec();
-        order.sort_by_key(|&stage| std::cmp::Reverse(self.buffer_bits(stage)));
-        if trials.left < TRIALS_EACH * order.len() as u64 {
-            self.shrink_together(&order, &mut trials)?;
-        }
-        for stage in order {
-            self.shrink(stage, &mut trials)?;
-        }
-        Ok(())
+        Ok(Some(reference))
     }
 
-    /// All FIFOs to the same share of their depths, as small as goes.
-    fn shrink_together(&mut self, stages: &[usize], trials: &mut Trials) -> Result<(), PredictError> {
-        let depths: Vec<u32> = stages.iter().map(|&stage| self.depth(stage)).collect();
-        let set = |design: &mut Self, share: u64| {
-            for (&stage, &depth) in stages.iter().zip(&depths) {
-                let depth = (u64::from(depth) * share).div_ceil(SHARES) as u32;
-                design.set_depth(stage, depth.max(LEAST));
-            }
-        };
-        let (mut low, mut high) = (1, SHARES);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            set(self, middle);
-            match self.is_in_time(trials)? {
-                Some(true) => high = middle,
-                Some(false) => low = middle + 1,
-                None => break,
-            }
-        }
-        set(self, high);
-        Ok(())
-    }
-
-    /// One FIFO as shallow as it can be.
-    fn shrink(&mut self, stage: usize, trials: &mut Trials) -> Result<(), PredictError> {
-        let (mut low, mut high) = (LEAST, self.depth(stage));
-        // Often the first word less is too much.
-        let mut probe = high.saturating_sub(1);
-        while low < high {
-            self.set_depth(stage, probe);
-            match self.is_in_time(trials)? {
-                Some(true) => high = probe,
-                Some(false) => low = probe + 1,
-                None => break,
-            }
-            probe = low + (high - low) / 2;
-        }
-        self.set_depth(stage, high);
-        Ok(())
-    }
-
-    /// Whether every frame ends in time with the depths as they are; none: no trial is left.
-    fn is_in_time(&self, trials: &mut Trials) -> Result<Option<bool>, PredictError> {
-        let Some(left) = trials.left.checked_sub(1) else { return Ok(None) };
-        trials.left = left;
-        let run = Run { latest_ends: trials.latest_ends.clone(), ..Run::frames(FRAMES) };
-        match self.run_for_depths(&run, false) {
-            Ok(report) => Ok(Some(no_later(&report.frame_end_cycles, &trials.latest_ends))),
-            Err(PredictError::Run(RunError::Deadlock { .. } | RunError::Late { .. })) => Ok(Some(false)),
-            Err(fault) => Err(fault),
-        }
-    }
-
-    fn run_for_depths(&self, run: &Run, occupancy: bool) -> Result<Report, PredictError> {
+    /// A run with the occupancy of these stages.
+    fn run_for_depths(&self, run: &Run, stages: &[usize]) -> Result<Report, PredictError> {
         let graph: Graph = self.graph().map_err(PredictError::Graph)?;
-        let report = if occupancy { graph.run(run) } else { graph.run_cycles(run) };
-        report.map_err(|fault| PredictError::Run(self.name_ends(fault)))
+        graph.run_watching(run, stages).map_err(|fault| PredictError::Run(self.name_ends(fault)))
     }
 
     /// The FIFOs whose depths the plan gives and with which the design may stand still or be slow, with depths that are
@@ -168,7 +138,7 @@ impl Design {
             self.buffers.iter().filter(|buffer| buffer.depth.is_some()).map(|buffer| buffer.stage).collect();
         let mut design = self.clone();
         given.iter().for_each(|&stage| design.set_frames(stage, 2));
-        let Ok(report) = design.run_for_depths(&Run::frames(FRAMES), true) else { return Vec::new() };
+        let Ok(report) = design.run_for_depths(&Run::frames(FRAMES), &given) else { return Vec::new() };
         let rows = given.into_iter().filter_map(|stage| {
             let row = self.stages.get(stage)?;
             let enough = report.occupancy_max.get(stage)?.saturating_add(1).max(LEAST);
@@ -180,12 +150,7 @@ impl Design {
 
     /// Whether a prediction takes so long that it is made only where it is asked for.
     pub fn is_long(&self) -> bool {
-        self.words(FRAMES_RUN) > LONG_TRIAL
-    }
-
-    /// Words that move in so many frames.
-    fn words(&self, frames: u64) -> u64 {
-        self.frame_words().saturating_mul(frames)
+        self.frame_words() > LONG_FRAME
     }
 
     fn depth(&self, stage: usize) -> u32 {
@@ -219,8 +184,8 @@ impl Design {
     fn place_buffers(&mut self) {
         for buffer in self.buffers.clone() {
             let block = self.buffer_bits(buffer.stage) >= BLOCK_BITS && self.depth(buffer.stage) >= BLOCK_DEPTH;
-            if let Some(stage) = self.stages.get_mut(buffer.stage).filter(|_| block) {
-                stage.module = "hwgen_block_fifo".to_owned();
+            if let Some(stage) = self.stages.get_mut(buffer.stage) {
+                stage.module = if block { "hwgen_block_fifo" } else { "hwgen_fifo" }.to_owned();
             }
         }
     }
@@ -228,14 +193,3 @@ impl Design {
 
 /// The least depth of a FIFO in block RAM.
 const BLOCK_DEPTH: u32 = 32;
-
-/// What trials are measured against.
-struct Trials {
-    latest_ends: Vec<Vec<u64>>,
-    left: u64,
-}
-
-/// Whether no frame ends later.
-fn no_later(ends: &[Vec<u64>], latest: &[Vec<u64>]) -> bool {
-    ends.iter().flatten().zip(latest.iter().flatten()).all(|(end, latest)| end <= latest)
-}

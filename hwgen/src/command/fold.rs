@@ -4,17 +4,16 @@ use crate::cli::FoldOptions;
 use crate::failure::Outcome;
 use crate::fold::{Answer, Goal, Ground, Next, Point, plan_goal};
 use crate::interrupt::Interrupt;
-use crate::output::{cannot_write, print, write_files};
+use crate::output::print;
 use crate::plan_file::{self, LoadedPlan};
 use crate::progress;
 use crate::table::{align, layer_table};
 use hdl_gen::cost::Device;
 use hdl_gen::fold::{RESOURCES, Usage};
 use network::diagnostic::At;
-use network::plan::{Budget, Constants, Target, WriteOptions, write};
+use network::plan::{Budget, Target};
 use network::{Code, Diagnostic, Network, Place};
 use serde_json::{Value, json};
-use std::io;
 use std::path::Path;
 
 /// Chooses foldings, reports them, and writes the plan where asked.
@@ -58,28 +57,11 @@ fn goal(options: &FoldOptions, target: &Target) -> Result<Goal, Diagnostic> {
 
 /// Writes the plan with the chosen hardware, and its arrays beside it.
 fn write_plan(path: &Path, loaded: &LoadedPlan, point: &Point, ground: &Ground, goal: Goal) -> Outcome<()> {
-    let Some(stem) = path.file_stem() else {
-        return Err(cannot_write(path, &io::Error::other("is not the name of a file")).into());
-    };
     let mut parts = point.bound.network().clone().into_parts();
     for (layer, request) in parts.layers.iter_mut().zip(point.bound.requests()) {
         layer.hardware = request;
     }
-    let target = target_of(ground, goal);
-    let random = match &loaded.plan.constants {
-        Constants::Random { seed, extreme } => Some((seed.value, *extreme)),
-        Constants::Arrays { .. } => None,
-    };
-    let arrays_file = format!("{}.arrays.safetensors", stem.to_string_lossy());
-    let arrays_path = path.with_file_name(&arrays_file);
-    let written = write(
-        &parts,
-        &WriteOptions { arrays_file, model: loaded.plan.model.clone(), target, random, ..WriteOptions::default() },
-    )?;
-    match random {
-        Some(_) => Ok(write_files(&[(path, written.plan.as_bytes())])?),
-        None => Ok(write_files(&[(&arrays_path, &written.arrays), (path, written.plan.as_bytes())])?),
-    }
+    plan_file::write_again(path, loaded, &parts, target_of(ground, goal))
 }
 
 /// What the written plan says it is for: the goal that it was folded for, not the one it had before.

@@ -152,3 +152,22 @@ fn fifos_that_the_plan_makes_too_shallow_are_named_with_what_is_enough() {
     assert_eq!(checked["no_stall_pattern_stops_it"].as_bool(), Some(true), "{checked}");
     assert_eq!(checked["join_buffers"][0]["depth_words"].as_u64(), Some(enough), "{checked}");
 }
+
+#[test]
+fn least_depths_are_found_and_written_whatever_the_plan_gives() {
+    let join = "inputs: [stem, deep], output: u5";
+    let (_, found) = Folder::with_plan(BRANCHES).json("check plan.yaml");
+    for depths in ["[1, 1]", "[900, 901]"] {
+        let folder = Folder::with_plan(&BRANCHES.replace(join, &format!("{join}, hw: {{ fifo: {depths} }}")));
+        let (exit_code, report) = folder.json("buffers plan.yaml -o least.yaml");
+        assert_eq!((exit_code, &report["join_buffers"]), (0, &found["join_buffers"]), "{report}");
+        let (exit_code, checked) = folder.json("check least.yaml");
+        assert_eq!((exit_code, &checked["join_buffers"]), (0, &found["join_buffers"]), "{checked}");
+        assert_eq!(checked["timing"], found["timing"]);
+    }
+    // Without -o nothing is written.
+    let folder = Folder::with_plan(BRANCHES);
+    let run = folder.run("buffers plan.yaml");
+    assert!(run.exit_code == 0 && run.stdout.contains("no FIFO can lose a word"), "{}", run.stdout);
+    assert_eq!(std::fs::read_to_string(folder.join("plan.yaml")).unwrap(), BRANCHES);
+}
