@@ -1,7 +1,6 @@
 //! Memory images: words as hexadecimal text for `$readmemh`, lanes packed from the lowest bits.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 /// An image under construction.
 pub(crate) struct Image {
@@ -43,38 +42,25 @@ impl Image {
         let mut nibbles = vec![0u8; word_bits.div_ceil(4).max(1)];
         let mut at = 0;
         for (value, bits) in parts {
-            for bit in 0..bits {
-                if let Some(nibble) = nibbles.get_mut(at / 4).filter(|_| value >> bit.min(63) & 1 == 1) {
-                    *nibble |= 1 << (at % 4);
-                }
-                at += 1;
-            }
+            set_bits(&mut nibbles, at, i128::from(value), bits);
+            at += bits as usize;
         }
         self.push_nibbles(&nibbles);
     }
 
     fn push_nibbles(&mut self, nibbles: &[u8]) {
-        for nibble in nibbles.iter().rev() {
-            let _ = write!(self.text, "{nibble:x}");
-        }
+        self.text.extend(nibbles.iter().rev().map(|&nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('0')));
         self.text.push('\n');
     }
 
     fn push_fields(&mut self, low: i64, codes: impl Iterator<Item = i128>) {
         let word_bits = self.low_bits as usize + self.lanes * self.lane_bits as usize;
         let mut nibbles = vec![0u8; word_bits.div_ceil(4).max(1)];
-        let mut at = 0;
-        let mut set = |value: i128, bits: u32| {
-            for bit in 0..bits {
-                if value >> bit.min(127) & 1 == 1 {
-                    nibbles[at / 4] |= 1 << (at % 4);
-                }
-                at += 1;
-            }
-        };
-        set(i128::from(low), self.low_bits);
+        set_bits(&mut nibbles, 0, i128::from(low), self.low_bits);
+        let mut at = self.low_bits as usize;
         for code in codes.take(self.lanes) {
-            set(code, self.lane_bits);
+            set_bits(&mut nibbles, at, code, self.lane_bits);
+            at += self.lane_bits as usize;
         }
         self.push_nibbles(&nibbles);
     }
@@ -82,6 +68,21 @@ impl Image {
     /// The file's text.
     pub fn into_text(self) -> String {
         self.text
+    }
+}
+
+/// Sets the low `bits` of a value from bit `at` on; bits beyond the last nibble are left out.
+fn set_bits(nibbles: &mut [u8], mut at: usize, mut value: i128, bits: u32) {
+    let mut left = bits;
+    while left > 0 {
+        let below = (at % 4) as u32;
+        let count = left.min(4 - below);
+        if let Some(nibble) = nibbles.get_mut(at / 4) {
+            *nibble |= ((value & ((1 << count) - 1)) as u8) << below;
+        }
+        value >>= count;
+        at += count as usize;
+        left -= count;
     }
 }
 
