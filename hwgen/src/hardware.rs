@@ -36,11 +36,6 @@ pub struct Figures {
     pub design: CountedDesign,
 }
 
-/// Chooses what the plan leaves open and lowers.
-pub fn build(network: &Network) -> Outcome<Hardware> {
-    Hardware::of(bind(network, &BindOptions::default())?)
-}
-
 /// The hardware of a plan: folded for its target where the plan has a rate or a budget and no folding of its own.
 pub fn of_plan(loaded: &LoadedPlan, interrupt: &Interrupt) -> Outcome<Hardware> {
     Hardware::of(bound_of_plan(loaded, interrupt)?)

@@ -73,12 +73,12 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
     if !options.modes.is_empty() {
         network = with_modes(options, &network)?;
     }
-    let hardware = hardware::build(&network)?;
+    let hardware = hardware::figures(&network)?;
     interrupt.check()?;
     let mut parts = network.into_parts();
     for (layer, request) in parts.layers.iter_mut().zip(hardware.bound.requests()) {
         layer.hardware = request;
-        let depths = hardware.design.fifo_depths(&layer.name);
+        let depths = hardware.design.design().fifo_depths(&layer.name);
         layer.hardware.fifo = depths.map(|depths| At::new(depths, layer.place.clone()));
     }
     let provenance = Provenance { file: file_name(&source.model).unwrap_or_default(), sha256: Some(model_sha256) };
