@@ -6,8 +6,9 @@
 //! thresholds. The same numbers as one image for each step of a chain of
 //! `hwgen_search_stage`, for more thresholds and wider accumulators.
 
-/// Most thresholds of a channel in a chain of search steps; `hwgen_threshold` has 255 at most.
-pub const MOST_THRESHOLDS: usize = 4096;
+/// Most thresholds of a channel in a chain of search steps, of which there are at most 17; `hwgen_threshold` has 255 at
+/// most.
+pub const MOST_THRESHOLDS: usize = (1 << 17) - 1;
 /// Most words of a search table that is read without a register, and most bits of a word.
 const DIRECT_WORDS: usize = 64;
 const DIRECT_BITS: u32 = 16;
@@ -209,8 +210,14 @@ impl ThresholdUnit {
     pub fn search_words(&self, lane: usize, stage: u32) -> Vec<u64> {
         let slots = 1usize << self.code_bits;
         let step = slots >> (stage + 1);
-        let words = self.lane_words(lane);
-        words.chunks(slots).flat_map(|group| group.iter().skip(step).step_by(2 * step).copied()).collect()
+        let never = (1u64 << self.threshold_bits()) - 1;
+        let of_lane = self.channels.iter().skip(lane).step_by(self.lanes).filter(|_| lane < self.lanes);
+        of_lane
+            .flat_map(|(_, values)| {
+                let deciding = (step..slots).step_by(2 * step);
+                deciding.map(|code| values.get(code - 1).copied().flatten().unwrap_or(never))
+            })
+            .collect()
     }
 
     /// Cycles from the accumulator to its code in a chain of `hwgen_search_stage`.
@@ -269,7 +276,7 @@ mod tests {
         assert!(ThresholdUnit::new(&one, 1, 8, true, (-129, 3)).is_err());
         assert!(ThresholdUnit::new(&one, 1, 0, true, (0, 0)).is_err());
         assert!(ThresholdUnit::new(&one, 1, 63, true, (0, 0)).is_err());
-        let many = vec![0; 4097];
+        let many = vec![0; MOST_THRESHOLDS + 1];
         let many = [ThresholdChannel { values: &many, falling: false }];
         assert!(ThresholdUnit::new(&many, 1, 8, true, (0, 3)).is_err());
         let wild = [ThresholdChannel { values: &[1, 0], falling: false }];

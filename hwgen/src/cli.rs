@@ -5,12 +5,14 @@ mod allocation;
 mod fold;
 mod modes;
 mod quantize;
+mod reading;
 
 pub use allocate::AllocateOptions;
 pub use allocation::AllocationOptions;
 pub use fold::{ExploreOptions, FoldOptions, GroundOptions};
 pub use modes::Widths;
 pub use quantize::QuantizeOptions;
+pub use reading::ReadingOptions;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use network::Format;
@@ -90,9 +92,6 @@ pub struct PlanOptions {
     /// Name of the network and of its top module; else the model's file name.
     #[arg(long)]
     pub name: Option<String>,
-    /// Shape of the input, batch first, for a model that leaves axes open (1,3,48,192).
-    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
-    pub input_shape: Vec<u64>,
     /// How the quantizers of a QDQ model round.
     #[arg(long, value_name = "RULE", value_enum, default_value_t)]
     pub qdq_rule: QdqRule,
@@ -113,6 +112,9 @@ pub struct PlanOptions {
 pub struct ModelOptions {
     /// The model: QONNX, or float ONNX with --calibration.
     pub model: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub reading: ReadingOptions,
     /// Format of the input codes, for a model without a quantizer at its input.
     #[arg(long, value_name = "FORMAT")]
     pub input_format: Option<Format>,

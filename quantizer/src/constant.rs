@@ -2,9 +2,11 @@
 
 pub(crate) mod evaluate;
 mod grid;
+mod numbers;
+mod parts;
 pub(crate) mod shaping;
 
-pub(crate) use evaluate::evaluate;
+pub(crate) use evaluate::{evaluate, evaluate_all};
 pub(crate) use grid::{Grid, find_grid, narrowest};
 
 use crate::exact::{Exact, from_f32, integer};

@@ -10,7 +10,7 @@ mod kind;
 mod steps;
 
 pub(crate) use kind::Kind;
-pub(crate) use steps::{Staircase, steps};
+pub(crate) use steps::{MAX_STEPS, Staircase, steps};
 
 use crate::exact::{Functions, Piece, to_f64};
 use interval::{Interval, Tangent};

@@ -15,7 +15,7 @@ mod resize;
 mod shaping;
 mod window;
 
-use crate::constant::{Constant, evaluate};
+use crate::constant::{Constant, evaluate_all};
 use crate::fault::{Checked, Fault};
 use crate::model::{Array, Data, Model, ModelInput, Node, ValueId};
 use candle_core::{Device, Tensor};
@@ -118,8 +118,8 @@ impl<'m> Program<'m> {
                 continue;
             }
             match self.learn_node(node, &values, &mut foldable) {
-                Ok(Learned::Constant(constant)) => {
-                    if let Some(&id) = node.outputs.first() {
+                Ok(Learned::Constants(constants)) => {
+                    for (&id, constant) in node.outputs.iter().zip(constants) {
                         self.constants.insert(id, constant);
                         self.cache(id);
                     }
@@ -144,18 +144,19 @@ impl<'m> Program<'m> {
             node.inputs.iter().map(|id| id.and_then(|id| self.constants.get(&id))).collect();
         let is_constant = node.inputs.iter().zip(&constants).all(|(id, constant)| id.is_none() || constant.is_some());
         let first = node.inputs.first().copied().flatten();
-        let constant = if is_constant {
-            evaluate(node, &constants)?
+        let constants = if is_constant {
+            evaluate_all(node, &constants)?
         } else if let ("Shape", Some(dims)) = (node.op.as_str(), first.and_then(|id| self.shapes.get(&id))) {
             let dims: Vec<i64> = dims.iter().map(|&dim| dim as i64).collect();
-            Constant::plain(Array::int(vec![dims.len()], dims))
+            vec![Constant::plain(Array::int(vec![dims.len()], dims))]
         } else {
             return Ok(Learned::Data(operator::apply(&self.operands(node, values))?));
         };
-        *foldable = foldable.checked_sub(constant.array.len()).ok_or_else(|| {
+        let elements = constants.iter().map(|constant| constant.array.len()).sum();
+        *foldable = foldable.checked_sub(elements).ok_or_else(|| {
             Fault::constant("folding the model's constants takes too much memory", "fold constants before export")
         })?;
-        Ok(Learned::Constant(constant))
+        Ok(Learned::Constants(constants))
     }
 
     /// Keeps a constant as a tensor, where its elements are floats or few.
@@ -280,7 +281,7 @@ impl<'m> Program<'m> {
 }
 
 enum Learned {
-    Constant(Constant),
+    Constants(Vec<Constant>),
     Data(Vec<Tensor>),
 }
 

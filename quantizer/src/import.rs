@@ -1,11 +1,11 @@
 //! The way from bytes to network parts.
 
 use crate::fault::Fault;
-use crate::model::Model;
 use crate::names::network_name;
 use crate::post_training::{self, PostTraining};
+use crate::reading::{Reading, read};
 use crate::walk::{self, InputPlan, Wanted};
-use crate::{model, onnx, qdq};
+use crate::{model, qdq};
 use network::coding::{Coding, Tagged, Wavelet};
 use network::graph::NetworkParts;
 use network::op::Op;
@@ -19,8 +19,8 @@ pub struct ImportOptions {
     pub name: Option<String>,
     /// What the input's integers are, for models without a quantizer at their input.
     pub input: Option<InputGrid>,
-    /// Shape of the model's input, for one that leaves axes open.
-    pub input_shape: Option<Vec<u64>>,
+    /// How the file is read.
+    pub reading: Reading,
     /// How the quantizers of QDQ models round.
     pub qdq_rule: QdqRule,
     /// How a float model is quantized.
@@ -70,11 +70,7 @@ pub struct Imported {
 /// # Errors
 /// Codes E0401 to E0406 for faults of the model; never panics, whatever the bytes are.
 pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> Result<Imported, Diagnostics> {
-    let wire = onnx::decode(model_bytes).map_err(|fault| of_file(fault, file_name))?;
-    let mut model = Model::build(wire, file_name)?;
-    if let Some(shape) = &options.input_shape {
-        fix_input(&mut model, shape).map_err(|fault| of_file(fault, file_name))?;
-    }
+    let mut model = read(model_bytes, file_name, &options.reading)?;
     qdq::rewrite(&mut model, options.qdq_rule);
     let name = options.name.clone().unwrap_or_else(|| network_name(file_name));
     let is_float = post_training::is_float(&model);
@@ -118,9 +114,8 @@ pub fn import(model_bytes: &[u8], file_name: &str, options: &ImportOptions) -> R
 ///
 /// # Errors
 /// Codes E0401 to E0406 for faults of the file.
-pub fn input_names(model_bytes: &[u8], file_name: &str) -> Result<Vec<String>, Diagnostics> {
-    let wire = onnx::decode(model_bytes).map_err(|fault| of_file(fault, file_name))?;
-    let model = Model::build(wire, file_name)?;
+pub fn input_names(model_bytes: &[u8], file_name: &str, reading: &Reading) -> Result<Vec<String>, Diagnostics> {
+    let model = read(model_bytes, file_name, reading)?;
     Ok(model.inputs.iter().map(|input| model.names[input.id].clone()).collect())
 }
 
@@ -149,28 +144,6 @@ fn recode(imported: &mut Imported, codings: &BTreeMap<String, WeightFormat>) {
             )),
         }
     }
-}
-
-/// States the axes of the input that the model leaves open.
-fn fix_input(model: &mut Model, shape: &[u64]) -> Result<(), Fault> {
-    let [input] = model.inputs.as_mut_slice() else {
-        return Err(Fault::shape(
-            format!("one input shape for a model of {} inputs", model.inputs.len()),
-            "export the model with fixed sizes",
-        ));
-    };
-    let declared = input.shape.clone().unwrap_or_else(|| vec![None; shape.len()]);
-    let fits = declared.iter().zip(shape).all(|(declared, &stated)| declared.is_none_or(|length| length == stated));
-    if declared.len() != shape.len() || !fits || shape.contains(&0) {
-        let text = |axis: &Option<u64>| axis.map_or("?".to_owned(), |length| length.to_string());
-        let declared: Vec<String> = declared.iter().map(text).collect();
-        return Err(Fault::shape(
-            format!("an input shape of {shape:?} for the model's ({})", declared.join(", ")),
-            "give a positive length for each axis; those that the model states cannot be changed",
-        ));
-    }
-    input.shape = Some(shape.iter().copied().map(Some).collect());
-    Ok(())
 }
 
 /// Adds what cannot be built and was not reached, so that one list tells all.

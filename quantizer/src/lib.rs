@@ -22,6 +22,7 @@ pub mod piecewise;
 mod post_training;
 mod qdq;
 mod quantization;
+mod reading;
 mod solve;
 mod walk;
 pub mod wavelet;
@@ -32,3 +33,4 @@ pub use onnx::{ExternalPart, inline_external};
 pub use post_training::{
     ActivationQuantizer, Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightQuantizer, WeightRange,
 };
+pub use reading::{InputShape, Reading};

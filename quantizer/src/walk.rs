@@ -23,7 +23,7 @@ mod tidy;
 
 pub(crate) use stream::InputPlan;
 
-use crate::constant::{Constant, evaluate};
+use crate::constant::{Constant, evaluate_all};
 use crate::fault::{Checked, Fault};
 use crate::import::{ImportOptions, Imported};
 use crate::model::{Array, Model, Node, Refused, ValueId};
@@ -155,7 +155,7 @@ pub(crate) fn walk(
             continue;
         }
         let further = node.outputs.iter().skip(1).find(|id| read.contains(id)).filter(|_| !has_several(node));
-        let made = match (refusal(node), &node.refused) {
+        let made = match (refusal(node, walk.reads_data(node)), &node.refused) {
             (Some(fault), _) => Err(fault),
             (None, Refused::Elsewhere) => continue,
             (None, _) => walk.node(node),
@@ -189,7 +189,10 @@ pub(crate) fn walk(
 }
 
 fn only_constants(op: &str) -> Fault {
-    Fault::operator(format!("`{op}` can only be applied to constants"), "cut the model before it, or leave it out")
+    Fault::operator(
+        format!("`{op}` can only be applied to constants"),
+        "cut the model before it (--outputs), or leave it out",
+    )
 }
 
 /// Tensors that depend on the model's inputs.
@@ -246,14 +249,15 @@ impl Walk<'_> {
             .collect();
         let &[(index, id)] = streams.as_slice() else {
             if streams.is_empty() {
-                let constant = evaluate(node, &borrowed)?;
-                self.foldable = self.foldable.checked_sub(constant.array.len()).ok_or_else(|| {
+                let constants = evaluate_all(node, &borrowed)?;
+                let elements = constants.iter().map(|constant| constant.array.len()).sum();
+                self.foldable = self.foldable.checked_sub(elements).ok_or_else(|| {
                     Fault::constant(
                         "folding the model's constants takes too much memory",
                         "fold constants before export (onnxsim)",
                     )
                 })?;
-                return Ok(vec![Value::Constant(Rc::new(constant))]);
+                return Ok(constants.into_iter().map(|constant| Value::Constant(Rc::new(constant))).collect());
             }
             let streams = streams.iter().map(|(_, id)| self.stream(*id)).collect::<Checked<Vec<Stream>>>()?;
             return Ok(vec![Value::of(self.join(node, streams, &borrowed)?)]);
@@ -328,6 +332,11 @@ impl Walk<'_> {
             "DequantizeLinear" => dequantize::dequantize(node, stream, constants),
             _ => self.reshape(node, stream, constants),
         }
+    }
+
+    /// Whether a node depends on the model's inputs, or reads what is not known.
+    fn reads_data(&self, node: &Node) -> bool {
+        node.inputs.iter().flatten().any(|id| self.depends.contains(id))
     }
 
     fn constant(&self, id: Option<ValueId>) -> Option<Rc<Constant>> {

@@ -41,6 +41,7 @@ pub enum Value<'a> {
     Int(i64),
     Ints(&'a [i64]),
     Float(f32),
+    Text(&'a str),
 }
 
 impl Net {
@@ -76,6 +77,7 @@ impl Net {
                     attribute.0.extend(value.to_le_bytes());
                     attribute.int(20, 1)
                 }
+                Value::Text(text) => attribute.text(4, text).int(20, 3),
             };
             node = node.bytes(5, &attribute.0);
         }

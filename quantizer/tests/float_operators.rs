@@ -30,5 +30,5 @@ fn operators_equal_onnxruntime() {
     let wrong: Vec<String> =
         cases.iter().filter_map(|name| Some(format!("{name}: {}", case(&path, name).err()?))).collect();
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-    assert_eq!(cases.len(), 165);
+    assert_eq!(cases.len(), 225);
 }

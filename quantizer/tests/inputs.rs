@@ -3,7 +3,9 @@
 use crate::evaluator::{codes_of, evaluate};
 use crate::frames::read;
 use network::{Code, Network};
-use quantizer::{Calibration, ExternalPart, ImportOptions, PostTraining, import, inline_external, input_names};
+use quantizer::{
+    Calibration, ExternalPart, ImportOptions, PostTraining, Reading, import, inline_external, input_names,
+};
 use std::path::{Path, PathBuf};
 
 fn path() -> PathBuf {
@@ -49,7 +51,7 @@ fn difference(model: &[u8], name: &str, options: &ImportOptions) -> f64 {
 
 #[test]
 fn every_dialect_takes_several_inputs() {
-    assert_eq!(input_names(&bytes("float.model"), "m.onnx").unwrap(), ["z", "x"]);
+    assert_eq!(input_names(&bytes("float.model"), "m.onnx", &Reading::default()).unwrap(), ["z", "x"]);
     assert!(difference(&bytes("qonnx.model"), "qonnx", &ImportOptions::default()) < 1e-5);
     assert!(difference(&bytes("qdq.model"), "qdq", &ImportOptions::default()) < 1e-5);
     let post_training = Some(PostTraining {

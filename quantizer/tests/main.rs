@@ -17,3 +17,4 @@ mod post_training;
 mod published_identities;
 mod qdq;
 mod recorded;
+mod resizing;

@@ -6,8 +6,8 @@ use network::Code::{self, *};
 use network::requantization::Form;
 use network::{Format, Network};
 use quantizer::{
-    Calibration, FloatModel, ImportOptions, Imported, InputCodes, LayerBits, PostTraining, RangeRule, WeightRange,
-    import,
+    Calibration, FloatModel, ImportOptions, Imported, InputCodes, InputShape, LayerBits, PostTraining, RangeRule,
+    Reading, WeightRange, import,
 };
 
 /// Frames of real numbers.
@@ -376,7 +376,7 @@ fn a_stated_shape_closes_open_axes() {
             calibration: Calibration::Random { seed: 1, frames: 2 },
             ..reals(&[], &[])
         }),
-        input_shape: Some(shape.to_vec()),
+        reading: Reading { input_shapes: vec![InputShape { name: None, dims: shape.to_vec() }], ..Reading::default() },
         ..ImportOptions::default()
     };
     let imported = import(&open(), "net.onnx", &with(&[1, 1, 5, 7])).unwrap();
@@ -386,6 +386,31 @@ fn a_stated_shape_closes_open_axes() {
         assert_eq!(faults.0[0].code, ModelShape, "{faults}");
         assert!(faults.0[0].message.contains("(1, 1, ?, ?)"), "{faults}");
     }
+}
+
+/// A network ends where the user says, by a tensor or a node; what follows need not be known.
+#[test]
+fn a_model_is_cut_at_stated_outputs() {
+    let bytes = Net::new(&[1, 2])
+        .floats("w", &[2, 2], &[0.5, -0.5, 0.25, 1.0])
+        .node("MatMul", &["x", "w"], "a", &[])
+        .node("Relu", &["a"], "bent", &[])
+        .node("Det", &["bent"], "y", &[])
+        .bytes();
+    let cut = |outputs: &[&str]| {
+        let reading = Reading { outputs: outputs.iter().map(|&name| name.to_owned()).collect(), ..Reading::default() };
+        let post_training = Some(reals(&[1, 2], &[1.0, -1.0]));
+        import(&bytes, "net.onnx", &ImportOptions { reading, post_training, ..ImportOptions::default() })
+    };
+    assert_eq!(cut(&["bent"]).unwrap().parts.outputs.len(), 1);
+    assert_eq!(cut(&["a", "bent"]).unwrap().parts.outputs.len(), 2);
+    assert!(cut(&[]).unwrap_err().0[0].message.contains("Det"));
+    for (wrong, text) in [(&["bnet"][..], "`bnet`"), (&["x"], "`x`"), (&["bent", "bent"], "twice")] {
+        let faults = cut(wrong).unwrap_err();
+        assert_eq!(faults.0[0].code, ModelGraph, "{faults}");
+        assert!(faults.0[0].message.contains(text), "{faults}");
+    }
+    assert!(cut(&["bnet"]).unwrap_err().0[0].help.contains("did you mean"));
 }
 
 #[test]

@@ -13,7 +13,7 @@
 // registers.
 //
 // VALUE_BITS  1 .. 64: unsigned values and thresholds.
-// STAGE       0 .. 12: bits found before.
+// STAGE       0 .. 16: bits found before.
 // GROUPS      1 or more: tables that the step serves in turn.
 // IMAGE       file name of the image; empty: all zero.
 // STYLE       "distributed" or "block": the table, where its read has a register.

@@ -45,7 +45,7 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         name: options.name.clone(),
         input,
         qdq_rule: options.qdq_rule.into(),
-        input_shape: (!options.input_shape.is_empty()).then(|| options.input_shape.clone()),
+        reading: source.reading.reading(),
         post_training,
         ..ImportOptions::default()
     };

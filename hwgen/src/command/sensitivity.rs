@@ -37,7 +37,7 @@ pub fn run(options: &SensitivityOptions, as_json: bool) -> Outcome<()> {
     let Some(post_training) = post_training(&options.source, &bytes)? else {
         return Err(without_frames(&file).into());
     };
-    let study_options = study_options(allocation, &post_training)?;
+    let study_options = study_options(allocation, &post_training, options.source.reading.reading())?;
     let watch = Progress { interrupt: &interrupt, bar: Mutex::new(ProgressBar::hidden()), is_quiet: as_json };
     let known = Sensitivities::default();
     let report = study(&bytes, &file, &post_training, &study_options, &watch, &mut |study| {

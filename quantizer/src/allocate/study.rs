@@ -15,7 +15,8 @@ pub use structure::{Role, Structure};
 use super::tables::{ActivationTable, LayerTable, OptionTable, Reads, Tables};
 use crate::fault::{Checked, Fault};
 use crate::post_training::{self, PostTraining, Trial, with_trial};
-use crate::{import, model::Model, onnx, qdq};
+use crate::reading::{Reading, read};
+use crate::{import, qdq};
 use candle_core::Tensor;
 use network::{Code, Diagnostic, Diagnostics, Place};
 use rayon::prelude::*;
@@ -79,6 +80,8 @@ pub struct StudyOptions {
     pub frames: usize,
     /// Seed of everything random.
     pub seed: u64,
+    /// How the file is read.
+    pub reading: Reading,
 }
 
 /// A network under study.
@@ -129,8 +132,7 @@ pub fn study<T>(
             )));
         }
     }
-    let wire = onnx::decode(bytes).map_err(|fault| import::of_file(fault, file))?;
-    let mut model = Model::build(wire, file)?;
+    let mut model = read(bytes, file, &options.reading)?;
     qdq::rewrite(&mut model, import::QdqRule::default());
     if !post_training::is_float(&model) {
         return Err(post_training::not_float(file).into());

@@ -2,13 +2,26 @@
 
 use super::Constant;
 use super::grid::rescale;
-use super::shaping::{broadcast, broadcast_indices};
+use super::numbers::{self, compare, fold_operands, logic};
+use super::parts::{self, Reduction};
 use crate::fault::{Checked, Fault};
+use crate::float::{self, Operands};
 use crate::layout::axis_index;
 use crate::model::{Array, Attribute, Data, Node, elements};
 use crate::{qdq, quantization};
 
-/// The outputs of a node over constants; `None` inputs are absent. A fault where the operator is not known.
+/// The outputs of a node over constants; `None` inputs are absent.
+///
+/// # Errors
+/// The operator is not known, or its inputs do not fit it.
+pub(crate) fn evaluate_all(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Vec<Constant>> {
+    if node.op == "Split" { parts::split(node, inputs) } else { Ok(vec![evaluate(node, inputs)?]) }
+}
+
+/// The first output of a node over constants.
+///
+/// # Errors
+/// As [`evaluate_all`].
 pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Constant> {
     if quantization::is_quantizer(node) {
         let quantizer = quantization::parse(node, inputs.get(1..).unwrap_or(&[]))?;
@@ -18,10 +31,7 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Con
     if qdq::is_dequantizer(node) {
         return qdq::dequantize(node, first()?, inputs.get(1..).unwrap_or(&[]));
     }
-    let unary = |f: fn(f32) -> f32| {
-        first()
-            .map(|x| Constant::plain(Array::float(x.array.dims.clone(), x.array.floats().into_iter().map(f).collect())))
-    };
+    let unary = |f: fn(f32) -> f32| first().map(|x| numbers::unary(x, f));
     match node.op.as_str() {
         "Constant" => constant(node),
         "Identity" | "Dropout" => first().cloned(),
@@ -31,8 +41,32 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Con
         "Mul" => binary(node, inputs, |a, b| a * b, i64::checked_mul),
         "Div" => binary(node, inputs, |a, b| a / b, |a, b| a.checked_div(b)),
         "Pow" => binary(node, inputs, f32::powf, |a, b| u32::try_from(b).ok().and_then(|b| a.checked_pow(b))),
+        "Mod" if node.attributes.int("fmod", 0)? != 0 => binary(node, inputs, |a, b| a % b, i64::checked_rem),
+        "Mod" => binary(node, inputs, numbers::modulo, numbers::modulo_of_integers),
+        "Neg" if is_int(first()?) => Ok(negated(first()?)),
         "Neg" => unary(|x| -x),
+        "Min" => fold_operands(node, inputs, f32::min, |a, b| Some(a.min(b))),
+        "Max" => fold_operands(node, inputs, f32::max, |a, b| Some(a.max(b))),
+        "Sum" => fold_operands(node, inputs, |a, b| a + b, i64::checked_add),
+        "Equal" => compare(node, inputs, PartialEq::eq, PartialEq::eq),
+        "Greater" => compare(node, inputs, PartialOrd::gt, PartialOrd::gt),
+        "GreaterOrEqual" => compare(node, inputs, PartialOrd::ge, PartialOrd::ge),
+        "Less" => compare(node, inputs, PartialOrd::lt, PartialOrd::lt),
+        "LessOrEqual" => compare(node, inputs, PartialOrd::le, PartialOrd::le),
+        "And" => logic(node, inputs, |a, b| a && b),
+        "Or" => logic(node, inputs, |a, b| a || b),
+        "Xor" => logic(node, inputs, |a, b| a != b),
+        "Not" => {
+            let x = &first()?.array;
+            let values = (0..x.len()).map(|index| i64::from(x.f32(index) == 0.0)).collect();
+            Ok(Constant::plain(Array::int(x.dims.clone(), values)))
+        }
+        "Where" => numbers::choose(node, inputs),
+        "Range" => numbers::range(node, inputs),
         "Abs" => unary(f32::abs),
+        "Log" => unary(f32::ln),
+        "Sin" => unary(f32::sin),
+        "Cos" => unary(f32::cos),
         "Sqrt" => unary(f32::sqrt),
         "Exp" => unary(f32::exp),
         "Reciprocal" => unary(|x| 1.0 / x),
@@ -66,7 +100,16 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Con
         }
         "Concat" => concat(node, inputs),
         "Gather" => gather(node, first()?, input(node, inputs, 1)?),
-        "Slice" => slice(inputs, first()?, node),
+        "GatherElements" => parts::gather_elements(node, inputs),
+        "Slice" => parts::slice(node, inputs),
+        "Expand" => parts::expand(node, inputs),
+        "Tile" => parts::tile(node, inputs),
+        "ReduceSum" => parts::reduce(node, inputs, Reduction::Sum),
+        "ReduceMean" => parts::reduce(node, inputs, Reduction::Mean),
+        "ReduceProd" => parts::reduce(node, inputs, Reduction::Product),
+        "ReduceMax" => parts::reduce(node, inputs, Reduction::Max),
+        "ReduceMin" => parts::reduce(node, inputs, Reduction::Min),
+        "Size" => Ok(Constant::plain(Array::int(vec![], vec![first()?.array.len() as i64]))),
         "Shape" => {
             let dims = &first()?.array.dims;
             Ok(Constant::plain(Array::int(vec![dims.len()], dims.iter().map(|&dim| dim as i64).collect())))
@@ -85,15 +128,44 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Con
             };
             Ok(Constant::plain(Array { dims, data }))
         }
-        other => Err(Fault::operator(
-            format!("operator `{other}` on constants is not evaluated"),
-            "fold constants before export (onnxsim, or qonnx-cleanup)",
-        )),
+        _ => as_data(node, inputs),
     }
 }
 
+/// Any other operator over float constants, as it is evaluated over data.
+fn as_data(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Constant> {
+    let unknown = || {
+        let name = if node.domain.is_empty() { node.op.clone() } else { format!("{}.{}", node.domain, node.op) };
+        Fault::operator(
+            format!("operator `{name}` on constants is not evaluated"),
+            "fold constants before export (onnxsim, or qonnx-cleanup)",
+        )
+    };
+    if !inputs.first().copied().flatten().is_some_and(|x| !is_int(x)) {
+        return Err(unknown());
+    }
+    let tensors = inputs.iter().map(|constant| {
+        constant.map(|constant| float::tensor(constant.array.floats(), &constant.array.dims)).transpose()
+    });
+    let operands = Operands { node, tensors: tensors.collect::<Checked<_>>()?, constants: inputs.to_vec(), batch: 1 };
+    let made = float::apply(&operands)?.into_iter().next().ok_or_else(unknown)?;
+    let values = made.flatten_all().and_then(|flat| flat.to_vec1()).map_err(float::fault)?;
+    elements(made.dims())?;
+    Ok(Constant::plain(Array::float(made.dims().to_vec(), values)))
+}
+
+fn is_int(x: &Constant) -> bool {
+    matches!(x.array.data, Data::Int(_))
+}
+
+/// Integers with the other sign; the least one stays.
+fn negated(x: &Constant) -> Constant {
+    let values = x.array.ints().unwrap_or_default().into_iter().map(i64::wrapping_neg).collect();
+    Constant::plain(Array::int(x.array.dims.clone(), values))
+}
+
 /// An input that must be there.
-fn input<'a>(node: &Node, inputs: &[Option<&'a Constant>], index: usize) -> Checked<&'a Constant> {
+pub(super) fn input<'a>(node: &Node, inputs: &[Option<&'a Constant>], index: usize) -> Checked<&'a Constant> {
     inputs
         .get(index)
         .copied()
@@ -138,6 +210,10 @@ fn cast(node: &Node, x: &Constant) -> Checked<Constant> {
         1 | 10 | 11 | 16 => {
             Ok(Constant { array: Array::float(x.array.dims.clone(), x.array.floats()), grid: x.grid.clone() })
         }
+        9 => {
+            let values = (0..x.array.len()).map(|index| i64::from(x.array.f32(index) != 0.0)).collect();
+            Ok(Constant::plain(Array::int(x.array.dims.clone(), values)))
+        }
         _ => {
             let data = match &x.array.data {
                 Data::Int(data) => data.clone(),
@@ -155,24 +231,14 @@ fn binary(
     int: fn(i64, i64) -> Option<i64>,
 ) -> Checked<Constant> {
     let (left, right) = (input(node, inputs, 0)?, input(node, inputs, 1)?);
-    let (a, b) = (&left.array, &right.array);
-    let dims = broadcast(&a.dims, &b.dims)?;
-    let pairs = broadcast_indices(&a.dims, &dims).into_iter().zip(broadcast_indices(&b.dims, &dims));
-    let data = match (&a.data, &b.data) {
-        (Data::Int(a), Data::Int(b)) => {
-            let values: Option<Vec<i64>> = pairs.map(|(i, j)| int(a[i], b[j])).collect();
-            Data::Int(
-                values.ok_or_else(|| Fault::constant("integer arithmetic overflows", "check the model's constants"))?,
-            )
-        }
-        _ => Data::Float(pairs.map(|(i, j)| float(a.f32(i), b.f32(j))).collect()),
-    };
+    let made = numbers::binary(left, right, float, int)?;
+    let dims = &made.array.dims;
     let grid = match node.op.as_str() {
-        "Mul" => rescale(left, right, &dims, false).or_else(|| rescale(right, left, &dims, false)),
-        "Div" => rescale(left, right, &dims, true),
+        "Mul" => rescale(left, right, dims, false).or_else(|| rescale(right, left, dims, false)),
+        "Div" => rescale(left, right, dims, true),
         _ => None,
     };
-    Ok(Constant { array: Array { dims, data }, grid })
+    Ok(Constant { grid, ..made })
 }
 
 /// The permutation of a Transpose over `rank` axes.
@@ -319,20 +385,4 @@ pub(crate) fn slices(inputs: &[Option<&Constant>], node: &Node) -> Checked<Vec<(
     }
     let bounds = starts.into_iter().zip(ends).zip(axes.into_iter().zip(steps));
     Ok(bounds.map(|((start, end), (axis, step))| (start, end, axis, step)).collect())
-}
-
-fn slice(inputs: &[Option<&Constant>], x: &Constant, node: &Node) -> Checked<Constant> {
-    let mut made = x.clone();
-    for (start, end, axis, step) in slices(inputs, node)? {
-        if step != 1 {
-            return Err(Fault::operator("Slice with steps", "fold constants before export"));
-        }
-        let axis = axis_index(axis, made.array.dims.len())?;
-        let length = made.array.dims[axis] as i64;
-        let place =
-            |value: i64| (if value < 0 { value.saturating_add(length) } else { value }).clamp(0, length) as usize;
-        let chosen: Vec<usize> = (place(start)..place(end)).collect();
-        made = made.take(axis, &chosen);
-    }
-    Ok(made)
 }

@@ -11,10 +11,10 @@ use crate::quantization::Stairs;
 use network::Range;
 use network::rounding::Rounding;
 
-/// Most steps of a channel.
-pub(crate) const MAX_STEPS: usize = 1 << 12;
+/// Most steps of a channel: each code of 16 bits, and once more.
+pub(crate) const MAX_STEPS: usize = (1 << 17) - 1;
 /// Most pieces that are looked at for one channel.
-const MAX_PIECES: usize = 1 << 16;
+const MAX_PIECES: usize = 1 << 19;
 /// Pieces of so few integers are evaluated one by one.
 const SHORT: i64 = 8;
 
@@ -87,16 +87,17 @@ fn rounded(rounding: Rounding, x: f64) -> f64 {
     }
 }
 
-/// The steps of a channel: number = gain * curve + offset is what the stairs are given.
+/// The steps of a channel, at most `limit`: number = gain * curve + offset is what the stairs are given.
 ///
 /// # Errors
-/// There are more than [`MAX_STEPS`], or a value is no number.
+/// There are more steps, or a value is no number.
 pub(crate) fn steps(
     curve: &Curve,
     channel: usize,
     (gain, offset): (f64, f64),
     stairs: &Stairs,
     sums: Range,
+    limit: usize,
 ) -> Checked<Staircase> {
     let rule = Rule::new(stairs);
     let number = |sum: i64| gain * curve.at(channel, sum as f64) + offset;
@@ -111,8 +112,8 @@ pub(crate) fn steps(
     }
     let many = || {
         Fault::quantizer(
-            format!("an activation function with more than {MAX_STEPS} steps under its quantizer"),
-            "quantize to 12 bits or fewer after an activation function",
+            format!("an activation function with more than {limit} steps in a channel under its quantizer"),
+            "quantize to fewer bits after the activation function, or give all channels one scale",
         )
     };
     let first = code(least);
@@ -122,7 +123,7 @@ pub(crate) fn steps(
     let mut open = vec![(least, most, first, code(most))];
     while let Some((from, to, low_code, high_code)) = open.pop() {
         pieces += 1;
-        if pieces > MAX_PIECES || steps.len() > MAX_STEPS {
+        if pieces > MAX_PIECES || steps.len() > limit {
             return Err(many());
         }
         if to - from <= SHORT {
@@ -143,7 +144,7 @@ pub(crate) fn steps(
             continue;
         }
         if bounds.slope.low >= 0.0 || bounds.slope.high <= 0.0 {
-            bisect(&code, (from, to, low_code, high_code), &mut steps).ok_or_else(many)?;
+            bisect(&code, (from, to, low_code, high_code), &mut steps, limit).ok_or_else(many)?;
             continue;
         }
         let middle = from + (to - from) / 2;
@@ -151,14 +152,19 @@ pub(crate) fn steps(
         open.push((middle, to, middle_code, high_code));
         open.push((from, middle, low_code, middle_code));
     }
-    if steps.len() > MAX_STEPS {
+    if steps.len() > limit {
         return Err(many());
     }
     Ok(Staircase { first, steps })
 }
 
-/// All steps of a monotone piece; `None` where there are too many.
-fn bisect(code: &dyn Fn(i64) -> i64, piece: (i64, i64, i64, i64), steps: &mut Vec<(i64, i64)>) -> Option<()> {
+/// All steps of a monotone piece; `None` where they become more than `limit`.
+fn bisect(
+    code: &dyn Fn(i64) -> i64,
+    piece: (i64, i64, i64, i64),
+    steps: &mut Vec<(i64, i64)>,
+    limit: usize,
+) -> Option<()> {
     let mut open = vec![piece];
     while let Some((from, to, low_code, high_code)) = open.pop() {
         if low_code == high_code {
@@ -166,7 +172,7 @@ fn bisect(code: &dyn Fn(i64) -> i64, piece: (i64, i64, i64, i64), steps: &mut Ve
         }
         if to - from == 1 {
             steps.push((to, high_code));
-            if steps.len() > MAX_STEPS {
+            if steps.len() > limit {
                 return None;
             }
             continue;
@@ -197,7 +203,7 @@ mod tests {
             high: codes.1,
             code_shift: 0,
         });
-        let made = steps(curve, 0, (1.0 / scale, 0.0), &stairs, Range::new(sums.0, sums.1)).unwrap();
+        let made = steps(curve, 0, (1.0 / scale, 0.0), &stairs, Range::new(sums.0, sums.1), MAX_STEPS).unwrap();
         let mut next = made.steps.iter().peekable();
         let mut code = made.first;
         for sum in sums.0..=sums.1 {
@@ -228,6 +234,8 @@ mod tests {
             check(&silu(gain), 0.002, (-2048, 2047), (-3000, 3000));
             check(&gelu(gain), 0.03, (-8, 127), (-20_000, 30_000));
         }
+        // Codes of 16 bits have a step each, and those of the dip once more.
+        assert!(check(&silu((1, 1 << 16)), 0.000_15, (-32_768, 32_767), (-400_000, 500_000)).steps.len() > 32_000);
         // The dip of x sigmoid(x) makes a step down and one up again.
         assert!(check(&silu((1, 100)), 0.2, (-1, 0), (-2000, 2000)).steps.len() == 2);
     }
@@ -236,7 +244,8 @@ mod tests {
     fn wide_sums_take_few_evaluations() {
         let stairs =
             Stairs::Steps(Steps { rounding: Rounding::HalfEven, truncation: None, low: -8, high: 127, code_shift: 0 });
-        let made = steps(&silu((1, 1 << 20)), 0, (10.0, 0.0), &stairs, Range::new(-(1 << 40), 1 << 40)).unwrap();
+        let made =
+            steps(&silu((1, 1 << 20)), 0, (10.0, 0.0), &stairs, Range::new(-(1 << 40), 1 << 40), MAX_STEPS).unwrap();
         assert_eq!(made.steps.last().unwrap().1, 127);
     }
 }

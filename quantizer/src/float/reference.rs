@@ -1,9 +1,10 @@
 //! A float model as its framework computes it: reference outputs beside those of the integer network.
 
 use super::Program;
+use crate::import;
 use crate::model::Model;
 use crate::post_training::{self, PostTraining};
-use crate::{import, onnx};
+use crate::reading::{Reading, read};
 use network::Diagnostics;
 use rayon::prelude::*;
 
@@ -21,8 +22,7 @@ impl FloatModel {
     /// # Errors
     /// Codes E0401 to E0406 for faults of the file and for operators that cannot be evaluated.
     pub fn read(model_bytes: &[u8], file_name: &str) -> Result<FloatModel, Diagnostics> {
-        let wire = onnx::decode(model_bytes).map_err(|fault| import::of_file(fault, file_name))?;
-        let model = Model::build(wire, file_name)?;
+        let model = read(model_bytes, file_name, &Reading::default())?;
         Program::new(&model, file_name)?;
         Ok(FloatModel { model, file: file_name.to_owned() })
     }

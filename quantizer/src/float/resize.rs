@@ -1,19 +1,20 @@
-//! Resize and Upsample to the nearest element.
+//! Resize and Upsample to the nearest element, or linearly between neighbours.
 
-use super::bounded;
-use super::operator::Operands;
+use super::operator::{Operands, fault};
 use super::window::select;
+use super::{bounded, tensor};
 use crate::fault::{Checked, Fault};
 use crate::layout::axis_index;
 use candle_core::Tensor;
 
-/// Resize (all versions) and Upsample with mode nearest.
+/// Resize (all versions) and Upsample with modes nearest and linear.
 pub(super) fn resize(operands: &Operands<'_>) -> Checked<Tensor> {
     let (node, x) = (operands.node, operands.tensor(0)?);
     let attributes = &node.attributes;
     let mode = attributes.text("mode", "nearest")?;
-    if mode != "nearest" {
-        return Err(Fault::operator(format!("`{}` of mode `{mode}`", node.op), "nearest upsampling can be built"));
+    let is_linear = matches!(mode, "linear" | "bilinear");
+    if mode != "nearest" && !is_linear {
+        return Err(Fault::operator(format!("`{}` of mode `{mode}`", node.op), "use mode nearest or linear"));
     }
     // Up to version 10 scales are the second input, and places are floor(place / scale).
     let is_old = node.op == "Upsample" || operands.tensors.len() == 2;
@@ -34,6 +35,10 @@ pub(super) fn resize(operands: &Operands<'_>) -> Checked<Tensor> {
         let mut dims = made.dims().to_vec();
         dims[axis] = length;
         bounded(&dims)?;
+        if is_linear {
+            made = between(&made, axis, length, |place| source(transformation, place, from, length, scale))?;
+            continue;
+        }
         let chosen: Vec<u32> = (0..length)
             .map(|place| {
                 Ok(nearest(source(transformation, place, from, length, scale)?, rounding)?.clamp(0, from as i64 - 1)
@@ -43,6 +48,25 @@ pub(super) fn resize(operands: &Operands<'_>) -> Checked<Tensor> {
         made = select(&made, axis, chosen)?;
     }
     Ok(made)
+}
+
+/// An axis whose elements lie between two others, the last one standing for all beyond.
+fn between(x: &Tensor, axis: usize, length: usize, source: impl Fn(usize) -> Checked<f32>) -> Checked<Tensor> {
+    let last = x.dims()[axis] as i64 - 1;
+    let (mut low, mut high, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+    for place in 0..length {
+        let source = source(place)?.clamp(0.0, last as f32);
+        let floor = source.floor() as i64;
+        low.push(floor as u32);
+        high.push((floor + 1).min(last) as u32);
+        parts.push(source - floor as f32);
+    }
+    let mut shape = vec![1; x.rank()];
+    shape[axis] = length;
+    let parts = tensor(parts, &shape)?;
+    let (low, high) = (select(x, axis, low)?, select(x, axis, high)?);
+    let step = high.sub(&low).and_then(|step| step.broadcast_mul(&parts)).map_err(fault)?;
+    low.add(&step).map_err(fault)
 }
 
 /// Scale and length of each axis.

@@ -54,9 +54,17 @@ fn bends(operator: &str) -> bool {
     operator == "Clip" || ACTIVATIONS.contains(&operator) && !["Sigmoid", "Pow"].contains(&operator)
 }
 
-/// Widest codes whose steps under an activation function a search holds; behind a wider one the function stays on the
-/// host.
-const MOST_BENT_BITS: u32 = 11;
+/// Whether an operator needs codes and makes sums of them; resizing does unless it takes the nearest element.
+fn averages(node: &Node) -> bool {
+    let is_resize = matches!(node.op.as_str(), "Resize" | "Upsample");
+    AVERAGES.contains(&node.op.as_str())
+        || is_resize && !matches!(node.attributes.text("mode", "nearest"), Ok("nearest"))
+}
+
+/// Whether an operator hands elements on.
+fn moves(node: &Node) -> bool {
+    MOVES.contains(&node.op.as_str()) && !averages(node)
+}
 
 /// Tensors that share a grid.
 #[derive(Debug)]
@@ -103,9 +111,9 @@ impl Sites {
             if HOST.contains(&op) {
                 continue;
             }
-            if MATRIX_OPERATORS.contains(&op) || AVERAGES.contains(&op) {
+            if MATRIX_OPERATORS.contains(&op) || averages(node) {
                 wanted.extend(inputs);
-            } else if !MOVES.contains(&op) || VIEWS.contains(&op) {
+            } else if !moves(node) || VIEWS.contains(&op) {
                 let roots: Vec<ValueId> = inputs.iter().map(|&id| root[id]).collect();
                 match roots.first() {
                     Some(&first) if roots.iter().all(|&other| other == first) => {
@@ -124,8 +132,7 @@ impl Sites {
         for (&id, &index) in &producer {
             let node = &model.nodes[index];
             let gates = node.op == "Mul" && data_inputs(node).len() == 2 && root[id] != id;
-            let is_narrow = options.activation_bits <= MOST_BENT_BITS;
-            if is_narrow && model.outputs.contains(&id) && (bends(&node.op) || gates) {
+            if model.outputs.contains(&id) && (bends(&node.op) || gates) {
                 wanted.push(id);
             }
         }
@@ -187,7 +194,7 @@ impl Sources<'_> {
                 continue;
             }
             let node = self.producer.get(&next).map(|&index| &self.model.nodes[index]);
-            match node.filter(|node| MOVES.contains(&node.op.as_str())) {
+            match node.filter(|node| moves(node)) {
                 None => found.push(next),
                 Some(node) => {
                     let inputs: Vec<ValueId> =

@@ -67,12 +67,16 @@ fn is_known(node: &Node) -> bool {
 
 /// All nodes of a model that cannot be built whatever they read, each with the reason.
 pub(crate) fn refusals(model: &Model) -> Vec<(String, Fault)> {
-    model.nodes.iter().filter_map(|node| Some((node.name.clone(), refusal(node)?))).collect()
+    let data = super::data(model);
+    let reads_data = |node: &Node| node.inputs.iter().flatten().any(|id| data.contains(id));
+    model.nodes.iter().filter_map(|node| Some((node.name.clone(), refusal(node, reads_data(node))?))).collect()
 }
 
-/// Why an operator, or its attributes, cannot be built; `None` where that depends on what it reads.
-pub(super) fn refusal(node: &Node) -> Option<Fault> {
+/// Why an operator, or its attributes, cannot be built; `None` where that depends on what it reads, and for what only
+/// constants go into, since that is evaluated.
+pub(super) fn refusal(node: &Node, reads_data: bool) -> Option<Fault> {
     match &node.refused {
+        Refused::No if !reads_data => return None,
         Refused::No => {}
         Refused::With(fault) => return Some(fault.clone()),
         Refused::Elsewhere => return None,
@@ -83,7 +87,7 @@ pub(super) fn refusal(node: &Node) -> Option<Fault> {
             "DynamicQuantizeLinear" => "quantize statically: scales that depend on the data cannot be built",
             "Loop" | "If" | "Scan" => "export a static graph: control flow cannot be built",
             _ => {
-                "replace it by dense, convolution, max pooling, batch normalisation, Relu, Clip and quantizers, or cut the model before it"
+                "replace it by dense, convolution, max pooling, batch normalisation, Relu, Clip and quantizers, or cut the model before it (--outputs)"
             }
         };
         return Some(Fault::operator(format!("operator `{operator}` cannot be built"), help));

@@ -16,7 +16,7 @@ use quantizer::allocate::tables::OptionTable;
 use quantizer::allocate::{
     Allocation, Amount, Budget, Ended, Method, Sensitivities, StudyOptions, Tables, Targets, Watch, study,
 };
-use quantizer::{Calibration, ImportOptions, PostTraining, import};
+use quantizer::{Calibration, ImportOptions, PostTraining, Reading, import};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::sync::Mutex;
@@ -74,7 +74,7 @@ pub fn without_frames(file: &str) -> Diagnostic {
 /// Chooses widths; writes the tables where that was asked for.
 pub fn choose(job: &Job<'_>, interrupt: &Interrupt, as_json: bool) -> Outcome<Chosen> {
     let Job { bytes, file, post_training, options, .. } = *job;
-    let study_options = study_options(options, post_training)?;
+    let study_options = study_options(options, post_training, job.import.reading.clone())?;
     let budget = Budget::parse(options.budget.as_deref().unwrap_or(""))?;
     let method = options.method.unwrap_or(Method::Joint);
     let watch = Progress { interrupt, bar: Mutex::new(ProgressBar::hidden()), is_quiet: as_json };
@@ -156,7 +156,11 @@ pub fn ended(ended: Ended) -> Failure {
 }
 
 /// What the options say about the study, with the labels read.
-pub fn study_options(options: &AllocationOptions, post_training: &PostTraining) -> Outcome<StudyOptions> {
+pub fn study_options(
+    options: &AllocationOptions,
+    post_training: &PostTraining,
+    reading: Reading,
+) -> Outcome<StudyOptions> {
     let sorted = |widths: &[u32]| {
         let mut widths = widths.to_vec();
         widths.sort_unstable();
@@ -178,6 +182,7 @@ pub fn study_options(options: &AllocationOptions, post_training: &PostTraining) 
         labels: options.labels.as_deref().map(|spec| labels(spec, frames)).transpose()?,
         frames: options.study_frames as usize,
         seed: options.seed,
+        reading,
     })
 }
 

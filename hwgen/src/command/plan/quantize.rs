@@ -19,7 +19,7 @@ pub fn post_training(options: &ModelOptions, model: &[u8]) -> Outcome<Option<Pos
     }
     let inputs = match quantize.calibration.as_slice() {
         [] => Vec::new(),
-        _ => input_names(model, &options.model.display().to_string())?,
+        _ => input_names(model, &options.model.display().to_string(), &options.reading.reading())?,
     };
     let limit = quantize.calibration_frames;
     let mut entering = Vec::new();

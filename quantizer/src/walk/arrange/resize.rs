@@ -1,4 +1,6 @@
-//! Resize and Upsample to the nearest element, by whole factors.
+//! Resize and Upsample by whole factors: to the nearest element, or linearly between neighbours.
+
+mod linear;
 
 use crate::constant::Constant;
 use crate::fault::{Checked, Fault};
@@ -18,10 +20,12 @@ impl Walk<'_> {
         stream: Stream,
         constants: &[Option<&Constant>],
     ) -> Checked<Stream> {
-        let refuse =
-            |what: String| Fault::operator(what, "nearest resizing of rows and columns by whole factors can be built");
+        let refuse = |what: String| {
+            Fault::operator(what, "nearest and linear resizing of rows and columns by whole factors can be built")
+        };
         let mode = node.attributes.text("mode", "nearest")?;
-        if mode != "nearest" {
+        let is_linear = matches!(mode, "linear" | "bilinear");
+        if mode != "nearest" && !is_linear {
             return Err(refuse(format!("`{}` in mode `{mode}`", node.op)));
         }
         let rank = stream.layout.dims().len();
@@ -39,6 +43,13 @@ impl Walk<'_> {
         };
         if batch != 1 || channels != old_channels {
             return Err(refuse(format!("`{}` of {dims:?} to {:?}", node.op, made.0)));
+        }
+        if is_linear {
+            let rows = linear::Axis::new(node, old_rows, rows, made.1[2])?;
+            let columns = linear::Axis::new(node, old_columns, columns, made.1[3])?;
+            let mut stream = self.resize_linear(node, stream, rows, columns)?;
+            stream.layout = of_rank(&stream, rank)?;
+            return Ok(stream);
         }
         let width = old_columns * channels;
         let mut loops = axis(node, old_rows, rows, made.1[2], width)?;

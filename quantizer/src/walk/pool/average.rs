@@ -28,16 +28,32 @@ impl Walk<'_> {
         let (stream, target) = self.reduced(node, stream, constants)?;
         let (_, stream) = self.affine(stream, &node.op)?;
         let (stream, rank) = self.image(stream, &node.op)?;
-        let Base::Tensor(id) = stream.base else {
-            return Err(Fault::quantizer("an average of the network's input", "put a Quant on the input"));
-        };
         let (window, counted) = match node.op.as_str() {
             "AveragePool" => average_window(node, &stream, rank - 2)?,
             _ => (global([stream.shape.rows, stream.shape.columns]), None),
         };
+        let mut made = self.averaged(stream, &window, counted, node)?;
+        made.layout = of_rank(&made, rank)?;
+        match target {
+            Some(dims) => self.reshaped_to(made, &dims, &node.op),
+            None => Ok(made),
+        }
+    }
+
+    /// The average over each window of an image's elements, or for `ReduceSum` their sum.
+    pub(in crate::walk) fn averaged(
+        &mut self,
+        stream: Stream,
+        window: &Window,
+        counted: Option<Counted>,
+        node: &Node,
+    ) -> Checked<Stream> {
+        let Base::Tensor(id) = stream.base else {
+            return Err(Fault::quantizer("an average of the network's input", "put a Quant on the input"));
+        };
         // Sums stand for so many taps each.
         let taps = match counted {
-            Some(counted) => counted.factors(&window, stream.shape).map(|factors| factors.common().unsigned_abs()),
+            Some(counted) => counted.factors(window, stream.shape).map(|factors| factors.common().unsigned_abs()),
             None => Some(window.taps()),
         };
         let taps = taps.ok_or_else(|| {
@@ -46,7 +62,7 @@ impl Walk<'_> {
                 "use less padding or a smaller kernel",
             )
         })?;
-        let shape = output_shape(&window, stream.shape, stream.shape.channels)?;
+        let shape = output_shape(window, stream.shape, stream.shape.channels)?;
         let divisor = if node.op == "ReduceSum" { integer(1) } else { integer(taps) };
         // real = (gain * sum + taps * offset) / divisor.
         let piece = |piece: &Piece| Piece::affine(&piece.gain / &divisor, &piece.offset * integer(taps) / &divisor);
@@ -67,14 +83,10 @@ impl Walk<'_> {
                 })
                 .collect::<Option<Vec<Range>>>()
                 .ok_or_else(|| Fault::operator("an average whose sum leaves 62 bits", "put a Quant before it"))?;
-            let op = Op::SumPool { window, padding_value, counted };
+            let op = Op::SumPool { window: *window, padding_value, counted };
             made.base = Base::Tensor(self.add_sums("pool", vec![id], op, shape, sums, &node.name));
         }
-        made.layout = of_rank(&made, rank)?;
-        match target {
-            Some(dims) => self.reshaped_to(made, &dims, &node.op),
-            None => Ok(made),
-        }
+        Ok(made)
     }
 
     /// A stream whose positions alone are reduced, as the image it is, and the dimensions of the result; those of

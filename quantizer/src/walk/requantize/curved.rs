@@ -1,7 +1,7 @@
 //! A quantizer over a curve: thresholds where every channel is monotone, else thresholds with a table of codes.
 
 use super::Target;
-use crate::curve::{Curve, Staircase, steps};
+use crate::curve::{Curve, MAX_STEPS, Staircase, steps};
 use crate::exact::to_f64;
 use crate::fault::Checked;
 use crate::quantization::Stairs;
@@ -10,8 +10,10 @@ use network::Range;
 use network::requantization::{Form, Requantization, Table, Thresholds};
 use rayon::prelude::*;
 
-/// Most thresholds of a channel; a table takes fewer where codes are skipped.
-const MAX_COUNT: i64 = 1 << 12;
+/// Thresholds of a channel that need no look at how many codes are skipped.
+const FEW_COUNT: i64 = 1 << 12;
+/// Most steps of all channels of a layer together, so that the arrays of a plan stay within a hundred megabytes.
+const LAYER_STEPS: usize = 1 << 23;
 
 impl Target {
     /// The requantization of sums that mean real numbers by a curve; one range for each channel, or one for all.
@@ -29,6 +31,7 @@ impl Target {
                     *entry(&numbers, channel),
                     entry::<&Stairs>(&stairs, channel),
                     *entry(sums, channel),
+                    MAX_STEPS.min(LAYER_STEPS / count.max(1)),
                 )
             })
             .collect::<Checked<Vec<Staircase>>>()?;
@@ -37,7 +40,10 @@ impl Target {
         let most = made.iter().flat_map(Staircase::codes).max().unwrap_or(0);
         let codes = Range::new(least, most);
         let directions: Option<Vec<bool>> = made.iter().map(falls).collect();
-        let form = match directions.filter(|_| most - least <= MAX_COUNT) {
+        // A table needs fewer thresholds where many codes are skipped.
+        let longest = made.iter().map(|staircase| staircase.steps.len()).max().unwrap_or(0) as i64;
+        let is_dense = most - least <= FEW_COUNT.max(longest.saturating_mul(2));
+        let form = match directions.filter(|_| is_dense) {
             Some(falling) => Form::Thresholds(thresholds(&made, &falling, &ranges, codes)),
             None => Form::Table(table(&made, &ranges)),
         };
