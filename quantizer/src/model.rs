@@ -3,6 +3,7 @@
 mod array;
 mod attributes;
 mod element;
+mod tail;
 
 pub(crate) use array::{Array, Data, elements};
 pub(crate) use attributes::{Attribute, Attributes};

@@ -62,6 +62,14 @@ impl Net {
         self
     }
 
+    /// A stored tensor of integers.
+    pub fn ints(mut self, name: &str, dims: &[i64], values: &[i64]) -> Net {
+        let tensor = dims.iter().fold(Message::default(), |tensor, &dim| tensor.int(1, dim));
+        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.graph = self.graph.bytes(5, &tensor.int(2, 7).text(8, name).bytes(9, &raw).0);
+        self
+    }
+
     /// A node named like its output.
     pub fn node(mut self, op: &str, inputs: &[&str], output: &str, attributes: &[(&str, Value<'_>)]) -> Net {
         let mut node = inputs.iter().fold(Message::default(), |node, input| node.text(1, input));

@@ -18,3 +18,4 @@ mod published_identities;
 mod qdq;
 mod recorded;
 mod resizing;
+mod tails;

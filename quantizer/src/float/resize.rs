@@ -35,6 +35,9 @@ pub(super) fn resize(operands: &Operands<'_>) -> Checked<Tensor> {
         let mut dims = made.dims().to_vec();
         dims[axis] = length;
         bounded(&dims)?;
+        if is_linear && attributes.int("antialias", 0)? != 0 && length < from {
+            return Err(Fault::operator(format!("`{}` with antialiasing", node.op), "average before it instead"));
+        }
         if is_linear {
             made = between(&made, axis, length, |place| source(transformation, place, from, length, scale))?;
             continue;

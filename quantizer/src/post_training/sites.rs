@@ -14,7 +14,7 @@ use crate::float::Program;
 use crate::model::{Model, Node, ValueId};
 use crate::walk::ACTIVATIONS;
 use network::Code;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Operators that need codes and make sums of them.
 const AVERAGES: &[&str] = &["AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum"];
@@ -97,7 +97,8 @@ impl Sites {
         stated: &BTreeMap<ValueId, Grid>,
         options: &PostTraining,
     ) -> Checked<Sites> {
-        let widths = widths(model, options)?;
+        let tail = model.host_tail(&|id| program.shapes.get(&id).map(Vec::len));
+        let widths = widths(model, &tail, options)?;
         let is_data = |id: &ValueId| program.shapes.contains_key(id);
         let data_inputs =
             |node: &Node| -> Vec<ValueId> { node.inputs.iter().flatten().copied().filter(is_data).collect() };
@@ -108,7 +109,7 @@ impl Sites {
         for (index, node) in model.nodes.iter().enumerate() {
             producer.extend(node.outputs.iter().map(|&id| (id, index)));
             let (op, inputs) = (node.op.as_str(), data_inputs(node));
-            if HOST.contains(&op) {
+            if HOST.contains(&op) || tail.contains(&index) {
                 continue;
             }
             if MATRIX_OPERATORS.contains(&op) || averages(node) {
@@ -132,7 +133,7 @@ impl Sites {
         for (&id, &index) in &producer {
             let node = &model.nodes[index];
             let gates = node.op == "Mul" && data_inputs(node).len() == 2 && root[id] != id;
-            if model.outputs.contains(&id) && (bends(&node.op) || gates) {
+            if model.outputs.contains(&id) && !tail.contains(&index) && (bends(&node.op) || gates) {
                 wanted.push(id);
             }
         }
@@ -185,7 +186,7 @@ impl Sources<'_> {
     /// Where the codes of `id` are made; concatenations on the way are added to `unions`.
     fn of(&mut self, id: ValueId, unions: &mut Vec<Vec<ValueId>>) -> Vec<ValueId> {
         let (mut open, mut found) = (vec![id], Vec::new());
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         if let Some(known) = self.memory.get(&id) {
             return known.clone();
         }
@@ -231,12 +232,16 @@ impl Sets {
 }
 
 /// Widths of every node of weights: those that the user states by its name or number, else the common ones.
-fn widths(model: &Model, options: &PostTraining) -> Checked<BTreeMap<usize, (String, u32, u32)>> {
+fn widths(
+    model: &Model,
+    tail: &BTreeSet<usize>,
+    options: &PostTraining,
+) -> Checked<BTreeMap<usize, (String, u32, u32)>> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut widths = BTreeMap::new();
     let mut used = vec![false; options.layer_bits.len()];
-    for (index, node) in model.nodes.iter().enumerate().filter(|(_, node)| MATRIX_OPERATORS.contains(&node.op.as_str()))
-    {
+    let layers = model.nodes.iter().enumerate().filter(|(_, node)| MATRIX_OPERATORS.contains(&node.op.as_str()));
+    for (index, node) in layers.filter(|(index, _)| !tail.contains(index)) {
         let kind = match node.op.as_str() {
             "Conv" => "conv",
             "ConvTranspose" => "deconv",

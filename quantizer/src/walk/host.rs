@@ -7,7 +7,7 @@ use super::{Value, Walk};
 use crate::fault::Fault;
 use crate::model::{Node, ValueId};
 use crate::quantization;
-use network::Diagnostics;
+use network::{Code, Diagnostics};
 
 /// Operators that a host does at the end of a network.
 const HOST_OPERATORS: &[&str] = &[
@@ -24,9 +24,6 @@ const HOST_OPERATORS: &[&str] = &[
     "ScatterND",
     "GatherND",
 ];
-
-/// Operators with weights: behind a cut they show that the network goes on.
-const LAYERS: &[&str] = &["Conv", "ConvTranspose", "MatMul", "Gemm"];
 
 /// A node that cannot be built, and all that follows from it.
 #[derive(Debug)]
@@ -47,13 +44,17 @@ impl Walk<'_> {
         let streams: Vec<ValueId> =
             node.inputs.iter().flatten().copied().filter(|&id| matches!(self.values[id], Value::Stream(_))).collect();
         let bent = |id: &ValueId| matches!(&self.values[*id], Value::Stream(stream) if stream.waits_for_quantizer());
-        let allowed =
-            HOST_OPERATORS.contains(&node.op.as_str()) || self.options.cut_unsupported || streams.iter().any(bent);
+        // A join of positions, as where detectors put their scales together.
+        let joins_positions = node.op == "Concat" && fault.code == Code::ModelShape;
+        let allowed = HOST_OPERATORS.contains(&node.op.as_str())
+            || joins_positions
+            || self.options.cut_unsupported
+            || streams.iter().any(bent);
         if !allowed
             || streams.is_empty()
             || self.wanted.is_some()
             || quantization::is_quantizer(node)
-            || LAYERS.contains(&node.op.as_str())
+            || self.model.goes_on_at(node)
         {
             return Err(fault);
         }
@@ -78,7 +79,7 @@ impl Walk<'_> {
             _ => None,
         });
         let Some(region) = region else { return false };
-        let goes_on = LAYERS.contains(&node.op.as_str()) || quantization::is_quantizer(node);
+        let goes_on = self.model.goes_on_at(node) || quantization::is_quantizer(node);
         for &id in node.inputs.iter().flatten() {
             match &self.values[id] {
                 Value::Stream(_) => self.regions[region].reads.push(id),

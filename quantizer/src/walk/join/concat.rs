@@ -39,7 +39,7 @@ impl Walk<'_> {
             if !is_channels || !alike {
                 return Err(Fault::shape(
                     format!("a Concat over axis {axis} of a tensor of shape {dims:?} ({})", stream.shape),
-                    "only channels of tensors with the same rows and columns can be joined",
+                    "only channels of tensors with the same rows and columns can be joined; end the network before it (--outputs)",
                 ));
             }
             if is_bent {

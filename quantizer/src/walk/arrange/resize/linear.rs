@@ -1,8 +1,9 @@
-//! Linear resizing by whole factors as exact sums: elements are repeated or picked, and then averaged twice.
+//! Linear resizing by whole factors as exact sums: elements are repeated or picked, and then averaged.
 //!
-//! To s times the length, with half pixels: an element at the middle of s places is as far from its neighbours as they
-//! are wide, so linear interpolation is the average of s places of the repeated elements, for even s once more of two
-//! neighbours, since the middle then lies between places. Places beyond an edge are not counted, which repeats the edge.
+//! To s times the length, with half pixels: linear interpolation is the average of as many places of the repeated elements
+//! as an element has, centred on the result. For odd s these are s places; for even s the centre lies between two places,
+//! so elements are repeated 2s times, and every other place is a centre. Places beyond an edge are not counted, which
+//! repeats the edge.
 
 use crate::fault::{Checked, Fault};
 use crate::layout::Layout;
@@ -23,10 +24,8 @@ pub(super) struct Axis {
     groups: (u64, u64),
     /// Places in a group, and the elements from one to the next.
     places: (u64, u64),
-    /// Places that are averaged at first, their step, and those beyond the edges.
-    first: (u64, u64, u64, u64),
-    /// Places that are averaged then.
-    second: u64,
+    /// Places that are averaged, those from one average to the next, and those beyond the edges.
+    average: (u64, u64, u64, u64),
 }
 
 /// Models state scales in single precision.
@@ -48,7 +47,7 @@ impl Axis {
                 "linear resizing by whole factors with half_pixel or asymmetric coordinates can be built",
             )
         };
-        let same = Axis { start: 0, groups: (to, 1), places: (1, 0), first: (1, 1, 0, 0), second: 1 };
+        let same = Axis { start: 0, groups: (to, 1), places: (1, 0), average: (1, 1, 0, 0) };
         let is_known = is_half || matches!(coordinate, "asymmetric" | "pytorch_half_pixel" | "align_corners");
         if from == to && scale == 1.0 && is_known {
             return Ok(same);
@@ -60,20 +59,19 @@ impl Axis {
         let larger = to / from.max(1);
         let smaller = from / to.max(1);
         if larger > 1 && to == from * larger && is_near(scale, larger as f64) && to < 1 << 20 {
-            let (before, after) = match (is_half, larger % 2) {
-                (true, 0) => (larger / 2, larger / 2),
-                (true, _) => ((larger - 1) / 2, (larger - 1) / 2),
-                (false, _) => (0, larger - 1),
+            let (repeats, average) = match (is_half, larger % 2) {
+                (true, 0) => (2 * larger, (2 * larger, 2, larger - 1, larger - 1)),
+                (true, _) => (larger, (larger, 1, (larger - 1) / 2, (larger - 1) / 2)),
+                (false, _) => (larger, (larger, 1, 0, larger - 1)),
             };
-            let second = if is_half && larger % 2 == 0 { 2 } else { 1 };
-            let first = (larger, 1, before, after);
-            return Ok(Axis { groups: (from, 1), places: (larger, 0), first, second, ..same });
+            return Ok(Axis { groups: (from, 1), places: (repeats, 0), average, ..same });
         }
-        if smaller > 1 && from == to * smaller && is_near(scale, 1.0 / smaller as f64) {
+        let is_blurred = node.attributes.int("antialias", 0)? != 0;
+        if smaller > 1 && !is_blurred && from == to * smaller && is_near(scale, 1.0 / smaller as f64) {
             // A place lies on an element, or with half pixels and an even factor between two.
             let groups = (to, smaller);
             return Ok(match (is_half, smaller % 2) {
-                (true, 0) => Axis { start: smaller / 2 - 1, groups, places: (2, 1), first: (2, 2, 0, 0), second: 1 },
+                (true, 0) => Axis { start: smaller / 2 - 1, groups, places: (2, 1), average: (2, 2, 0, 0) },
                 (true, _) => Axis { start: smaller / 2, groups, ..same },
                 (false, _) => Axis { groups, ..same },
             });
@@ -107,21 +105,13 @@ impl Walk<'_> {
         let mut stream = self.move_positions(stream, shape, start, loops, &node.name)?;
         stream.layout = Layout::channels_first(shape);
         let window = Window {
-            kernel: [rows.first.0, columns.first.0],
-            stride: [rows.first.1, columns.first.1],
+            kernel: [rows.average.0, columns.average.0],
+            stride: [rows.average.1, columns.average.1],
             dilation: [1, 1],
-            padding_before: [rows.first.2, columns.first.2],
-            padding_after: [rows.first.3, columns.first.3],
+            padding_before: [rows.average.2, columns.average.2],
+            padding_after: [rows.average.3, columns.average.3],
         };
         let counted = window.is_padded().then_some(Counted { before: [0, 0], after: [0, 0] });
-        let stream = self.averaged(stream, &window, counted, node)?;
-        let second = Window {
-            kernel: [rows.second, columns.second],
-            stride: [1, 1],
-            dilation: [1, 1],
-            padding_before: [0, 0],
-            padding_after: [0, 0],
-        };
-        self.averaged(stream, &second, None, node)
+        self.averaged(stream, &window, counted, node)
     }
 }
