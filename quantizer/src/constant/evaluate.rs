@@ -141,7 +141,7 @@ fn as_data(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Constant> {
             "fold constants before export (onnxsim, or qonnx-cleanup)",
         )
     };
-    if !inputs.first().copied().flatten().is_some_and(|x| !is_int(x)) {
+    if inputs.first().copied().flatten().is_none_or(is_int) {
         return Err(unknown());
     }
     let tensors = inputs.iter().map(|constant| {
