@@ -130,6 +130,13 @@ impl<'a> Folder<'a> {
         Ok(Folder { network, prices: Prices::new(network, price), arrays })
     }
 
+    /// The same with fewer foldings of each layer to price.
+    #[must_use]
+    pub fn with_candidates(mut self, most: usize) -> Self {
+        self.prices.limit(most);
+        self
+    }
+
     /// Indices of the layers that have an array.
     pub fn arrays(&self) -> &[usize] {
         &self.arrays
@@ -143,12 +150,12 @@ impl<'a> Folder<'a> {
         self.prices.of(layer, hardware)
     }
 
-    /// What a layer may be for a target, priced.
+    /// What the layer at an index may be for a target, priced; where it cannot be that quick, for its own least cycles.
     ///
     /// # Errors
-    /// The layer cannot be bound or lowered.
+    /// A layer cannot be bound or lowered.
     pub fn options(&mut self, layer: usize, target_cycles: u64) -> Result<Vec<LayerOption>, FoldError> {
-        self.prices.options(layer, target_cycles)
+        self.prices.options(layer, target_cycles.max(bind::least_cycles(self.network, layer)))
     }
 
     /// The layers bound for a target: arrays as `options` say, others as narrow as the target lets them be.

@@ -145,6 +145,9 @@ pub struct SensitivityOptions {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub source: ModelOptions,
+    /// Draw the sensitivities here, a panel for each measure.
+    #[arg(long, value_name = "FILE.svg")]
+    pub svg: Option<PathBuf>,
 }
 
 /// The rule of QuantizeLinear behind an operator.

@@ -7,9 +7,11 @@
 mod goal;
 mod improve;
 mod reach;
+mod within;
 
 pub use goal::{Goal, parse_budget};
 pub use reach::{Answer, Next, Point, Site, usage};
+pub use within::{Missed, Wanted};
 
 use crate::cli::GroundOptions;
 use crate::command::device;

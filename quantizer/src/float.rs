@@ -25,6 +25,7 @@ pub(crate) use operator::{Operands, apply, fault};
 pub(crate) use pointwise::normalisation;
 pub use reference::FloatModel;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Most elements of a tensor of data.
 pub(crate) const MAX_TENSOR_ELEMENTS: usize = 1 << 27;
@@ -237,17 +238,32 @@ impl<'m> Program<'m> {
         weights: &BTreeMap<usize, (usize, Tensor)>,
         change: &dyn Fn(ValueId, Tensor) -> Checked<Tensor>,
     ) -> Result<Vec<Tensor>, Diagnostic> {
-        let fault = |fault: Fault, id: ValueId| fault.at(&self.file, self.maker(id));
         let mut values = BTreeMap::new();
         for (id, tensor) in self.inputs(frame)? {
-            values.insert(id, change(id, tensor).map_err(|found| fault(found, id))?);
+            values.insert(id, change(id, tensor).map_err(|found| found.at(&self.file, self.maker(id)))?);
         }
-        let mut outputs: BTreeMap<ValueId, Tensor> = BTreeMap::new();
-        for (index, node) in self.model.nodes.iter().enumerate() {
+        self.run_span(0..self.model.nodes.len(), &mut values, weights, change)?;
+        Ok(self.model.outputs.iter().filter_map(|id| values.get(id)).cloned().collect())
+    }
+
+    /// The tensors of a frame in front of the first node.
+    pub fn entering(&self, frame: &[f32]) -> Result<BTreeMap<ValueId, Tensor>, Diagnostic> {
+        self.inputs(frame)
+    }
+
+    /// Runs a stretch of nodes on the tensors in front of it, which become those behind it; outputs of the model stay.
+    pub fn run_span(
+        &self,
+        span: Range<usize>,
+        values: &mut BTreeMap<ValueId, Tensor>,
+        weights: &BTreeMap<usize, (usize, Tensor)>,
+        change: &dyn Fn(ValueId, Tensor) -> Checked<Tensor>,
+    ) -> Result<(), Diagnostic> {
+        for (index, node) in self.model.nodes.iter().enumerate().take(span.end).skip(span.start) {
             if !node.outputs.first().is_some_and(|id| self.shapes.contains_key(id)) {
                 continue;
             }
-            let mut operands = self.operands(node, &values);
+            let mut operands = self.operands(node, values);
             if let Some((place, tensor)) = weights.get(&index)
                 && let Some(operand) = operands.tensors.get_mut(*place)
             {
@@ -255,17 +271,13 @@ impl<'m> Program<'m> {
             }
             let made = operator::apply(&operands).map_err(|fault| fault.at(&self.file, &node.name))?;
             for (&id, tensor) in node.outputs.iter().zip(made) {
-                let tensor = change(id, tensor).map_err(|found| fault(found, id))?;
-                if self.model.outputs.contains(&id) {
-                    outputs.insert(id, tensor.clone());
-                }
-                values.insert(id, tensor);
+                values.insert(id, change(id, tensor).map_err(|found| found.at(&self.file, self.maker(id)))?);
             }
-            for id in &self.dead[index] {
+            for id in self.dead[index].iter().filter(|id| !self.model.outputs.contains(id)) {
                 values.remove(id);
             }
         }
-        Ok(self.model.outputs.iter().filter_map(|id| outputs.get(id)).cloned().collect())
+        Ok(())
     }
 
     /// The outputs for one frame one after the other, each in the model's own order of elements.

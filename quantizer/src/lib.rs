@@ -7,6 +7,7 @@
 //!
 //! Not here: reading or writing files, plan.yaml, evaluating a network, choosing hardware.
 
+mod adam;
 pub mod allocate;
 mod constant;
 mod curve;
@@ -31,6 +32,7 @@ pub use float::FloatModel;
 pub use import::{ImportOptions, Imported, InputGrid, QdqRule, import, input_names};
 pub use onnx::{ExternalPart, inline_external};
 pub use post_training::{
-    ActivationQuantizer, Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightQuantizer, WeightRange,
+    ActivationQuantizer, Calibration, InputCodes, LayerBits, PostTraining, RangeRule, Reconstruct, ReconstructRule,
+    WeightQuantizer, WeightRange,
 };
 pub use reading::{InputShape, Reading};

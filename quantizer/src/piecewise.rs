@@ -152,6 +152,21 @@ pub(crate) mod tests {
         assert!(tagged.stored_bits(1, values.len()).payload <= coded.bits.payload);
     }
 
+    /// Parts of a Gaussian cut at its quantiles: 2 p1 + 4 p2 + 8 p3 bits, and two more for a tag of each weight.
+    #[test]
+    fn sizes_are_payload_and_tags() {
+        let values = tests::normal_numbers(20_000);
+        let most = values.iter().fold(0f64, |most, value| most.max(value.abs()));
+        for (b1, b2, payload) in [(1.4395, 1.9600, 2.5), (0.1891, 1.9600, 3.9), (0.0627, 0.1891, 7.3)] {
+            let format = Piecewise::new(vec![2, 4, 8], vec![9, 5, 1], vec![0; 3], 1).unwrap();
+            let matrix = Matrix { values: &values, length: values.len() };
+            let coded = quantize(matrix, &format, &[b1 / most, b2 / most], 127, &|scale| scale);
+            let average = coded.bits.payload as f64 / 20_000.0;
+            assert!((average - payload).abs() < 0.01, "{average} instead of {payload}");
+            assert_eq!(coded.bits.tags, 2 * 20_000);
+        }
+    }
+
     #[test]
     fn tails_mirror_each_other() {
         let format = Piecewise::new(vec![4, 4], vec![1, 5], vec![0, 7], 1).unwrap();

@@ -14,6 +14,7 @@ mod grid;
 mod options;
 mod random;
 mod range;
+mod reconstruct;
 mod rewrite;
 mod rounding;
 mod sites;
@@ -25,6 +26,7 @@ mod weights;
 pub use coded::WeightQuantizer;
 pub use options::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightRange};
 pub(crate) use random::normal;
+pub use reconstruct::{Reconstruct, ReconstructRule};
 pub use stairs::ActivationQuantizer;
 pub(crate) use trial::{Trial, TrialGroup, TrialLayer, with_trial};
 
@@ -114,6 +116,7 @@ pub(crate) fn quantize(model: Model, file: &str, options: &PostTraining) -> Resu
         layers = coded.into_iter().chain(plain).collect();
         layers.sort_by_key(|layer| layer.node);
     }
+    notes.extend(reconstruct::fit(&program, &sites, &frames, &mut layers, &mut grids, options)?);
     if options.bias_correction {
         bias::correct(&program, &frames, &mut layers)?;
     }

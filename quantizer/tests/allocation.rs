@@ -288,7 +288,7 @@ fn budgets_that_fit_no_table_or_no_widths_are_refused() {
     let tables = parsed(text);
     let fault = Problem::new(&tables, &Budget::parse("lut=3").unwrap()).unwrap_err();
     assert_eq!(fault.code, Code::AllocationBudget);
-    assert!(fault.help.contains("size, bitops, activations, weight_bits, activation_bits, interval"));
+    assert!(fault.help.contains("size, bitops, activations, weight_bits, activation_bits, energy, interval"));
     let solve = |budget: &str| Problem::new(&tables, &Budget::parse(budget).unwrap()).unwrap().solve();
     let fault = solve("size=250").unwrap_err().diagnostic();
     assert_eq!(fault.message, "no widths keep the budget size=250");

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod allocation;
+mod allocation_builds;
 mod builder;
+mod curvature;
 mod damaged;
 mod evaluator;
 mod faults;

@@ -94,6 +94,11 @@ impl<'a> Prices<'a> {
         Prices { network, price, alike, known: BTreeMap::new(), most }
     }
 
+    /// Prices at most so many foldings of a layer.
+    pub fn limit(&mut self, most: usize) {
+        self.most = self.most.min(most.max(1));
+    }
+
     /// What a layer may be for a target, priced.
     pub fn options(&mut self, index: usize, target: u64) -> Result<Vec<LayerOption>, FoldError> {
         let mut scratch = self.network.layers()[index].clone();

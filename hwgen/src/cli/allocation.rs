@@ -9,13 +9,21 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Choosing widths")]
 pub struct AllocationOptions {
     /// How to choose the widths of a float model's layers: joint (the default where a budget is given), uniform, pdb,
-    /// spmix, hmptq, hmptq-ratio, dhmq, hawq-v1, hawq-v2, hawq-v3, zeroq, first-order, adaquant-ip or ssps.
+    /// spmix, hmptq, hmptq-ratio, hmptq-a, dhmq, hawq-v1, hawq-v2, hawq-v3, zeroq, first-order, adaquant-ip or ssps.
     #[arg(long, value_name = "METHOD", value_parser = method)]
     pub method: Option<Method>,
-    /// Limits between commas: size, bitops, activations, weight_bits, activation_bits, lut, ff, dsp, bram18, interval
-    /// (cycles between frames), as in size=40%,lut=20k.
+    /// Limits between commas, absolute or in percent of the widest widths: size, bitops, activations, weight_bits,
+    /// activation_bits, energy (a proxy in pJ), and of the hardware lut, ff, dsp, bram (36 Kibit), interval (cycles
+    /// between frames), latency (us) at most and fps at least, as in size=40%,lut=20k,fps=1000. Limits of the hardware
+    /// choose kinds and foldings together with the widths.
     #[arg(long, value_name = "COST=AMOUNT,..")]
     pub budget: Option<String>,
+    /// A part whose family prices the hardware; else xc7z020.
+    #[arg(long, value_name = "PART")]
+    pub device: Option<String>,
+    /// Clock in MHz for fps and latency; else 200.
+    #[arg(long, visible_alias = "clock", value_name = "MHZ", value_parser = super::positive)]
+    pub clock_mhz: Option<f64>,
     /// Widths of weights to choose from.
     #[arg(long, value_name = "W,..", value_delimiter = ',', default_values_t = [2, 3, 4, 6, 8])]
     pub weight_widths: Vec<u32>,

@@ -1,7 +1,7 @@
 //! Options of `plan` that quantize a float model.
 
 use clap::Args;
-use quantizer::{ActivationQuantizer, LayerBits, RangeRule, WeightQuantizer, WeightRange};
+use quantizer::{ActivationQuantizer, LayerBits, RangeRule, ReconstructRule, WeightQuantizer, WeightRange};
 
 /// Post-training quantization of a float model.
 #[derive(Debug, Args)]
@@ -60,6 +60,14 @@ pub struct QuantizeOptions {
     /// Round weights so that each layer's sums on the calibration frames change least, not to the nearest.
     #[arg(long)]
     pub adaround: bool,
+    /// Fit weights, and steps of activations, block by block to what the float network makes: brecq, qdrop (the same with
+    /// half of the activations float by random draws from --seed) or bit-shrinking (weights that move while their width
+    /// shrinks).
+    #[arg(long, value_name = "RULE", value_parser = reconstruct_rule, conflicts_with = "adaround")]
+    pub reconstruct: Option<ReconstructRule>,
+    /// Steps for each block.
+    #[arg(long, value_name = "N", requires = "reconstruct", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub reconstruct_steps: u64,
     /// Take the mean change of every output channel back in its bias.
     #[arg(long)]
     pub bias_correction: bool,
@@ -105,6 +113,11 @@ fn activation_quantizer(text: &str) -> Result<ActivationQuantizer, String> {
     let all = [ActivationQuantizer::Uniform, ActivationQuantizer::Piecewise];
     let found = all.into_iter().find(|quantizer| quantizer.name() == text);
     found.ok_or_else(|| "write uniform or piecewise".to_owned())
+}
+
+fn reconstruct_rule(text: &str) -> Result<ReconstructRule, String> {
+    let found = ReconstructRule::ALL.iter().copied().find(|rule| rule.name() == text);
+    found.ok_or_else(|| "write brecq, qdrop or bit-shrinking".to_owned())
 }
 
 fn weight_range(text: &str) -> Result<WeightRange, String> {

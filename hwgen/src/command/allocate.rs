@@ -34,7 +34,8 @@ pub fn run(options: &AllocateOptions, as_json: bool) -> Outcome<()> {
 pub fn report(problem: &Problem<'_>, solution: &Solution) -> Value {
     let layers = problem.tables().layers.iter().enumerate().map(|(index, layer)| {
         let (weights, activations) = problem.widths(index, &solution.choice);
-        json!({ "name": layer.name, "weight_bits": weights, "activation_bits": activations })
+        let build = build_of(problem, solution, index);
+        json!({ "name": layer.name, "weight_bits": weights, "activation_bits": activations, "build": build })
     });
     let costs = problem.costs().iter().zip(&solution.costs);
     let costs: serde_json::Map<String, Value> = costs.map(|(name, cost)| (name.clone(), json!(cost))).collect();
@@ -49,8 +50,15 @@ pub fn report(problem: &Problem<'_>, solution: &Solution) -> Value {
     })
 }
 
+/// Name of the build of a layer, where it has a list of them.
+fn build_of<'a>(problem: &Problem<'a>, solution: &Solution, layer: usize) -> Option<&'a str> {
+    let place = solution.builds.get(layer).copied().flatten()?;
+    let builds = problem.tables().layers[layer].builds.get(&problem.widths(layer, &solution.choice))?;
+    Some(builds.get(place)?.name.as_str())
+}
+
 fn text_of(problem: &Problem<'_>, solution: &Solution) -> String {
-    let mut lines = vec![["layer", "weights", "reads", "parameters", "MACs"].map(str::to_owned).to_vec()];
+    let mut lines = vec![["layer", "weights", "reads", "parameters", "MACs", "build"].map(str::to_owned).to_vec()];
     for (index, layer) in problem.tables().layers.iter().enumerate() {
         let (weights, activations) = problem.widths(index, &solution.choice);
         lines.push(vec![
@@ -59,6 +67,7 @@ fn text_of(problem: &Problem<'_>, solution: &Solution) -> String {
             activations.to_string(),
             layer.parameters.to_string(),
             layer.macs.to_string(),
+            build_of(problem, solution, index).unwrap_or_default().to_owned(),
         ]);
     }
     let mut text = align(&lines, &[1, 2, 3, 4]);

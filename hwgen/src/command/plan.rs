@@ -3,6 +3,7 @@
 pub mod allocation;
 mod modes;
 pub mod quantize;
+mod sizes;
 
 use crate::arrays::ArraySpec;
 use crate::cli::{ModelOptions, PlanOptions};
@@ -11,23 +12,34 @@ use crate::frames::Frames;
 use crate::hardware;
 use crate::interrupt::Interrupt;
 use crate::output::{cannot_write, print, write_files};
-use crate::plan_file::read_model;
+use crate::plan_file::{self, read_model};
 use crate::progress;
 use crate::table::layer_table;
+use allocation::Goal;
 use network::diagnostic::At;
+use network::graph::HardwareRequest;
 use network::plan::{Provenance, WriteOptions, write};
 use network::{Code, Diagnostic, Format, Network, Place};
 use quantizer::{ImportOptions, InputGrid, import};
 use serde_json::json;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Frames that modes are measured on at most.
 const MODE_FRAMES: u64 = 128;
 
 /// Imports, chooses hardware, and writes both files.
 pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
-    let interrupt = Interrupt::listen(|| {});
+    // Reconstruction runs inside import, which asks nobody whether to stop, and nothing is written meanwhile.
+    let at_once = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&at_once);
+    let interrupt = Interrupt::listen(move || {
+        if stop.load(Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
     let source = &options.source;
     let model_name = source.model.display().to_string();
     let Some(stem) = options.output.file_stem() else {
@@ -67,14 +79,21 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         allocated = Some(chosen);
     }
     let spinner = progress::spinner("importing", as_json);
+    at_once.store(source.quantize.reconstruct.is_some(), Ordering::SeqCst);
     let imported = import(&bytes, &model_name, &import_options)?;
+    at_once.store(false, Ordering::SeqCst);
     interrupt.check()?;
     let mut network = Network::build(imported.parts).map_err(|faults| faults.in_file(&model_name))?;
     if !options.modes.is_empty() {
         network = with_modes(options, &network)?;
     }
+    if let Some(goal) = allocated.as_ref().and_then(|chosen| chosen.goal.as_ref()) {
+        let point = goal.fold(&network, &interrupt)?.map_err(|miss| allocation::missed(&model_name, &miss))?;
+        network = with_foldings(network, point.bound.requests())?;
+    }
     let hardware = hardware::figures(&network)?;
     interrupt.check()?;
+    let sizes = import_options.post_training.as_ref().map(|_| sizes::Sizes::of(&network));
     let mut parts = network.into_parts();
     for (layer, request) in parts.layers.iter_mut().zip(hardware.bound.requests()) {
         layer.hardware = request;
@@ -82,7 +101,9 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         layer.hardware.fifo = depths.map(|depths| At::new(depths, layer.place.clone()));
     }
     let provenance = Provenance { file: file_name(&source.model).unwrap_or_default(), sha256: Some(model_sha256) };
+    let goal = allocated.as_ref().and_then(|chosen| chosen.goal.as_ref());
     let write_options = WriteOptions {
+        target: goal.map(Goal::target).unwrap_or_default(),
         arrays_file: arrays_name.clone(),
         model: Some(provenance),
         origins: imported.origins,
@@ -95,6 +116,9 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
     interrupt.check()?;
     let arrays_path = options.output.with_file_name(&arrays_name);
     write_files(&[(&arrays_path, &written.arrays), (&options.output, written.plan.as_bytes())])?;
+    if let Some(chosen) = &mut allocated {
+        confirm(chosen, &options.output, &interrupt)?;
+    }
     if as_json {
         let report = json!({
             "plan": options.output.display().to_string(),
@@ -103,15 +127,17 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
             "notes": imported.notes,
             "timing": timing,
             "layers": hardware.rows(),
+            "bytes": sizes.map(|sizes| sizes.json()),
             "allocation": allocated.as_ref().map(allocation::Chosen::json),
         });
         return Ok(print(&format!("{report:#}\n"))?);
     }
     let notes: String = imported.notes.iter().map(|note| format!("note: {note}\n")).collect();
     Ok(print(&format!(
-        "{}{notes}{}{}wrote {} and {}\n",
+        "{}{notes}{}{}{}wrote {} and {}\n",
         allocated.map_or(String::new(), |chosen| chosen.text()),
         layer_table(hardware.rows()),
+        sizes.map_or(String::new(), |sizes| sizes.text()),
         timing.map_or(String::new(), |timing| format!(
             "{} predicted cycles for a frame, then one every {}\n",
             timing.first_frame_cycles, timing.initiation_interval_cycles
@@ -119,6 +145,30 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         options.output.display(),
         arrays_path.display()
     ))?)
+}
+
+/// The network with these wishes, as a plan states them.
+fn with_foldings(network: Network, requests: Vec<HardwareRequest>) -> Outcome<Network> {
+    let mut parts = network.into_parts();
+    parts.layers.iter_mut().zip(requests).for_each(|(layer, request)| layer.hardware = request);
+    Ok(Network::build(parts)?)
+}
+
+/// Prices the written plan and predicts its rate again, as `estimate` would.
+fn confirm(chosen: &mut allocation::Chosen, path: &Path, interrupt: &Interrupt) -> Outcome<()> {
+    let Some(goal) = &chosen.goal else { return Ok(()) };
+    let written = plan_file::load(path)?;
+    let figures = hardware::figures_of_plan(&written, interrupt)?;
+    let used = allocation::used(&figures.design.estimate(&goal.model).total);
+    let timing = if figures.design.is_long() { None } else { Some(figures.timing()?) };
+    let slowest = figures.rows().iter().map(|row| row.cycles).max().unwrap_or(1);
+    let interval = timing.map_or(slowest, |timing| timing.initiation_interval_cycles);
+    let first = timing.map(|timing| timing.first_frame_cycles);
+    if let Some(miss) = allocation::broken(goal, used, interval, first) {
+        return Err(allocation::missed(&path.display().to_string(), &miss).into());
+    }
+    chosen.hardware = goal.named(used, interval, first);
+    Ok(())
 }
 
 /// The network with the modes that were asked for.

@@ -1,5 +1,7 @@
 //! `hwgen sensitivity`: how sensitive each layer is, by every method's measure side by side.
 
+mod picture;
+
 use super::allocate::amount;
 use super::plan::allocation::{Progress, ended, stem, study_options, without_frames};
 use super::plan::quantize::post_training;
@@ -9,13 +11,11 @@ use crate::interrupt::Interrupt;
 use crate::output::{print, write_files};
 use crate::plan_file::read_model;
 use crate::table::align;
-use indicatif::ProgressBar;
 use quantizer::allocate::rank::spearman;
 use quantizer::allocate::{Measure, Sensitivities, measured, study};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::Mutex;
 
 /// What was measured.
 struct Report {
@@ -38,7 +38,7 @@ pub fn run(options: &SensitivityOptions, as_json: bool) -> Outcome<()> {
         return Err(without_frames(&file).into());
     };
     let study_options = study_options(allocation, &post_training, options.source.reading.reading())?;
-    let watch = Progress { interrupt: &interrupt, bar: Mutex::new(ProgressBar::hidden()), is_quiet: as_json };
+    let watch = Progress::new(&interrupt, as_json);
     let known = Sensitivities::default();
     let report = study(&bytes, &file, &post_training, &study_options, &watch, &mut |study| {
         let mut measures = Vec::new();
@@ -59,6 +59,11 @@ pub fn run(options: &SensitivityOptions, as_json: bool) -> Outcome<()> {
     });
     watch.finish();
     let report = report.map_err(ended)?;
+    if let Some(path) = &options.svg {
+        let svg =
+            picture::draw(&format!("{}: sensitivities of layers", stem(&file)), &report.layers, &report.panels())?;
+        write_files(&[(path, svg.as_bytes())])?;
+    }
     if as_json {
         return Ok(print(&format!("{:#}\n", report.json()))?);
     }
@@ -71,6 +76,16 @@ impl Report {
         let flat = |of: &[BTreeMap<u32, f64>]| of.iter().flat_map(|own| own.values().copied()).collect::<Vec<f64>>();
         let truth = self.measures.iter().find(|(measure, _)| *measure == Measure::Loss);
         truth.map_or(0.0, |(_, truth)| spearman(&flat(measure), &flat(truth)))
+    }
+
+    /// A panel for each measure, with its rank correlation to the loss change of layers alone.
+    fn panels(&self) -> Vec<picture::Panel<'_>> {
+        let title = |measure: Measure, own: &[BTreeMap<u32, f64>]| match measure {
+            Measure::Loss => format!("loss change of each layer alone ({})", self.loss),
+            other => format!("{} (rank correlation {:.2})", other.name(), self.correlation(own)),
+        };
+        let panel = |(measure, own): &'_ (Measure, Vec<BTreeMap<u32, f64>>)| title(*measure, own);
+        self.measures.iter().map(|pair| picture::Panel { title: panel(pair), layers: &pair.1 }).collect()
     }
 
     fn json(&self) -> Value {

@@ -103,7 +103,7 @@ impl Site<'_> {
     }
 
     /// Options priced layer by layer, kept while `search` runs.
-    fn with_folder<T>(&self, search: impl FnOnce(&mut Folder<'_>) -> Outcome<T>) -> Outcome<T> {
+    pub(super) fn with_folder<T>(&self, search: impl FnOnce(&mut Folder<'_>) -> Outcome<T>) -> Outcome<T> {
         let default = bind(self.network, &BindOptions::default())?;
         let costs = LayerCosts::new(&default, self.model, self.memo);
         let price = |index: usize, hardware: &BoundLayer| costs.layer(index, hardware).map(|taken| usage(&taken));
@@ -321,7 +321,12 @@ impl Site<'_> {
     }
 
     /// The best folding for a target, whole: what stands between arrays is counted until the limits hold with it.
-    fn reach(&self, folder: &mut Folder<'_>, target: u64, frame: &Frame<'_>) -> Outcome<Result<Point, Folded>> {
+    pub(super) fn reach(
+        &self,
+        folder: &mut Folder<'_>,
+        target: u64,
+        frame: &Frame<'_>,
+    ) -> Outcome<Result<Point, Folded>> {
         let limits = frame.limits;
         let capacity = frame.peak.then(|| usage(&self.device.capacity).0);
         let mut aim = Aim { limits, capacity, rest: Usage::default(), gap: self.gap };

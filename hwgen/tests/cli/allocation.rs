@@ -54,15 +54,17 @@ fn planned(folder: &Folder, name: &str, rest: &str) -> Value {
     json(folder, &command)["allocation"].clone()
 }
 
-/// Every method that applies to a chain of dense layers leaves a plan within the budget that can be checked.
+/// Every method that applies to a chain of dense layers leaves a plan within the budget, whose Verilog equals its model.
 #[test]
 fn every_method_keeps_the_budget() {
+    let mut simulated: Vec<Value> = Vec::new();
     let folder = Folder::new();
     let methods = [
         "uniform",
         "pdb",
         "hmptq",
         "hmptq-ratio",
+        "hmptq-a",
         "dhmq",
         "hawq-v1",
         "hawq-v2",
@@ -87,7 +89,70 @@ fn every_method_keeps_the_budget() {
             .sum();
         assert_eq!(payload, size, "{method}");
         good(&folder, "check plan.yaml");
+        // Methods that choose the same widths share a plan, and one simulation of it.
+        if !simulated.contains(&allocation["layers"]) {
+            let done = json(&folder, "simulate plan.yaml --frames 2");
+            assert_eq!(done["ok"], true, "{method}: {done:#}");
+            simulated.push(allocation["layers"].clone());
+        }
     }
+}
+
+/// HMPTQ's piecewise weights and activations (WP42AP42) leave a plan whose Verilog equals its model; sizes are told with
+/// tags.
+#[test]
+fn piecewise_weights_and_activations_are_simulated() {
+    let folder = Folder::new();
+    let example = repository().join("examples/digits-mlp").display().to_string();
+    let report = json(
+        &folder,
+        &format!(
+            "plan {example}/digits-mlp.float.onnx -o plan.yaml --calibration {example}/calib.npz:x_u8 --input-scale 1/16 \
+             --study-frames 24 --calibration-frames 48 --weight-widths 2,4,8 --activation-widths 2,4,8 \
+             --weight-quantizer piecewise --activation-quantizer piecewise --method hmptq-a --budget size=40%,activations=60%"
+        ),
+    );
+    let bytes = &report["bytes"];
+    let figure = |name: &str| bytes[name].as_f64().unwrap();
+    assert!(figure("weights") <= figure("with_tags") && figure("with_tags") < figure("with_constants"), "{bytes:#}");
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("activation levels"), "{notes}");
+    let done = json(&folder, "simulate plan.yaml --frames 2");
+    assert_eq!(done["ok"], true, "{done:#}");
+}
+
+/// Kinds and foldings are chosen with the widths: the written plan states them, keeps every limit by the estimate and by
+/// the timing model, and runs so.
+#[test]
+fn a_rate_and_resources_choose_foldings_with_the_widths() {
+    let folder = Folder::new();
+    let rest = "--budget lut=1500,dsp=8,bram=3,fps=200000 --clock 100 --save-tables t.yaml";
+    let allocation = planned(&folder, "plan.yaml", rest);
+    let hardware = &allocation["hardware"];
+    let figure = |name: &str| hardware[name].as_f64().unwrap();
+    assert!(figure("lut") <= 1500.0 && figure("dsp") <= 8.0 && figure("bram36") <= 3.0, "{hardware:#}");
+    // 100 MHz and 200000 frames/s leave 500 cycles.
+    assert!(figure("interval") <= 500.0 && figure("fps") >= 200_000.0, "{hardware:#}");
+    let plan = folder.read("plan.yaml");
+    assert_eq!(plan.matches(" pe: ").count(), 4, "{plan}");
+    assert!(plan.contains("fps: 200000") && plan.contains("clock_mhz: 100"), "{plan}");
+    let estimate = json(&folder, "estimate plan.yaml");
+    let total = &estimate["total"];
+    let lut = total["lut"].as_f64().unwrap() + total["lut_memory"].as_f64().unwrap();
+    // The report of an estimate is in whole look-up tables.
+    assert!((lut - figure("lut")).abs() <= 1.0, "{total:#} {hardware:#}");
+    assert_eq!(total["dsp"].as_f64(), Some(figure("dsp")));
+    let done = json(&folder, "simulate plan.yaml --frames 3");
+    assert_eq!(done["ok"], true, "{done:#}");
+    // The tables that were saved hold the builds, and are solved alone.
+    let solved = json(&folder, "allocate --tables t.yaml --budget lut=1500,dsp=8,bram36=3,interval=500");
+    assert_eq!(solved["proved"], true);
+    assert!(solved["layers"][0]["build"].as_str().is_some_and(|build| build.contains("pe ")), "{solved:#}");
+    // Fewer look-up tables leave less of the widths; a latency is kept, too.
+    let tight = planned(&folder, "tight.yaml", "--budget lut=900,dsp=0,latency=60 --clock 100");
+    assert!(tight["hardware"]["lut"].as_f64().unwrap() <= 900.0);
+    assert!(tight["hardware"]["latency"].as_f64().unwrap() <= 60.0);
+    assert_eq!(tight["hardware"]["dsp"], 0.0);
 }
 
 /// The joint plan is the best of its candidates on held-out frames, the same again, and Verilog that equals its model.
@@ -117,6 +182,10 @@ fn wrong_wishes_are_refused() {
     folder.refuses(&plan("--budget size=50%"), 2, "E0904", "frames");
     folder.refuses(&plan(&format!("{frames} --budget size=1 --method uniform")), 2, "E0903", "size=");
     folder.refuses(&plan(&format!("{frames} --budget sizes=50% --method uniform")), 2, "E0902", "sizes");
+    // What hardware cannot do is refused with what it can.
+    folder.refuses(&plan(&format!("{frames} --budget fps=1G --method uniform")), 2, "E0903", "interval=");
+    folder.refuses(&plan(&format!("{frames} --budget lut=100,dsp=0,fps=10k --method uniform")), 2, "E0903", "lut=");
+    folder.refuses(&plan(&format!("{frames} --budget fps=0 --method uniform")), 2, "E0902", "fps");
     folder.refuses(&plan(&format!("{frames} --method spmix --budget size=50%")), 2, "E0904", "encoder");
     folder.refuses(&plan(&format!("{frames} --method uniform --weight-widths 0,4")), 2, "E0904", "[0, 4]");
     folder.refuses(

@@ -25,6 +25,8 @@ pub enum Method {
     Hmptq,
     /// The same, read as a ratio.
     HmptqRatio,
+    /// HMPTQ with widths of activations chosen like those of weights (A84, A42).
+    HmptqA,
     /// Greedy lowering with a Hessian that is updated on the way (DHMQ).
     Dhmq,
     /// The largest eigenvalue of each layer's Hessian (HAWQ).
@@ -53,6 +55,7 @@ impl Method {
         Method::Spmix,
         Method::Hmptq,
         Method::HmptqRatio,
+        Method::HmptqA,
         Method::Dhmq,
         Method::HawqV1,
         Method::HawqV2,
@@ -72,6 +75,7 @@ impl Method {
             Method::Spmix => "spmix",
             Method::Hmptq => "hmptq",
             Method::HmptqRatio => "hmptq-ratio",
+            Method::HmptqA => "hmptq-a",
             Method::Dhmq => "dhmq",
             Method::HawqV1 => "hawq-v1",
             Method::HawqV2 => "hawq-v2",

@@ -4,7 +4,9 @@
 //! layers read. Every cost is a sum over layers of something of both widths, so decisions that share such a term are
 //! put together into one group of options, and what is left is a multiple-choice problem for the `solver` crate.
 
+mod builds;
 mod cluster;
+mod energy;
 mod solve;
 
 use super::budget::{Amount, Budget};
@@ -12,10 +14,11 @@ use super::tables::{LayerTable, Reads, Tables};
 use network::{Code, Diagnostic, Place};
 use std::collections::BTreeMap;
 
+pub use builds::Builds;
 pub use solve::{Infeasible, Solution};
 
 /// Costs that follow from the counts of a table.
-pub const DERIVED_COSTS: &[&str] = &["size", "bitops", "activations", "weight_bits", "activation_bits"];
+pub const DERIVED_COSTS: &[&str] = &["size", "bitops", "activations", "weight_bits", "activation_bits", "energy"];
 
 /// What is decided at once.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,7 +124,10 @@ impl<'t> Problem<'t> {
             };
             let most = match limit.most {
                 Amount::Absolute(most) => most,
-                Amount::Share(share) => share * problem.total(cost, &problem.widest()),
+                // The limits that stand before it do not count.
+                Amount::Share(share) => {
+                    share * Problem { limits: Vec::new(), ..problem.clone() }.total(cost, &problem.widest())
+                }
             };
             problem.limits.push((cost, most));
         }
@@ -278,25 +284,27 @@ impl<'t> Problem<'t> {
         })
     }
 
-    /// A cost of a choice.
+    /// A cost of a choice, each layer in the build that takes least of it.
     pub fn total(&self, cost: usize, choice: &[usize]) -> f64 {
         let layers = (0..self.tables.layers.len()).map(|layer| {
             let (w, a) = self.widths(layer, choice);
             self.layer_cost(&self.tables.layers[layer], cost, w, a)
         });
+        self.gathered(cost, choice, layers)
+    }
+
+    /// The sum or the greatest of what layers and activations take.
+    fn gathered(&self, cost: usize, choice: &[usize], layers: impl Iterator<Item = f64>) -> f64 {
         let shared = self.shared(choice).map(|(index, bits)| self.activation_cost(index, cost, bits));
         let all = layers.chain(shared);
         if self.is_greatest(cost) { all.fold(0.0, f64::max) } else { self.constant(cost) + all.sum::<f64>() }
     }
 
-    /// All costs of a choice, in the order of [`Problem::costs`].
-    pub fn totals(&self, choice: &[usize]) -> Vec<f64> {
-        (0..self.costs.len()).map(|cost| self.total(cost, choice)).collect()
-    }
-
-    /// Whether a choice keeps all limits and takes only allowed options.
+    /// Whether a choice keeps all limits, with some builds, and takes only allowed options.
     pub fn is_feasible(&self, choice: &[usize]) -> bool {
-        self.is_allowed(choice) && self.limits.iter().all(|&(cost, most)| keeps(self.total(cost, choice), most))
+        self.is_allowed(choice)
+            && self.limits.iter().all(|&(cost, most)| keeps(self.total(cost, choice), most))
+            && self.can_be_built(choice)
     }
 
     fn is_allowed(&self, choice: &[usize]) -> bool {
@@ -313,7 +321,17 @@ impl<'t> Problem<'t> {
         if self.costs[cost] == "size" { 4.0 * self.tables.float_parameters as f64 } else { 0.0 }
     }
 
+    /// What a layer takes of a cost, in the build that takes least.
     fn layer_cost(&self, layer: &LayerTable, cost: usize, weights: u32, activations: u32) -> f64 {
+        let stated = self.stated_cost(layer, cost, weights, activations);
+        if layer.builds.is_empty() || DERIVED_COSTS.contains(&self.costs[cost].as_str()) {
+            return stated;
+        }
+        stated + self.least_build(layer, cost, weights, activations)
+    }
+
+    /// What a layer takes of a cost beside its build.
+    fn stated_cost(&self, layer: &LayerTable, cost: usize, weights: u32, activations: u32) -> f64 {
         let (w, a) = (f64::from(weights), f64::from(activations));
         let parameters = layer.parameters as f64;
         match self.costs[cost].as_str() {
@@ -323,6 +341,7 @@ impl<'t> Problem<'t> {
                 let all: u64 = self.tables.layers.iter().map(|layer| layer.parameters).sum();
                 parameters * w / all.max(1) as f64
             }
+            "energy" => energy::of_layer(layer, w, a),
             "activations" | "activation_bits" => 0.0,
             stated => layer.costs.get(stated).and_then(|table| table.value(weights, activations)).unwrap_or(0.0),
         }
@@ -337,6 +356,7 @@ impl<'t> Problem<'t> {
                 let all: u64 = self.tables.activations.iter().map(|table| table.elements).sum();
                 elements * f64::from(bits) / all.max(1) as f64
             }
+            "energy" => energy::of_activations(table.elements, f64::from(bits)),
             "size" | "bitops" | "weight_bits" => 0.0,
             stated => table.costs.get(stated).and_then(|map| map.get(&bits)).copied().unwrap_or(0.0),
         }

@@ -8,8 +8,8 @@ mod gradient;
 mod loss;
 mod structure;
 
-pub(crate) use loss::Target;
 pub use loss::{LossKind, Targets};
+pub(crate) use loss::{Target, automatic, scalar};
 pub use structure::{Role, Structure};
 
 use super::tables::{ActivationTable, LayerTable, OptionTable, Reads, Tables};

@@ -51,10 +51,21 @@ pub struct LayerTable {
     pub loss: OptionTable,
     /// Named costs of the options.
     pub costs: BTreeMap<String, OptionTable>,
+    /// Ways to build the layer at a pair of widths, one of which is chosen with them; none where only widths count.
+    pub builds: BTreeMap<(u32, u32), Vec<BuildTable>>,
     /// Layers of one such name have one width.
     pub tied: Option<String>,
     /// Where it stands in its file.
     pub place: Place,
+}
+
+/// One way to build a layer: a kind of processing element, its folding, the homes of its products and weights.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BuildTable {
+    /// What reports call it.
+    pub name: String,
+    /// What it takes of named costs, beside what the widths alone decide.
+    pub costs: BTreeMap<String, f64>,
 }
 
 /// The activations that a layer reads.
@@ -134,7 +145,9 @@ impl Tables {
     pub fn cost_names(&self) -> Vec<String> {
         let of_layers = self.layers.iter().flat_map(|layer| layer.costs.keys());
         let of_activations = self.activations.iter().flat_map(|activation| activation.costs.keys());
-        let mut names: Vec<String> = of_layers.chain(of_activations).cloned().collect();
+        let builds = self.layers.iter().flat_map(|layer| layer.builds.values().flatten());
+        let of_builds = builds.flat_map(|build| build.costs.keys());
+        let mut names: Vec<String> = of_layers.chain(of_activations).chain(of_builds).cloned().collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -5,6 +5,8 @@ use super::sites::Group;
 use super::statistics::Measured;
 use super::{PostTraining, RangeRule};
 use crate::fault::{Checked, Fault};
+use crate::float::{elements, tensor};
+use candle_core::Tensor;
 
 /// A uniform grid as `Quant` states it: real = (code - zero point) * scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +45,19 @@ impl Grid {
         ((value / scale + zero).clamp(low, high).round_ties_even() - zero) * scale
     }
 
+    /// A tensor on the grid.
+    pub fn quantized(&self, x: &Tensor) -> Checked<Tensor> {
+        let (scale, zero) = (self.scale, self.zero_point);
+        let (low, high) = self.codes();
+        let (low, high, is_bipolar) = (low as f32, high as f32, self.is_bipolar());
+        let map = |x: f32| match is_bipolar {
+            true if x >= 0.0 => scale,
+            true => -scale,
+            false => ((x / scale + zero).clamp(low, high).round_ties_even() - zero) * scale,
+        };
+        tensor(elements(x).into_iter().map(map).collect(), x.dims())
+    }
+
     /// The grid whose codes reach from `low` to `high`; signed where `low` is negative.
     pub fn covering(low: f64, high: f64, bits: u32, options: &PostTraining) -> Grid {
         let most = low.abs().max(high.abs());
@@ -75,7 +90,7 @@ pub(super) fn round_scale(scale: f64, significant_bits: u32) -> f32 {
 impl PostTraining {
     /// Significant bits of an activation's scale. Wide codes get a power of two, since no multiplier of a sensible width
     /// would meet every one of their boundaries otherwise.
-    fn scale_bits(&self, bits: u32) -> u32 {
+    pub(super) fn scale_bits(&self, bits: u32) -> u32 {
         let is_wide = bits >= 11 || bits >= 9 && self.most_weight_bits() > 8;
         if self.power_of_two_scales || is_wide { 1 } else { 16 }
     }

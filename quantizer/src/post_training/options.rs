@@ -1,7 +1,7 @@
 //! What the user says about post-training quantization, and the frames that follow from it.
 
 use super::random;
-use super::{ActivationQuantizer, WeightQuantizer};
+use super::{ActivationQuantizer, Reconstruct, WeightQuantizer};
 use crate::fault::{Checked, Fault};
 use network::format::{Kind, MAX_INTEGER_BITS, MAX_PLANES};
 use network::{Code, Format};
@@ -45,6 +45,8 @@ pub struct PostTraining {
     pub equalize: bool,
     /// Weights are rounded so that the layer's sums on the frames change least (after AdaRound, Nagel et al. 2020).
     pub adaround: bool,
+    /// Blocks of layers are reconstructed: weights, and steps of activations, are fitted to what the float network makes.
+    pub reconstruct: Option<Reconstruct>,
     /// The mean change of every output channel is taken back in its bias.
     pub bias_correction: bool,
     /// Scales are powers of two.
@@ -70,6 +72,7 @@ impl Default for PostTraining {
             zero_points: false,
             equalize: false,
             adaround: false,
+            reconstruct: None,
             bias_correction: false,
             power_of_two_scales: false,
             random_weights: None,
@@ -211,6 +214,10 @@ impl PostTraining {
             if let Some(bits) = [weights, activations].into_iter().find(|bits| !(1..=most).contains(bits)) {
                 return Err(options_fault(format!("a width of {bits} bits"), format!("widths are 1 to {most} bits")));
             }
+        }
+        if self.activation_quantizer == ActivationQuantizer::Piecewise && self.reconstruct.is_some() {
+            let help = "take one of them: levels of unequal steps have no step to fit";
+            return Err(options_fault("piecewise activations beside reconstruction", help));
         }
         if let RangeRule::Percentile(part) = self.range
             && !(50.0..=100.0).contains(&part)

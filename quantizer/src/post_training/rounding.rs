@@ -123,6 +123,31 @@ fn descend(wanted: &[f64], made: &mut [f64], products: &[f64], scale: f32, grid:
 mod tests {
     use super::*;
 
+    /// AdaRound's checks: codes differ from the floor by 0 or 1, and the error is never above that of nearest rounding.
+    #[test]
+    fn fitted_codes_are_neighbours_and_no_worse_than_nearest() {
+        let grid = Grid { scale: 1.0, zero_point: 0.0, bits: 4, signed: true };
+        let mut state = 17u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as f64 / (1u64 << 31) as f64
+        };
+        for _ in 0..60 {
+            let wanted: Vec<f64> = (0..9).map(|_| next() * 10.0 - 5.0).collect();
+            let frames: Vec<Vec<f64>> = (0..6).map(|_| (0..9).map(|_| next()).collect()).collect();
+            let mut products = vec![0.0; 81];
+            frames.iter().for_each(|f| (0..81).for_each(|at| products[at] += f[at / 9] * f[at % 9]));
+            let cost = |made: &[f64]| -> f64 {
+                frames.iter().map(|f| (0..9).map(|k| f[k] * (made[k] - wanted[k])).sum::<f64>().powi(2)).sum()
+            };
+            let mut made: Vec<f64> = wanted.iter().map(|value| value.round()).collect();
+            let nearest = cost(&made);
+            descend(&wanted, &mut made, &products, 1.0, &grid);
+            assert!(cost(&made) <= nearest * (1.0 + 1e-9), "{} above {nearest}", cost(&made));
+            assert!(made.iter().zip(&wanted).all(|(code, value)| [0.0, 1.0].contains(&(code - value.floor()))));
+        }
+    }
+
     /// All roundings of a row of five, tried one by one.
     #[test]
     fn descent_is_near_the_best_rounding() {

@@ -242,16 +242,10 @@ impl Trial<'_> {
 
     /// A tensor on the grid of a group at a width; unchanged where the width was not prepared.
     pub fn on_grid(&self, group: usize, bits: u32, x: &Tensor) -> Checked<Tensor> {
-        let Some(grid) = self.groups[group].grids.get(&bits) else { return Ok(x.clone()) };
-        let (scale, zero) = (grid.scale, grid.zero_point);
-        let (low, high) = grid.codes();
-        let (low, high, is_bipolar) = (low as f32, high as f32, grid.is_bipolar());
-        let map = |x: f32| match is_bipolar {
-            true if x >= 0.0 => scale,
-            true => -scale,
-            false => ((x / scale + zero).clamp(low, high).round_ties_even() - zero) * scale,
-        };
-        tensor(elements(x).into_iter().map(map).collect(), x.dims())
+        match self.groups[group].grids.get(&bits) {
+            Some(grid) => grid.quantized(x),
+            None => Ok(x.clone()),
+        }
     }
 
     /// Each layer's sum of squares that a change of its weights makes in its results, over a frame of float activations:
@@ -265,6 +259,27 @@ impl Trial<'_> {
             let Some(&layer) = of_node.get(&node) else { return };
             for change in &changes[layer] {
                 match squares(operands, self.layers[layer].input, change) {
+                    Ok(sum) => sums[layer].push(sum),
+                    Err(found) => fault = Some(found.at(self.program.file(), &operands.node.name)),
+                }
+            }
+        })?;
+        fault.map_or(Ok(sums), Err)
+    }
+
+    /// For each layer and width the sum of squares that rounding what it reads makes in its results, over a frame.
+    pub fn read_sums(&self, frame: &[f32], widths: &[u32]) -> Result<Vec<Vec<f64>>, Diagnostic> {
+        let of_node: BTreeMap<usize, usize> =
+            self.layers.iter().enumerate().map(|(index, layer)| (layer.node, index)).collect();
+        let mut sums = vec![Vec::new(); self.layers.len()];
+        let mut fault = None;
+        self.program.run_nodes(frame, &mut |node, operands, _| {
+            let Some(&layer) = of_node.get(&node) else { return };
+            let (own, data) = (&self.layers[layer], usize::from(self.layers[layer].input == 0));
+            let (Some(group), Some(Some(x))) = (own.reads, operands.tensors.get(data)) else { return };
+            for &bits in widths {
+                let lost = self.on_grid(group, bits, x).and_then(|made| made.sub(x).map_err(crate::float::fault));
+                match lost.and_then(|lost| squares(operands, data, &lost)) {
                     Ok(sum) => sums[layer].push(sum),
                     Err(found) => fault = Some(found.at(self.program.file(), &operands.node.name)),
                 }

@@ -49,6 +49,7 @@ impl Layer {
         let steps = [
             (options.equalize, ", equalized"),
             (options.adaround, ", rounding fitted"),
+            (options.reconstruct.is_some(), ", reconstructed"),
             (options.bias_correction, ", bias corrected"),
         ];
         let steps: String = steps.iter().filter(|(is_done, _)| *is_done).map(|(_, name)| *name).collect();

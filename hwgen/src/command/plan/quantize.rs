@@ -4,7 +4,7 @@ use crate::arrays::{ArrayFile, ArraySpec, ElementKind, Elements};
 use crate::cli::ModelOptions;
 use crate::failure::Outcome;
 use network::{Code, Diagnostic, Format, Place};
-use quantizer::{Calibration, InputCodes, PostTraining, input_names};
+use quantizer::{Calibration, InputCodes, PostTraining, Reconstruct, input_names};
 
 /// Frames of a random calibration.
 const RANDOM_FRAMES: usize = 16;
@@ -77,6 +77,11 @@ pub fn post_training(options: &ModelOptions, model: &[u8]) -> Outcome<Option<Pos
         zero_points: quantize.zero_points,
         equalize: quantize.equalize,
         adaround: quantize.adaround,
+        reconstruct: quantize.reconstruct.map(|rule| Reconstruct {
+            rule,
+            steps: quantize.reconstruct_steps as usize,
+            seed: options.allocation.seed,
+        }),
         bias_correction: quantize.bias_correction,
         power_of_two_scales: quantize.power_of_two_scales,
         random_weights: quantize.random_weights,

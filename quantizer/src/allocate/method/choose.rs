@@ -71,7 +71,7 @@ pub fn allocate(
     let mut problem = Problem::new(&tables, budget)?;
     let chosen = choose(study, method, &mut problem)?;
     let widths = study.widths(&problem, &chosen.choice);
-    let (loss, held_out) = (study.loss(&widths)?, study.judged(&widths)?);
+    let (loss, held_out) = (known.loss(study, &widths)?, known.judged(study, &widths)?);
     let costs = problem.costs().iter().cloned().zip(problem.totals(&chosen.choice)).collect();
     let (proved, notes) = (chosen.proved, chosen.notes);
     Ok(Allocation { method, widths, costs, loss, held_out, proved, candidates: Vec::new(), notes })
@@ -81,7 +81,7 @@ pub fn allocate(
 pub(super) fn losses(study: &Study<'_>, method: Method, base: &Tables, known: &Sensitivities) -> Result<Tables, Ended> {
     let measure = match method {
         Method::Uniform | Method::Pdb | Method::Spmix | Method::Dhmq | Method::Ssps | Method::Joint => Measure::Loss,
-        Method::Hmptq | Method::HmptqRatio => Measure::Reconstruction,
+        Method::Hmptq | Method::HmptqRatio | Method::HmptqA => Measure::Reconstruction,
         Method::HawqV1 => Measure::Eigenvalue,
         Method::HawqV2 | Method::HawqV3 => Measure::Trace,
         Method::Zeroq => Measure::Distilled,
@@ -94,6 +94,11 @@ pub(super) fn losses(study: &Study<'_>, method: Method, base: &Tables, known: &S
     }
     if matches!(method, Method::Uniform | Method::Pdb | Method::Spmix | Method::Ssps | Method::Joint) {
         for (activation, own) in tables.activations.iter_mut().zip(known.activations(study)?) {
+            activation.loss = own;
+        }
+    }
+    if method == Method::HmptqA {
+        for (activation, own) in tables.activations.iter_mut().zip(known.activation_errors(study)?) {
             activation.loss = own;
         }
     }
@@ -123,6 +128,7 @@ pub(super) fn choose(study: &Study<'_>, method: Method, problem: &mut Problem<'_
         Method::Spmix => spmix(study, problem).map(plain),
         Method::Hmptq => hmptq(study, problem, false),
         Method::HmptqRatio => hmptq(study, problem, true),
+        Method::HmptqA => hmptq_with_activations(study, problem),
         Method::Dhmq => {
             let kept = problem.clone();
             with_uniform_activations(problem, &mut |problem| {
@@ -299,6 +305,27 @@ fn hmptq(study: &Study<'_>, problem: &mut Problem<'_>, is_ratio: bool) -> Result
             }
             Err(Ended::Stopped) => return Err(Ended::Stopped),
             Err(_) => {}
+        }
+    }
+    Err(unmet(problem))
+}
+
+/// HMPTQ with widths of activations chosen by the same error and program: 8 and 4 bits of both, then 4 and 2 bits of
+/// weights, then of both, as the budget leaves it.
+fn hmptq_with_activations(study: &Study<'_>, problem: &Problem<'_>) -> Result<Chosen, Ended> {
+    for (weights, activations) in [([4, 8], [4, 8]), ([2, 4], [4, 8]), ([2, 4], [2, 4])] {
+        let mut tables = problem.tables().clone();
+        tables.pairs = adjacent(study, &tables, weights, false)?;
+        let mut paired = problem.over(&tables);
+        paired.restrict(&|decision, bits| (if is_weights(decision) { weights } else { activations }).contains(&bits));
+        let keeps_pair = paired.decisions().iter().all(|decision| {
+            let pair = if is_weights(decision) { weights } else { activations };
+            decision.bits.iter().zip(&decision.allowed).all(|(bits, ok)| !ok || pair.contains(bits))
+        });
+        if let Some(mut chosen) = exact(&paired).filter(|_| keeps_pair) {
+            let said = |pair: [u32; 2]| format!("{} and {}", pair[1], pair[0]);
+            chosen.notes.push(format!("weights of {} bits, activations of {} bits", said(weights), said(activations)));
+            return Ok(chosen);
         }
     }
     Err(unmet(problem))

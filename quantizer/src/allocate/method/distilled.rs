@@ -5,6 +5,7 @@
 //! mean and a deviation for each channel is known of the data. The start is Gaussian, steps are Adam's.
 
 use super::super::study::{Ended, Study, Target};
+use crate::adam::Adam;
 use crate::fault::{Checked, Fault};
 use crate::float::{elements, fault, tensor};
 use candle_core::{Tensor, Var};
@@ -78,20 +79,11 @@ impl Study<'_> {
             ))));
         };
         let mut frame = start;
-        let (mut first, mut second) = (vec![0.0f64; frame.len()], vec![0.0f64; frame.len()]);
-        for step in 1..=STEPS {
+        let mut adam = Adam::new(frame.len(), RATE * input.1);
+        for _ in 0..STEPS {
             self.check()?;
             let gradient = self.mismatch(&frame, dims, input, wanted).map_err(|found| Ended::from(self.at(found)))?;
-            for (place, &g) in gradient.iter().enumerate() {
-                let g = f64::from(g);
-                first[place] = 0.9 * first[place] + 0.1 * g;
-                second[place] = 0.999 * second[place] + 0.001 * g * g;
-                let (m, v) = (
-                    first[place] / (1.0 - 0.9f64.powi(step as i32)),
-                    second[place] / (1.0 - 0.999f64.powi(step as i32)),
-                );
-                frame[place] -= (RATE * input.1 * m / (v.sqrt() + 1e-12)) as f32;
-            }
+            adam.step(&mut frame, &gradient);
         }
         Ok(frame)
     }

@@ -1,9 +1,11 @@
 //! Ours, and the default: weights and activations at once, exact, and judged by real evaluation.
 //!
-//! Candidates are the exact optima for the measured losses (of weights and of activations) and for the other methods'
-//! sensitivities, and the choices of the methods that keep an order. The best on the measured frames is improved by
+//! Candidates are the exact optima for the measured losses (of weights and of activations, alone and with what narrow
+//! neighbours cost together) and for the other methods' sensitivities, and the choices of the methods that keep an order. The best on the measured frames is improved by
 //! swaps that are evaluated for real. Of the finalists the one of least loss on the held-out frames is taken: so no
 //! method that was a candidate beats it on these frames.
+
+mod neighbours;
 
 use super::super::Budget;
 use super::super::problem::{Choice, Problem};
@@ -22,6 +24,7 @@ const RIVALS: &[Method] = &[
     Method::HawqV3,
     Method::FirstOrder,
     Method::Hmptq,
+    Method::HmptqA,
     Method::Zeroq,
     Method::AdaquantIp,
     Method::HawqV1,
@@ -46,7 +49,12 @@ pub(super) fn allocate(
     let tables = losses(study, Method::Joint, base, known)?;
     let problem = Problem::new(&tables, budget)?;
     let solved = exact(&problem).ok_or_else(|| unmet(&problem))?;
+    let mut with_pairs = tables.clone();
+    with_pairs.pairs = neighbours::pairs(study, known, &tables, &problem, &solved.choice)?;
     let mut named: Vec<(String, Choice)> = vec![("joint".to_owned(), solved.choice)];
+    if let Some(found) = exact(&problem.over(&with_pairs)) {
+        named.push(("joint, with neighbours".to_owned(), found.choice));
+    }
     for &power in POWERS.iter().skip(1) {
         let mut bent = tables.clone();
         let bend = |map: &mut BTreeMap<u32, f64>| map.values_mut().for_each(|v| *v = v.max(0.0).powf(power));
@@ -79,10 +87,10 @@ pub(super) fn allocate(
         let widths = study.widths(&problem, &choice);
         let loss = match seen.get(&choice) {
             Some(&loss) => loss,
-            None => study.loss(&widths)?,
+            None => known.loss(study, &widths)?,
         };
         seen.insert(choice.clone(), loss);
-        let held_out = study.judged(&widths)?;
+        let held_out = known.judged(study, &widths)?;
         let costs = problem.totals(&choice);
         candidates.push((Candidate { name, widths, costs, loss, held_out }, choice.clone()));
         if best.as_ref().is_none_or(|(least, _)| loss < *least) {
@@ -90,9 +98,9 @@ pub(super) fn allocate(
         }
     }
     if let Some((loss, choice)) = best {
-        let improved = improve(study, &problem, choice, loss, &mut seen)?;
+        let improved = improve(study, known, &problem, choice, loss, &mut seen)?;
         let widths = study.widths(&problem, &improved.1);
-        let held_out = study.judged(&widths)?;
+        let held_out = known.judged(study, &widths)?;
         let name = "joint, improved by swaps".to_owned();
         let costs = problem.totals(&improved.1);
         candidates.push((Candidate { name, widths, costs, loss: improved.0, held_out }, improved.1));
@@ -126,6 +134,7 @@ pub(super) fn allocate(
 /// tried in the order of what the measured losses promise.
 fn improve(
     study: &Study<'_>,
+    known: &Sensitivities,
     problem: &Problem<'_>,
     start: Choice,
     loss: f64,
@@ -164,7 +173,7 @@ fn improve(
             }
             left -= 1;
             study.watch.step();
-            let loss = study.loss(&study.widths(problem, &choice))?;
+            let loss = known.loss(study, &study.widths(problem, &choice))?;
             seen.insert(choice.clone(), loss);
             if loss < least {
                 (at, least, moved) = (choice, loss, true);

@@ -210,10 +210,11 @@ impl Study<'_> {
                 .iter()
                 .map(|&bits| flat(&self.trial.on_grid(group, bits, &x)?))
                 .collect::<Checked<_>>()?;
-            // The gradient passes to x as if nothing were rounded, and to each width by what it makes of x.
-            let errors = Tensor::cat(&made, 0).and_then(|all| all.broadcast_sub(&flat_detached(&x)?)).map_err(fault)?;
-            let error = variables[decision].as_tensor().matmul(&errors).and_then(|e| e.reshape(x.dims()));
-            error.and_then(|error| &x + error).map_err(fault)
+            // The gradient passes to x as if nothing were rounded, and to each width by what it makes of x; the value is
+            // the mean of what widths make, which is exact where one of them is certain.
+            let mean = Tensor::cat(&made, 0).and_then(|all| variables[decision].as_tensor().matmul(&all));
+            let mean = mean.and_then(|mean| mean.reshape(x.dims())).map_err(fault)?;
+            x.sub(&x.detach()).and_then(|nothing| mean + nothing).map_err(fault)
         };
         let (loss, gradients) = self.mixed(frame, target, &weights, &mix)?;
         let of = |(variable, own): (&Var, &Vec<f64>)| match gradients.get(variable.as_tensor()) {
@@ -239,10 +240,6 @@ impl Study<'_> {
     fn through(&self, x: &Tensor, made: &Tensor) -> Checked<Tensor> {
         made.sub(&x.detach()).and_then(|error| x + error).map_err(fault)
     }
-}
-
-fn flat_detached(x: &Tensor) -> candle_core::Result<Tensor> {
-    x.detach().reshape((1, x.elem_count()))
 }
 
 #[cfg(test)]

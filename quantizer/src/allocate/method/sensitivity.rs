@@ -1,6 +1,6 @@
 //! How sensitive each layer is, in the ways that the methods measure it.
 
-use super::super::curvature::{dot, largest_eigenvalue};
+use super::super::curvature::{dot, largest_eigenvalue, trace};
 use super::super::study::{Ended, Study, Widths};
 use crate::float::{elements, tensor};
 use network::Diagnostic;
@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 /// Probes of a trace at most, and where it stops.
-const PROBES: usize = 24;
-const TRACE_TOLERANCE: f64 = 1e-2;
+const PROBES: usize = 16;
+const TRACE_TOLERANCE: f64 = 2e-2;
 /// Steps of a power iteration at most, and where it stops.
-const POWER_STEPS: usize = 6;
-const POWER_TOLERANCE: f64 = 5e-2;
+const POWER_STEPS: usize = 20;
+const POWER_TOLERANCE: f64 = 1e-2;
 /// Least loss that a layer is said to have (AdaQuant's integer program).
 const LEAST_LOSS: f64 = 1e-6;
 
@@ -70,6 +70,9 @@ pub type ByWidth = Vec<BTreeMap<u32, f64>>;
 pub struct Sensitivities {
     weights: Mutex<BTreeMap<Measure, ByWidth>>,
     activations: Mutex<Option<ByWidth>>,
+    activation_errors: Mutex<Option<ByWidth>>,
+    /// Losses of whole choices: on the frames that are measured on (false) and on those held out (true).
+    losses: Mutex<BTreeMap<(bool, Widths), f64>>,
 }
 
 impl Sensitivities {
@@ -89,6 +92,34 @@ impl Sensitivities {
         Ok(made)
     }
 
+    /// The loss of a choice on the frames that are measured on.
+    ///
+    /// # Errors
+    /// The user stopped it, or an operator refuses.
+    pub fn loss(&self, study: &Study<'_>, widths: &Widths) -> Result<f64, Ended> {
+        self.loss_on(widths, false, &|| study.loss(widths))
+    }
+
+    /// The loss of a choice on the frames that are held out.
+    ///
+    /// # Errors
+    /// The user stopped it, or an operator refuses.
+    pub fn judged(&self, study: &Study<'_>, widths: &Widths) -> Result<f64, Ended> {
+        self.loss_on(widths, true, &|| study.judged(widths))
+    }
+
+    fn loss_on(&self, widths: &Widths, is_held: bool, find: &dyn Fn() -> Result<f64, Ended>) -> Result<f64, Ended> {
+        let key = (is_held, widths.clone());
+        if let Some(known) = self.losses.lock().ok().and_then(|kept| kept.get(&key).copied()) {
+            return Ok(known);
+        }
+        let found = find()?;
+        if let Ok(mut kept) = self.losses.lock() {
+            kept.insert(key, found);
+        }
+        Ok(found)
+    }
+
     /// The loss with each activation alone at each width.
     ///
     /// # Errors
@@ -100,6 +131,23 @@ impl Sensitivities {
         }
         let made = study.activation_sensitivities()?;
         if let Ok(mut kept) = self.activations.lock() {
+            *kept = Some(made.clone());
+        }
+        Ok(made)
+    }
+}
+
+impl Sensitivities {
+    /// Square change of what layers make of each activation alone at each width.
+    ///
+    /// # Errors
+    /// The user stopped it.
+    pub fn activation_errors(&self, study: &Study<'_>) -> Result<ByWidth, Ended> {
+        if let Some(known) = self.activation_errors.lock().ok().and_then(|kept| kept.clone()) {
+            return Ok(known);
+        }
+        let made = study.activation_errors()?;
+        if let Ok(mut kept) = self.activation_errors.lock() {
             *kept = Some(made.clone());
         }
         Ok(made)
@@ -120,15 +168,10 @@ impl Study<'_> {
             }
             Measure::Eigenvalue => {
                 self.watch.begin("largest eigenvalues", self.trial.layers.len() as u64);
-                let float = self.float_weights();
                 let mut factors = Vec::new();
-                for layer in 0..float.len() {
-                    let size = float[layer].len();
-                    let mut product = |v: &[f64]| -> Result<Vec<f64>, Ended> {
-                        let mut whole: Vec<Vec<f64>> = float.iter().map(|part| vec![0.0; part.len()]).collect();
-                        whole[layer] = v.to_vec();
-                        Ok(self.hessian_product(&whole)?.swap_remove(layer))
-                    };
+                for layer in 0..self.trial.layers.len() {
+                    let size = self.trial.layers[layer].weights.elem_count();
+                    let mut product = |v: &[f64]| self.layer_product(layer, v);
                     let seed = self.options.seed.wrapping_add(layer as u64);
                     let found = largest_eigenvalue(size, seed, POWER_STEPS, POWER_TOLERANCE, &mut product)?;
                     factors.push(found.value.abs());
@@ -222,31 +265,41 @@ impl Study<'_> {
         Ok(made)
     }
 
-    /// Hutchinson's estimates of the trace of every layer's part of the Hessian, with signs over all layers at once:
-    /// terms between layers have mean zero.
+    /// Hutchinson's estimate of the trace of every layer's own part of the Hessian, each probed alone with signs, so that
+    /// no other layer's terms scatter into it.
     fn traces(&self) -> Result<Vec<f64>, Ended> {
-        self.watch.begin("traces", PROBES as u64);
-        let sizes: Vec<usize> = self.float_weights().iter().map(Vec::len).collect();
-        let total: usize = sizes.iter().sum();
-        let mut sums = vec![0.0; sizes.len()];
-        let (mut state, mut mean) = (self.options.seed ^ 0x5bd1_e995, 0.0f64);
-        for probe in 1..=PROBES {
-            let mut signs = || {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                if state >> 63 == 1 { 1.0 } else { -1.0 }
-            };
-            let v: Vec<Vec<f64>> = sizes.iter().map(|&size| (0..size).map(|_| signs()).collect()).collect();
-            let product = self.hessian_product(&v)?;
-            sums.iter_mut().zip(v.iter().zip(&product)).for_each(|(sum, (v, hv))| *sum += dot(v, hv));
+        self.watch.begin("traces", self.trial.layers.len() as u64);
+        let mut made = Vec::new();
+        for layer in 0..self.trial.layers.len() {
+            let size = self.trial.layers[layer].weights.elem_count();
+            let seed = (self.options.seed ^ 0x5bd1_e995).wrapping_add(0x9e37_79b9 * layer as u64);
+            let mut product = |v: &[f64]| self.layer_product(layer, v);
+            made.push(trace(size, seed, PROBES, TRACE_TOLERANCE, &mut product)?.trace);
             self.watch.step();
-            let now = sums.iter().sum::<f64>() / probe as f64;
-            let moved = (now - mean).abs() / mean.abs().max(1e-12 * total as f64);
-            mean = now;
-            if probe > 3 && moved < TRACE_TOLERANCE {
-                return Ok(sums.iter().map(|sum| sum / probe as f64).collect());
-            }
         }
-        Ok(sums.iter().map(|sum| sum / PROBES as f64).collect())
+        Ok(made)
+    }
+
+    /// Mean over frames of the square change of the results of all layers that read an activation, weights float.
+    fn activation_errors(&self) -> Result<ByWidth, Ended> {
+        self.check()?;
+        let widths = &self.options.activation_bits;
+        let frames = self.fit_frames();
+        self.watch.begin("reconstruction", 1);
+        let sums: Result<Vec<Vec<Vec<f64>>>, Diagnostic> =
+            frames.par_iter().map(|(frame, _)| self.trial.read_sums(frame, widths)).collect();
+        let sums = sums?;
+        self.watch.step();
+        let of_group = |group: usize| {
+            let width = |(place, &bits): (usize, &u32)| {
+                let all = sums.iter().flat_map(|frame| frame.iter().enumerate());
+                let own = all.filter(|(layer, _)| self.reads(*layer) == Some(group));
+                let total: f64 = own.filter_map(|(_, sums)| sums.get(place)).sum();
+                (bits, total / sums.len().max(1) as f64)
+            };
+            widths.iter().enumerate().map(width).collect()
+        };
+        Ok(self.free_groups().into_iter().map(of_group).collect())
     }
 
     fn second_order(&self, factors: &[f64]) -> ByWidth {

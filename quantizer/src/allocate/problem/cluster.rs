@@ -1,6 +1,6 @@
 //! Decisions that share a term, as one group of options.
 
-use super::super::tables::OptionTable;
+use super::super::tables::{LayerTable, OptionTable};
 use super::{Decision, Problem, Subject};
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) struct JointOption {
     /// The option of each of the cluster's decisions.
     pub chosen: Vec<usize>,
     pub loss: f64,
-    /// Of each limited cost that is a sum.
+    /// Of each limited cost that is a sum, the builds of its layers included.
     pub usage: Vec<f64>,
 }
 
@@ -58,8 +58,11 @@ impl Problem<'_> {
         let table = &self.tables.layers[layer];
         let reads = |options: &OptionTable| !options.by_both.is_empty() || !options.by_activations.is_empty();
         let counts = |cost: usize| match self.costs[cost].as_str() {
-            "bitops" => table.macs > 0,
-            stated => table.costs.get(stated).is_some_and(reads),
+            "bitops" | "energy" => table.macs > 0,
+            stated => {
+                let mut builds = table.builds.values().flatten();
+                table.costs.get(stated).is_some_and(reads) || builds.any(|build| build.costs.contains_key(stated))
+            }
         };
         reads(&table.loss) || self.limits.iter().any(|&(cost, _)| counts(cost))
     }
@@ -118,18 +121,30 @@ impl Problem<'_> {
         decisions.iter().map(|&decision| is_named(&self.decisions[decision])).collect()
     }
 
-    /// The option with its newest decision's terms; `None` where that breaks a limit on its own.
+    /// The option with its newest decision's terms, once for each way to build the layers that it is about; none where
+    /// all of them break a limit on their own.
     fn extend(
         &self,
         decisions: &[usize],
         chosen: Vec<usize>,
         before: &JointOption,
         limits: &[(usize, f64)],
-    ) -> Option<JointOption> {
+    ) -> Vec<JointOption> {
+        self.extended(decisions, chosen, before, limits).unwrap_or_default()
+    }
+
+    fn extended(
+        &self,
+        decisions: &[usize],
+        chosen: Vec<usize>,
+        before: &JointOption,
+        limits: &[(usize, f64)],
+    ) -> Option<Vec<JointOption>> {
         let (newest, option) = (*decisions.last()?, *chosen.last()?);
         let decision = &self.decisions[newest];
         let bits = decision.bits[option];
         let (mut loss, mut usage) = (before.loss, before.usage.clone());
+        let mut builds: Vec<Vec<f64>> = vec![vec![0.0; limits.len()]];
         let width_of = |wanted: usize| {
             let at = decisions.iter().position(|&decision| decision == wanted)?;
             Some(self.decisions[wanted].bits[chosen[at]])
@@ -160,15 +175,49 @@ impl Problem<'_> {
                     };
                     loss += table.loss.value(bits, read).unwrap_or(0.0);
                     for (used, &(cost, _)) in usage.iter_mut().zip(limits) {
-                        *used += self.layer_cost(table, cost, bits, read);
+                        *used += self.stated_cost(table, cost, bits, read);
                     }
                     if too_great(&|cost| self.layer_cost(table, cost, bits, read)) {
                         return None;
                     }
+                    if self.is_built(table) {
+                        builds = self.with_builds(table, bits, read, &builds, limits);
+                    }
                 }
             }
         }
-        Some(JointOption { chosen, loss, usage })
+        let all = builds.into_iter().map(|own| JointOption {
+            chosen: chosen.clone(),
+            loss,
+            usage: usage.iter().zip(own).map(|(used, own)| used + own).collect(),
+        });
+        Some(all.collect())
+    }
+
+    /// Whether a layer's builds count under the limits.
+    fn is_built(&self, table: &LayerTable) -> bool {
+        let mut builds = table.builds.values().flatten();
+        builds.any(|build| self.limits.iter().any(|&(cost, _)| build.costs.contains_key(&self.costs[cost])))
+    }
+
+    /// Each of some usages with each open build of a layer.
+    fn with_builds(
+        &self,
+        table: &LayerTable,
+        weights: u32,
+        activations: u32,
+        before: &[Vec<f64>],
+        limits: &[(usize, f64)],
+    ) -> Vec<Vec<f64>> {
+        let all = self.builds_of(table, weights, activations);
+        let used = |build: usize, cost: usize| all[build].costs.get(&self.costs[cost]).copied().unwrap_or(0.0);
+        let open = self.open_builds(table, weights, activations);
+        let each = open.iter().flat_map(|&build| {
+            before.iter().map(move |usage| {
+                usage.iter().zip(limits).map(|(sum, &(cost, _))| sum + used(build, cost)).collect::<Vec<f64>>()
+            })
+        });
+        each.collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The exact optimum of a problem, or the nearest choice where none keeps the limits.
 
 use super::cluster::Cluster;
-use super::{Choice, Decision, Problem, Subject, keeps};
+use super::{Builds, Choice, Decision, Problem, Subject, keeps};
 use network::{Code, Diagnostic, Place};
 use solver::{Effort, Outcome, Pair};
 use std::collections::BTreeMap;
@@ -22,6 +22,8 @@ pub struct Solution {
     pub proved: bool,
     /// All costs, in the order of [`Problem::costs`].
     pub costs: Vec<f64>,
+    /// The build of each layer that has a list of them.
+    pub builds: Builds,
 }
 
 /// Why nothing keeps the limits.
@@ -92,12 +94,20 @@ impl Problem<'_> {
                 let choice = self.joined(&clusters, &found.choice);
                 let loss = self.loss(&choice);
                 let proved = found.proved && !clusters.iter().any(|cluster| cluster.is_cut);
-                let costs = self.totals(&choice);
-                Ok(Solution { bound: found.bound.min(loss), choice, loss, proved, costs })
+                let (costs, builds) = (self.totals(&choice), self.builds(&choice).unwrap_or_default());
+                Ok(Solution { bound: found.bound.min(loss), choice, loss, proved, costs, builds })
             }
             Outcome::Infeasible(found) => {
                 let nearest = self.joined(&clusters, &found.nearest);
-                Err(Infeasible { limits: self.missed(&nearest), layer: None, nearest: Some(nearest) })
+                let mut missed = self.missed(&nearest);
+                // What the nearest takes with its builds.
+                for (&(cost, _), used) in limits.iter().zip(&found.usage) {
+                    let of_cost = self.limits.iter().position(|&(limited, _)| limited == cost);
+                    if let Some(entry) = of_cost.and_then(|place| missed.get_mut(place)) {
+                        entry.2 = used + self.constant(cost);
+                    }
+                }
+                Err(Infeasible { limits: missed, layer: None, nearest: Some(nearest) })
             }
             Outcome::Unknown { .. } => {
                 let nearest = self.narrowest();

@@ -83,25 +83,40 @@ impl Study<'_> {
         Ok(variables.iter().zip(weights).map(of).collect())
     }
 
-    /// H v at the float weights, by a central difference of gradients; parts of layers outside `v` are left out.
-    pub(crate) fn hessian_product(&self, v: &Layers) -> Result<Layers, Ended> {
-        let at = self.float_weights();
-        let length = |layers: &Layers| layers.iter().flatten().map(|value| value * value).sum::<f64>().sqrt();
-        let of_moved: f64 = at
-            .iter()
-            .zip(v)
-            .filter(|(_, v)| v.iter().any(|part| *part != 0.0))
-            .map(|(w, _)| w.iter().map(|value| value * value).sum::<f64>())
-            .sum::<f64>()
-            .sqrt();
-        let step = STEP * of_moved.max(1e-6) / length(v).max(f64::MIN_POSITIVE);
-        let moved = |sign: f64| -> Layers {
-            let part = |(w, v): (&Vec<f64>, &Vec<f64>)| w.iter().zip(v).map(|(w, v)| w + sign * step * v).collect();
-            at.iter().zip(v).map(part).collect()
+    /// The mean over frames of the loss's gradient in one layer's weights, all others and activations float.
+    fn layer_gradient(&self, layer: usize, weights: &[f64]) -> Result<Vec<f64>, Ended> {
+        self.check()?;
+        let values = weights.iter().map(|&value| value as f32).collect();
+        let at =
+            crate::float::tensor(values, self.trial.layers[layer].weights.dims()).map_err(|found| self.at(found))?;
+        let of_frame = |(frame, target): &(Vec<f32>, &Target)| -> Result<Vec<f64>, Diagnostic> {
+            let library = |error: candle_core::Error| self.at(fault(error));
+            let variable = Var::from_tensor(&at).map_err(library)?;
+            let replaced = BTreeMap::from([(layer, variable.as_tensor().clone())]);
+            let outputs = self.trial.outputs(frame, &replaced, &|_, x| Ok(x))?;
+            let loss = self.kind.of(&outputs, target).map_err(|found| self.at(found))?;
+            let gradients = loss.backward().map_err(library)?;
+            Ok(gradients.get(variable.as_tensor()).map_or_else(|| vec![0.0; at.elem_count()], widened))
         };
-        let (above, below) = (self.gradient(&moved(1.0))?, self.gradient(&moved(-1.0))?);
-        let part = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).map(|(a, b)| (a - b) / (2.0 * step)).collect();
-        Ok(above.iter().zip(&below).map(part).collect())
+        let all: Result<Vec<Vec<f64>>, Diagnostic> = self.gradient_frames().par_iter().map(of_frame).collect();
+        let all = all?;
+        let count = all.len().max(1) as f64;
+        let mut mean = vec![0.0; weights.len()];
+        for frame in &all {
+            mean.iter_mut().zip(frame).for_each(|(sum, value)| *sum += value / count);
+        }
+        Ok(mean)
+    }
+
+    /// H v of one layer's own part of the Hessian at the float weights, by a central difference of gradients.
+    pub(crate) fn layer_product(&self, layer: usize, v: &[f64]) -> Result<Vec<f64>, Ended> {
+        let at = widened(&self.trial.layers[layer].weights);
+        let length = |part: &[f64]| part.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let step = STEP * length(&at).max(1e-6) / length(v).max(f64::MIN_POSITIVE);
+        let moved = |sign: f64| -> Vec<f64> { at.iter().zip(v).map(|(w, v)| w + sign * step * v).collect() };
+        let above = self.layer_gradient(layer, &moved(1.0))?;
+        let below = self.layer_gradient(layer, &moved(-1.0))?;
+        Ok(above.iter().zip(&below).map(|(a, b)| (a - b) / (2.0 * step)).collect())
     }
 
     /// The loss of a frame with these weights and activations, and its gradients in whatever variables they hold.

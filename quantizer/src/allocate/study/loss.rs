@@ -3,6 +3,7 @@
 use super::StudyOptions;
 use crate::fault::{Checked, Fault};
 use crate::float::{elements, fault, tensor};
+use crate::model::Model;
 use crate::post_training::Trial;
 use candle_core::{D, Tensor};
 use network::{Code, Diagnostic, Diagnostics, Place};
@@ -143,7 +144,7 @@ pub(super) fn targets(trial: &Trial<'_>, options: &StudyOptions) -> Result<(Loss
     let outputs = outputs?;
     let shapes: Vec<Vec<usize>> =
         outputs.first().map(|made| made.iter().map(|x| x.dims().to_vec()).collect()).unwrap_or_default();
-    let kind = options.loss.unwrap_or_else(|| automatic(trial, &shapes));
+    let kind = options.loss.unwrap_or_else(|| automatic(trial.program.model, &shapes));
     let wrong = |message: String, help: &str| -> Diagnostics {
         Diagnostic::new(Code::AllocationMethod, Place::file(trial.program.file()), message, help).into()
     };
@@ -198,14 +199,14 @@ pub(super) fn targets(trial: &Trial<'_>, options: &StudyOptions) -> Result<(Loss
 }
 
 /// Whether an output is made by this operator.
-fn ends_in(trial: &Trial<'_>, op: &str) -> bool {
-    let model = trial.program.model;
+fn ends_in(model: &Model, op: &str) -> bool {
     model.nodes.iter().any(|node| node.op == op && node.outputs.iter().any(|id| model.outputs.contains(id)))
 }
 
-fn automatic(trial: &Trial<'_>, shapes: &[Vec<usize>]) -> LossKind {
+/// The loss that outputs of these shapes ask for.
+pub(crate) fn automatic(model: &Model, shapes: &[Vec<usize>]) -> LossKind {
     let is_list = |dims: &Vec<usize>| dims.iter().filter(|&&dim| dim != 1).count() == 1;
-    if ends_in(trial, "Sigmoid") || ends_in(trial, "Softmax") {
+    if ends_in(model, "Sigmoid") || ends_in(model, "Softmax") {
         LossKind::Probabilities
     } else if shapes.len() == 1 && shapes.iter().all(is_list) {
         LossKind::Classes

@@ -1,6 +1,7 @@
 //! Reading tables: every wrong or missing number is a fault with its place, and reading goes on.
 
-use super::{ActivationTable, LayerTable, MAX_BITS, OptionTable, PairTable, Reads, TABLES_VERSION, Tables};
+use super::{ActivationTable, BuildTable, LayerTable, MAX_BITS, OptionTable, PairTable, Reads, TABLES_VERSION, Tables};
+use crate::allocate::problem::DERIVED_COSTS;
 use network::{Code, Diagnostic, Diagnostics, Place};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
@@ -69,6 +70,16 @@ struct Layer {
     loss: BTreeMap<String, f64>,
     #[serde(default)]
     costs: BTreeMap<String, BTreeMap<String, f64>>,
+    #[serde(default)]
+    builds: BTreeMap<String, Vec<Build>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Build {
+    #[serde(default)]
+    name: String,
+    costs: BTreeMap<String, f64>,
 }
 
 #[derive(Deserialize)]
@@ -344,7 +355,7 @@ fn layer(
     }
     let mut costs = BTreeMap::new();
     for (name, map) in &stated.costs {
-        if ["size", "bitops", "activations"].contains(&name.as_str()) {
+        if DERIVED_COSTS.contains(&name.as_str()) {
             reader.fault(
                 &place,
                 format!("cost `{name}` follows from the counts and cannot be stated"),
@@ -357,7 +368,46 @@ fn layer(
         }
         costs.insert(name.clone(), read);
     }
-    LayerTable { loss, costs, place, ..made }
+    let builds = builds(reader, &place, &stated.builds, legal);
+    LayerTable { loss, costs, builds, place, ..made }
+}
+
+/// Ways to build a layer at each pair of widths; `w4` stands for all widths of activations.
+fn builds(
+    reader: &mut Reader<'_>,
+    place: &Place,
+    stated: &BTreeMap<String, Vec<Build>>,
+    [weights, activations]: [&[u32]; 2],
+) -> BTreeMap<(u32, u32), Vec<BuildTable>> {
+    let mut made: BTreeMap<(u32, u32), Vec<BuildTable>> = BTreeMap::new();
+    for (key, list) in stated {
+        let widths = option_key(key)
+            .filter(|(w, a)| w.is_some_and(|w| weights.contains(&w)) && a.is_none_or(|a| activations.contains(&a)));
+        let Some((Some(w), a)) = widths else {
+            let help = "keys are widths to choose from: w4 of weights, or w4a8 of both";
+            reader.fault(place, format!("`builds` has an entry `{key}`"), help);
+            continue;
+        };
+        for build in list {
+            for (name, &value) in &build.costs {
+                reader.number(place, &format!("{name} of build {key}"), value, false);
+                if DERIVED_COSTS.contains(&name.as_str()) {
+                    let help = "give it another name, or leave it out";
+                    reader.fault(place, format!("cost `{name}` follows from the counts and cannot be stated"), help);
+                }
+            }
+        }
+        let list = list.iter().map(|build| BuildTable { name: build.name.clone(), costs: build.costs.clone() });
+        let list: Vec<BuildTable> = list.collect();
+        let read = a.map_or_else(|| activations.to_vec(), |a| vec![a]);
+        read.into_iter().for_each(|a| made.entry((w, a)).or_default().extend(list.clone()));
+    }
+    let all = weights.iter().flat_map(|&w| activations.iter().map(move |&a| (w, a)));
+    let missing = all.filter(|key| !made.is_empty() && made.get(key).is_none_or(Vec::is_empty)).next();
+    if let Some((w, a)) = missing {
+        reader.fault(place, format!("`builds` has none for w{w}a{a}"), "state a build for every option, or none");
+    }
+    made
 }
 
 fn check_ties(reader: &mut Reader<'_>, layers: &[LayerTable]) {

@@ -47,6 +47,16 @@ impl Tables {
                 let _ = writeln!(text, "    loss: {}", options(&layer.loss));
             }
             costs(&mut text, layer.costs.iter().map(|(name, table)| (name, options(table))));
+            for (place, ((w, a), builds)) in layer.builds.iter().enumerate() {
+                if place == 0 {
+                    text.push_str("    builds:\n");
+                }
+                let _ = writeln!(text, "      w{w}a{a}:");
+                for build in builds {
+                    let costs = flow(build.costs.iter().map(|(name, value)| (name, *value)));
+                    let _ = writeln!(text, "        - {{ name: {}, costs: {costs} }}", quoted(&build.name));
+                }
+            }
         }
         if !self.pairs.is_empty() {
             text.push_str("pairs:\n");

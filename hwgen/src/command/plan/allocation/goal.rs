@@ -1,0 +1,222 @@
+//! What a budget asks of the hardware, and the foldings that keep it.
+
+use super::Job;
+use super::price::{self, INTERVAL};
+use crate::command::allocate::amount;
+use crate::command::device;
+use crate::failure::Outcome;
+use crate::fold::{Missed, Point, Site, Wanted, usage};
+use crate::hardware::DEFAULT_CLOCK_MHZ;
+use crate::interrupt::Interrupt;
+use hdl_gen::cost::{Device, Model};
+use hdl_gen::datapath::Memo;
+use hdl_gen::fold::RESOURCES;
+use network::diagnostic::At;
+use network::plan::Target;
+use network::{Code, Diagnostic, Network, Place};
+use quantizer::allocate::{Amount, Budget, Limit};
+
+/// Names of the costs of hardware that a budget may limit, beside those of [`RESOURCES`].
+const OTHERS: &[&str] = &["bram", "bram18", INTERVAL, "fps", "latency"];
+/// Share by which the choice of foldings for the finished network may miss the fewest LUTs.
+const GAP: f64 = 1e-3;
+
+/// What is asked of the hardware.
+pub struct Goal {
+    /// The part, for its family's prices.
+    pub device: Device,
+    /// Prices.
+    pub model: Model,
+    /// Clock in MHz.
+    pub clock_mhz: f64,
+    /// Limits and cycles.
+    pub wanted: Wanted,
+    /// Whether the budget names a rate, a latency or cycles; else the design is kept as quick as it would be without it.
+    pub asks_rate: bool,
+    /// Frames a second, where they were asked for.
+    fps: Option<f64>,
+    names_device: bool,
+    memo: Memo,
+}
+
+/// Whether a budget limits what hardware costs.
+pub fn is_hardware(limit: &Limit) -> bool {
+    RESOURCES.contains(&limit.cost.as_str()) || OTHERS.contains(&limit.cost.as_str())
+}
+
+impl Goal {
+    /// What the budget asks for; parts in percent are of the widest network in its default folding.
+    pub fn of(job: &Job<'_>, budget: &Budget) -> Outcome<Goal> {
+        let device = device::choose(job.options.device.as_deref(), &Target::default())?;
+        let model = Model::of(device.family).map_err(|fault| device::no_model(&fault))?;
+        let clock_mhz = job.options.clock_mhz.unwrap_or(DEFAULT_CLOCK_MHZ);
+        let widest = |widths: &[u32]| widths.iter().copied().max().unwrap_or(8);
+        let network = price::uniform(job, widest(&job.options.weight_widths), widest(&job.options.activation_widths))?;
+        let predict =
+            budget.limits.iter().any(|limit| limit.cost == "latency" && matches!(limit.most, Amount::Share(_)));
+        let (used, interval, first, slowest) = price::default_figures(&network, &model, predict)?;
+        let mut goal = Goal {
+            device,
+            model,
+            clock_mhz,
+            wanted: Wanted { interval_cycles: u64::MAX, latency_cycles: None, limits: [None; 4] },
+            asks_rate: false,
+            fps: None,
+            names_device: job.options.device.is_some(),
+            memo: Memo::default(),
+        };
+        let cycles_per_us = clock_mhz;
+        for limit in budget.limits.iter().filter(|limit| is_hardware(limit)) {
+            if let ("fps", Amount::Absolute(0.0) | Amount::Share(0.0)) = (limit.cost.as_str(), limit.most) {
+                let help = "ask for some frames a second, or leave fps out";
+                let message = "fps=0 asks for nothing";
+                return Err(Diagnostic::new(Code::AllocationBudget, Place::default(), message, help).into());
+            }
+            let absolute = |whole: f64| match limit.most {
+                Amount::Absolute(most) => most,
+                Amount::Share(share) => share * whole,
+            };
+            let tighter = |own: &mut Option<f64>, most: f64| *own = Some(own.map_or(most, |own| own.min(most)));
+            let limits = &mut goal.wanted.limits;
+            match limit.cost.as_str() {
+                "lut" => tighter(&mut limits[0], absolute(used.0[0])),
+                "ff" => tighter(&mut limits[1], absolute(used.0[1])),
+                "dsp" => tighter(&mut limits[2], absolute(used.0[2])),
+                "bram" | "bram36" => tighter(&mut limits[3], absolute(used.0[3])),
+                "bram18" => tighter(&mut limits[3], absolute(2.0 * used.0[3]) / 2.0),
+                "latency" => {
+                    let us = absolute(first.unwrap_or(interval) as f64 / cycles_per_us);
+                    goal.wanted.latency_cycles = Some((us * cycles_per_us).floor() as u64);
+                }
+                "fps" => {
+                    let fps = absolute(clock_mhz * 1e6 / interval.max(1) as f64);
+                    goal.fps = Some(fps);
+                    // What rounding of the quotient takes away is given back.
+                    let cycles = (clock_mhz * 1e6 / fps * (1.0 + 1e-12)).floor();
+                    goal.wanted.interval_cycles = goal.wanted.interval_cycles.min(cycles as u64);
+                }
+                _ => {
+                    let cycles = absolute(interval as f64).floor();
+                    goal.wanted.interval_cycles = goal.wanted.interval_cycles.min(cycles as u64);
+                }
+            }
+        }
+        goal.asks_rate = goal.wanted.interval_cycles < u64::MAX || goal.wanted.latency_cycles.is_some();
+        if !goal.asks_rate {
+            goal.wanted.interval_cycles = interval.max(slowest);
+        }
+        Ok(goal)
+    }
+
+    /// Cycles that no layer may exceed.
+    pub fn target_cycles(&self) -> u64 {
+        self.wanted.interval_cycles.min(self.wanted.latency_cycles.unwrap_or(u64::MAX)).max(1)
+    }
+
+    /// The limits for the tables of builds.
+    pub fn limits(&self) -> Vec<Limit> {
+        let named = RESOURCES.iter().zip(self.wanted.limits);
+        let limits =
+            named.filter_map(|(name, most)| Some(Limit { cost: (*name).to_owned(), most: Amount::Absolute(most?) }));
+        let interval = Limit { cost: INTERVAL.to_owned(), most: Amount::Absolute(self.target_cycles() as f64) };
+        limits.chain([interval]).collect()
+    }
+
+    /// The smallest folding of a network that keeps what is asked for; or the cost that is missed: its name, its limit
+    /// and what was found.
+    pub fn fold(&self, network: &Network, interrupt: &Interrupt) -> Outcome<Result<Point, (String, f64, f64)>> {
+        let site = Site {
+            network,
+            device: &self.device,
+            model: &self.model,
+            clock_mhz: self.clock_mhz,
+            part_counts: false,
+            gap: GAP,
+            interrupt,
+            memo: &self.memo,
+        };
+        let found = match site.within(&self.wanted)? {
+            Ok(point) => return Ok(Ok(point)),
+            Err(found) => found,
+        };
+        let first_limit = RESOURCES.iter().zip(self.wanted.limits).find_map(|(name, most)| Some((*name, most?)));
+        Ok(Err(match found {
+            Missed::Slow(interval, first) => match (self.wanted.latency_cycles, first) {
+                (Some(most), Some(first)) if interval <= self.wanted.interval_cycles => {
+                    ("latency".to_owned(), most as f64 / self.clock_mhz, first as f64 / self.clock_mhz)
+                }
+                _ => (INTERVAL.to_owned(), self.wanted.interval_cycles as f64, interval as f64),
+            },
+            Missed::Large(Some(nearest)) => {
+                let limits = RESOURCES.iter().zip(self.wanted.limits).zip(nearest.0);
+                let broken = limits.filter_map(|((name, most), used)| Some((*name, most?, used)));
+                let worst = broken.max_by(|a, b| (a.2 / a.1.max(1e-9)).total_cmp(&(b.2 / b.1.max(1e-9))));
+                worst.map_or((INTERVAL.to_owned(), 0.0, 0.0), |(name, most, used)| (name.to_owned(), most, used))
+            }
+            Missed::Large(None) => {
+                first_limit.map_or((INTERVAL.to_owned(), 0.0, 0.0), |(name, most)| (name.to_owned(), most, most * 1.03))
+            }
+        }))
+    }
+
+    /// What a plan says that it is for.
+    pub fn target(&self) -> Target {
+        let device = self.names_device.then(|| At::new(self.device.name.clone(), Place::default()));
+        let clock_mhz = Some(At::new(self.clock_mhz, Place::default()));
+        Target { device, clock_mhz, fps: self.fps.map(|fps| At::new(fps, Place::default())), ..Target::default() }
+    }
+
+    /// Figures of a design by name.
+    pub fn figures(&self, point: &Point) -> Vec<(String, f64)> {
+        self.named(point.usage.0, point.interval_cycles(), point.timing.map(|timing| timing.first_frame_cycles))
+    }
+
+    /// What a design takes, its cycles from frame to frame, its rate, and its latency in microseconds where that was
+    /// predicted, by name.
+    pub fn named(&self, used: [f64; 4], interval: u64, first: Option<u64>) -> Vec<(String, f64)> {
+        let mut made: Vec<(String, f64)> =
+            RESOURCES.iter().zip(used).map(|(name, used)| ((*name).to_owned(), used)).collect();
+        made.push((INTERVAL.to_owned(), interval as f64));
+        made.push(("fps".to_owned(), self.clock_mhz * 1e6 / interval.max(1) as f64));
+        made.extend(first.map(|first| ("latency".to_owned(), first as f64 / self.clock_mhz)));
+        made
+    }
+}
+
+/// The fault of a plan that misses a cost although its tables said it would not.
+pub fn missed(file: &str, (cost, most, used): &(String, f64, f64)) -> Diagnostic {
+    let help = match cost.as_str() {
+        INTERVAL => {
+            format!("the nearest that was found is interval={}; ask for that, or raise the clock", amount(*used))
+        }
+        "latency" => {
+            format!("the nearest that was found is latency={}; ask for that, or raise the clock", amount(used.ceil()))
+        }
+        name => {
+            format!("the nearest that was found is {name}={}; allow that, or ask for less speed", amount(used.ceil()))
+        }
+    };
+    let message = format!("the plan takes {} of {cost}, the budget {}", amount(*used), amount(*most));
+    Diagnostic::new(Code::AllocationInfeasible, Place::file(file), message, help)
+}
+
+/// What figures of a written plan break of what was asked for.
+pub fn broken(goal: &Goal, used: [f64; 4], interval: u64, first: Option<u64>) -> Option<(String, f64, f64)> {
+    let limits = RESOURCES.iter().zip(goal.wanted.limits).zip(used);
+    let large = limits.filter_map(|((name, most), used)| Some(((*name).to_owned(), most?, used)));
+    let large = large.into_iter().find(|(_, most, used)| *used > most + 1e-6);
+    let slow = (interval > goal.wanted.interval_cycles)
+        .then(|| (INTERVAL.to_owned(), goal.wanted.interval_cycles as f64, interval as f64));
+    let late = goal
+        .wanted
+        .latency_cycles
+        .zip(first)
+        .filter(|(most, first)| first > most)
+        .map(|(most, first)| ("latency".to_owned(), most as f64 / goal.clock_mhz, first as f64 / goal.clock_mhz));
+    large.or(slow).or(late)
+}
+
+/// Usage of a design in the order of [`RESOURCES`].
+pub fn used(resources: &hdl_gen::cost::Resources) -> [f64; 4] {
+    usage(resources).0
+}

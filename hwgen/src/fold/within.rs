@@ -1,0 +1,75 @@
+//! The smallest folding that keeps a rate, a latency and limits at once.
+
+use super::improve::Frame;
+use super::{Point, Site};
+use crate::failure::Outcome;
+use hdl_gen::fold::{Folded, Usage};
+
+/// Times that a target is tightened because the design is slower than its layers.
+const MOST_TIGHTENED: usize = 12;
+/// Designs that may be priced on the way to a better one.
+const TRIES: usize = 40;
+
+/// What a design shall keep.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wanted {
+    /// Cycles from frame to frame.
+    pub interval_cycles: u64,
+    /// Cycles from the first input to the last output of a frame.
+    pub latency_cycles: Option<u64>,
+    /// LUT, FF, DSP blocks, block RAM of 36 Kibit.
+    pub limits: [Option<f64>; 4],
+}
+
+/// Why there is none.
+pub enum Missed {
+    /// The quickest that was found: cycles from frame to frame, and those of the first frame where they were predicted.
+    Slow(u64, Option<u64>),
+    /// What the nearest takes, where one was found.
+    Large(Option<Usage>),
+}
+
+impl Site<'_> {
+    /// The folding of fewest LUTs that keeps all that is wanted. Layers are folded for a number of cycles; where the
+    /// design as a whole is slower, for fewer.
+    pub fn within(&self, wanted: &Wanted) -> Outcome<Result<Point, Missed>> {
+        self.with_folder(|folder| {
+            let most = wanted.interval_cycles.min(wanted.latency_cycles.unwrap_or(u64::MAX));
+            let quick = |point: &Point| {
+                let first = point.timing.map(|timing| timing.first_frame_cycles);
+                let late = wanted.latency_cycles.zip(first).is_some_and(|(most, first)| first > most);
+                point.interval_cycles() <= wanted.interval_cycles && !late
+            };
+            let frame = Frame { limits: wanted.limits, peak: false, quick: &quick, tries: TRIES };
+            let (mut target, mut quickest) = (most, (u64::MAX, None));
+            for _ in 0..MOST_TIGHTENED {
+                self.interrupt.check()?;
+                let point = match self.reach(folder, target, &frame)? {
+                    Ok(point) => point,
+                    Err(Folded::Impossible(why)) => return Ok(Err(Missed::Large(Some(why.nearest)))),
+                    Err(Folded::TooSlow { least_cycles, .. }) => {
+                        let found = if quickest.0 < u64::MAX { quickest } else { (least_cycles, None) };
+                        return Ok(Err(Missed::Slow(found.0, found.1)));
+                    }
+                    Err(Folded::Unknown | Folded::Found(_)) => return Ok(Err(Missed::Large(None))),
+                };
+                let (interval, first) = (point.interval_cycles(), point.timing.map(|timing| timing.first_frame_cycles));
+                let of_interval = wanted.interval_cycles as f64 / interval.max(1) as f64;
+                let of_latency = match (wanted.latency_cycles, first) {
+                    (Some(most), Some(first)) => most as f64 / first.max(1) as f64,
+                    _ => 1.0,
+                };
+                let share = of_interval.min(of_latency);
+                if share >= 1.0 {
+                    return Ok(Ok(point));
+                }
+                quickest = quickest.min((interval, first));
+                if target < 2 {
+                    break;
+                }
+                target = ((target as f64 * share) as u64).clamp(1, target - 1);
+            }
+            Ok(Err(Missed::Slow(quickest.0, quickest.1)))
+        })
+    }
+}
