@@ -247,7 +247,7 @@ impl Site<'_> {
                     let mean = f64::from(elements(&square.mean_all()?).first().copied().unwrap_or(0.0));
                     if mean > 1e-30 && mean.is_finite() { square / mean } else { x.ones_like() }
                 };
-                variables.iter().map(|variable| square(variable)).collect::<candle_core::Result<_>>().map_err(library)
+                variables.iter().map(square).collect::<candle_core::Result<_>>().map_err(library)
             };
         let all: Result<Vec<Vec<Tensor>>, Diagnostic> = behind.par_iter().zip(outputs).map(of_frame).collect();
         Ok(all?)

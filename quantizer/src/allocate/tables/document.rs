@@ -402,8 +402,8 @@ fn builds(
         let read = a.map_or_else(|| activations.to_vec(), |a| vec![a]);
         read.into_iter().for_each(|a| made.entry((w, a)).or_default().extend(list.clone()));
     }
-    let all = weights.iter().flat_map(|&w| activations.iter().map(move |&a| (w, a)));
-    let missing = all.filter(|key| !made.is_empty() && made.get(key).is_none_or(Vec::is_empty)).next();
+    let mut all = weights.iter().flat_map(|&w| activations.iter().map(move |&a| (w, a)));
+    let missing = all.find(|key| !made.is_empty() && made.get(key).is_none_or(Vec::is_empty));
     if let Some((w, a)) = missing {
         reader.fault(place, format!("`builds` has none for w{w}a{a}"), "state a build for every option, or none");
     }

@@ -90,6 +90,6 @@ mod tests {
         check(8, &[0, 2, 4, 6], &[1, 1, 1, 2, 2, 2, 1, 1], &[0..6, 6..8]);
         // A skip over everything: blocks of four layers.
         check(6, &[0, 1, 2, 3, 4, 5], &[1, 2, 2, 2, 2, 2, 2], &[0..4, 4..6]);
-        check(3, &[1], &[1; 4], &[0..3]);
+        check(4, &[1], &[1; 5], std::slice::from_ref(&(0..4)));
     }
 }
