@@ -24,6 +24,24 @@ fn files_that_are_no_models() {
 }
 
 #[test]
+fn a_model_is_cut_where_the_user_says() {
+    let folder = Folder::new();
+    let model = repository().join("examples/digits-mlp/digits-mlp.float.onnx");
+    folder.write("m.onnx", &std::fs::read(model).unwrap());
+    let plan = "plan m.onnx -o plan.yaml --random-calibration 1";
+    let cut = folder.run(&format!("{plan} --outputs /2/Gemm,/1/Relu_output_0 --input-shape input=1,64"));
+    assert_eq!(cut.exit_code, 0, "{}", cut.stderr);
+    assert!(cut.stdout.contains("fc2") && !cut.stdout.contains("fc3"), "{}", cut.stdout);
+    let text = folder.read("plan.yaml");
+    assert!(text.contains("/2/Gemm_output_0") && text.contains("/1/Relu_output_0"), "{text}");
+    folder.refuses(&format!("{plan} --outputs /2/Gem"), 2, "E0406", "/2/Gem");
+    folder.refuses(&format!("{plan} --input-shape other=1,64"), 2, "E0403", "other");
+    folder.refuses(&format!("{plan} --input-shape 1,65"), 2, "E0403", "64");
+    assert_eq!(folder.run(&format!("{plan} --input-shape input=1,x")).exit_code, 2);
+    assert_eq!(folder.run(&format!("{plan} --input-shape input=1,0")).exit_code, 2);
+}
+
+#[test]
 fn truncated_models() {
     let whole = digits();
     for part in 1..16 {
