@@ -29,4 +29,4 @@ pub use bind::{BindOptions, Bound, BoundLayer, MatrixLayer, bind};
 pub use design::{Design, JoinBuffer, PredictError, ShallowBuffer, SkewCause, StageRow};
 pub use emit::{Artifact, EmitError, EmitOptions, TestVector};
 pub use library::{LIBRARY, LibraryModule};
-pub use lower::{CountedDesign, LowerError, lower, lower_counted};
+pub use lower::{CountedDesign, LowerError, lower, lower_counted, lower_counted_like};

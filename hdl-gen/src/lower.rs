@@ -22,7 +22,7 @@ mod top;
 mod wiring;
 
 pub use alone::lower_alone;
-pub use counted::{CountedDesign, lower_counted};
+pub use counted::{CountedDesign, lower_counted, lower_counted_like};
 pub(crate) use top::register_ports;
 
 use crate::bind::{Bound, BoundLayer};
@@ -76,7 +76,7 @@ pub enum LowerError {
 
 /// Lowers a bound network.
 pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
-    lower_with(bound, Images::All, None)
+    lower_with(bound, Images::All, None, None)
 }
 
 /// Which memory images are made.
@@ -101,7 +101,7 @@ impl Images {
     }
 }
 
-fn lower_with(bound: &Bound, images: Images, memo: Option<&Memo>) -> Result<Design, LowerError> {
+fn lower_with(bound: &Bound, images: Images, memo: Option<&Memo>, like: Option<&Design>) -> Result<Design, LowerError> {
     let network = bound.network();
     let entering: Vec<Flow> = (0..network.inputs().len()).map(|number| entering(bound, number)).collect();
     let inputs = network.inputs().iter().zip(&entering).map(|(input, flow)| InputEnd {
@@ -161,7 +161,9 @@ fn lower_with(bound: &Bound, images: Images, memo: Option<&Memo>) -> Result<Desi
         rows: rows(bound),
         timing: None,
     };
-    design.size_buffers()?;
+    if !like.is_some_and(|like| design.take_depths(like)) {
+        design.size_buffers()?;
+    }
     library.extend(design.stages.iter().map(|stage| stage.module.clone()));
     design.library = library::closure(library.iter().map(String::as_str));
     Ok(design)

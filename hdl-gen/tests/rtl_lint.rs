@@ -207,7 +207,7 @@ const CORNERS: &[(&str, &[&str])] = &[
         &[
             "VALUE_BITS=1",
             "VALUE_BITS=31 GROUPS=5 STAGE=2 IMAGE=\"lint.mem\"",
-            "VALUE_BITS=33 STAGE=16 STYLE=\"block\"",
+            "VALUE_BITS=33 STAGE=12 STYLE=\"block\"",
             "VALUE_BITS=62 GROUPS=100 STAGE=1 IMAGE=\"lint.mem\"",
         ],
     ),

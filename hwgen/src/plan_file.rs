@@ -4,7 +4,7 @@ use crate::failure::Outcome;
 use crate::output::{cannot_write, write_files};
 use network::arrays::{Arrays, sha256_hex};
 use network::graph::NetworkParts;
-use network::plan::{Constants, Plan, Target, WriteOptions, write};
+use network::plan::{Constants, Plan, Target, WriteOptions, Written, write};
 use network::{Code, Diagnostic, Network, Place};
 use quantizer::{ExternalPart, inline_external};
 use std::fs::File;
@@ -54,9 +54,20 @@ pub fn load(path: &Path) -> Outcome<LoadedPlan> {
             Some(Arrays::parse(bytes, &beside.display().to_string())?)
         }
     };
-    let network = plan.build(arrays.as_ref())?;
+    built(plan, text, arrays.as_ref())
+}
+
+/// A plan as [`load`] would read it after it is written; `name` stands in diagnostics.
+pub fn read_back(written: &Written, name: &str) -> Outcome<LoadedPlan> {
+    let plan = Plan::parse(&written.plan, name)?;
+    let arrays = Arrays::parse(written.arrays.clone(), name)?;
+    built(plan, written.plan.clone(), Some(&arrays))
+}
+
+fn built(plan: Plan, text: String, arrays: Option<&Arrays>) -> Outcome<LoadedPlan> {
+    let network = plan.build(arrays)?;
     let mut hashed = text.into_bytes();
-    hashed.extend(arrays.as_ref().map(|arrays| arrays.sha256()).unwrap_or_default().bytes());
+    hashed.extend(arrays.map(Arrays::sha256).unwrap_or_default().bytes());
     Ok(LoadedPlan { plan, network, sha256: sha256_hex(&hashed) })
 }
 

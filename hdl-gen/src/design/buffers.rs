@@ -83,6 +83,19 @@ impl Design {
         Ok(())
     }
 
+    /// Takes the depths of another design of the same network; says whether the two have the same FIFOs in front of joins.
+    pub(crate) fn take_depths(&mut self, like: &Design) -> bool {
+        if self.buffers.len() != like.buffers.len() {
+            return false;
+        }
+        let stages: Vec<usize> = self.buffers.iter().map(|buffer| buffer.stage).collect();
+        for (stage, other) in stages.into_iter().zip(&like.buffers) {
+            self.set_depth(stage, like.depth(other.stage));
+        }
+        self.place_buffers();
+        true
+    }
+
     /// The same design with every FIFO in front of a join as shallow as it can be, whatever depths the plan gives: no
     /// frame ends later than with FIFOs that never fill, and none of them could hold a word less.
     ///

@@ -17,7 +17,16 @@ pub struct CountedDesign(Design);
 /// # Errors
 /// As [`super::lower`].
 pub fn lower_counted(bound: &Bound, memo: &Memo) -> Result<CountedDesign, LowerError> {
-    lower_with(bound, Images::Counted, Some(memo)).map(CountedDesign)
+    lower_with(bound, Images::Counted, Some(memo), None).map(CountedDesign)
+}
+
+/// The same at once, with FIFOs in front of joins as deep as in another design of the network, without a timed run: for
+/// designs that are compared and not kept.
+///
+/// # Errors
+/// As [`super::lower`].
+pub fn lower_counted_like(bound: &Bound, memo: &Memo, like: &CountedDesign) -> Result<CountedDesign, LowerError> {
+    lower_with(bound, Images::Counted, Some(memo), Some(&like.0)).map(CountedDesign)
 }
 
 impl CountedDesign {

@@ -18,7 +18,7 @@ use crate::table::layer_table;
 use allocation::Goal;
 use network::diagnostic::At;
 use network::graph::HardwareRequest;
-use network::plan::{Provenance, WriteOptions, write};
+use network::plan::{Provenance, WriteOptions, Written, write};
 use network::{Code, Diagnostic, Format, Network, Place};
 use quantizer::{ImportOptions, InputGrid, import};
 use serde_json::json;
@@ -114,11 +114,11 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
     let timing = if hardware.design.is_long() { None } else { Some(hardware.timing()?) };
     spinner.finish_and_clear();
     interrupt.check()?;
+    if let Some(chosen) = &mut allocated {
+        confirm(chosen, &written, &options.output.display().to_string(), &interrupt)?;
+    }
     let arrays_path = options.output.with_file_name(&arrays_name);
     write_files(&[(&arrays_path, &written.arrays), (&options.output, written.plan.as_bytes())])?;
-    if let Some(chosen) = &mut allocated {
-        confirm(chosen, &options.output, &interrupt)?;
-    }
     if as_json {
         let report = json!({
             "plan": options.output.display().to_string(),
@@ -154,18 +154,17 @@ fn with_foldings(network: Network, requests: Vec<HardwareRequest>) -> Outcome<Ne
     Ok(Network::build(parts)?)
 }
 
-/// Prices the written plan and predicts its rate again, as `estimate` would.
-fn confirm(chosen: &mut allocation::Chosen, path: &Path, interrupt: &Interrupt) -> Outcome<()> {
+/// Prices what is about to be written and predicts its rate again, as `estimate` would.
+fn confirm(chosen: &mut allocation::Chosen, written: &Written, name: &str, interrupt: &Interrupt) -> Outcome<()> {
     let Some(goal) = &chosen.goal else { return Ok(()) };
-    let written = plan_file::load(path)?;
-    let figures = hardware::figures_of_plan(&written, interrupt)?;
+    let figures = hardware::figures_of_plan(&plan_file::read_back(written, name)?, interrupt)?;
     let used = allocation::used(&figures.design.estimate(&goal.model).total);
     let timing = if figures.design.is_long() { None } else { Some(figures.timing()?) };
     let slowest = figures.rows().iter().map(|row| row.cycles).max().unwrap_or(1);
     let interval = timing.map_or(slowest, |timing| timing.initiation_interval_cycles);
     let first = timing.map(|timing| timing.first_frame_cycles);
     if let Some(miss) = allocation::broken(goal, used, interval, first) {
-        return Err(allocation::missed(&path.display().to_string(), &miss).into());
+        return Err(allocation::missed(name, &miss).into());
     }
     chosen.hardware = goal.named(used, interval, first);
     Ok(())

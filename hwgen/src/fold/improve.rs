@@ -7,7 +7,7 @@ use super::{Point, Site, cannot_fold, usage};
 use crate::failure::Outcome;
 use crate::hardware::cannot_lower;
 use hdl_gen::fold::{Folder, LayerOption, Usage, greedy};
-use hdl_gen::{Bound, lower_counted};
+use hdl_gen::{Bound, CountedDesign, lower_counted, lower_counted_like};
 
 /// Arrays up to which layers are changed one by one: beyond, adapters are a small part of the whole.
 const MOST_ARRAYS: usize = 40;
@@ -15,6 +15,7 @@ const MOST_ARRAYS: usize = 40;
 const MOST_ROUNDS: usize = 3;
 
 /// What a better design must keep.
+#[derive(Clone, Copy)]
 pub(super) struct Frame<'a> {
     /// What may be used of each resource at most.
     pub limits: [Option<f64>; 4],
@@ -24,6 +25,13 @@ pub(super) struct Frame<'a> {
     pub quick: &'a dyn Fn(&Point) -> bool,
     /// Designs that may be priced on the way.
     pub tries: usize,
+}
+
+impl Frame<'_> {
+    /// The same for a design that is not the answer yet.
+    pub(super) fn without_tries(self) -> Self {
+        Frame { tries: 0, ..self }
+    }
 }
 
 impl Site<'_> {
@@ -78,6 +86,8 @@ impl Site<'_> {
             return Ok(None);
         }
         let between = self.between(start);
+        let bound = folder.bound(target, &folding.options).map_err(|error| cannot_fold(self.network, error))?;
+        let like = lower_counted(&bound, self.memo).map_err(|error| cannot_lower(self.network, &error))?;
         let mut usage = start.usage;
         let (mut tries, mut moved) = (frame.tries, false);
         for _ in 0..MOST_ROUNDS {
@@ -96,7 +106,7 @@ impl Site<'_> {
                     let kept = std::mem::replace(&mut folding.options[place], option);
                     let bound =
                         folder.bound(target, &folding.options).map_err(|error| cannot_fold(self.network, error))?;
-                    let taken = self.priced(&bound)?;
+                    let taken = self.priced(&bound, &like)?;
                     if self.keeps(&taken, &frame.limits) && self.is_better(&taken, &usage, frame.peak) {
                         (usage, moved) = (taken, true);
                     } else {
@@ -115,9 +125,9 @@ impl Site<'_> {
         self.measure(bound, Some(folding)).map(Some)
     }
 
-    /// What a whole design takes.
-    fn priced(&self, bound: &Bound) -> Outcome<Usage> {
-        let design = lower_counted(bound, self.memo).map_err(|error| cannot_lower(self.network, &error))?;
+    /// What a whole design takes, with FIFOs as deep as in one that is like it.
+    fn priced(&self, bound: &Bound, like: &CountedDesign) -> Outcome<Usage> {
+        let design = lower_counted_like(bound, self.memo, like).map_err(|error| cannot_lower(self.network, &error))?;
         Ok(usage(&design.estimate(self.model).total))
     }
 

@@ -193,11 +193,11 @@ impl Site<'_> {
             self.interrupt.check()?;
             let quick = |point: &Point| point.interval_cycles() <= wanted;
             let frame = Frame { limits: self.limits(Goal::Rate(fps)), peak: true, quick: &quick, tries: TRIES[0] };
-            match self.reach(folder, target, &frame)? {
+            match self.reach(folder, target, &frame.without_tries())? {
                 Ok(point) => {
                     let interval = point.interval_cycles();
                     if interval <= wanted {
-                        return Ok(point);
+                        return self.improve(folder, point, &frame);
                     }
                     nearest = Some(nearest.map_or(interval, |nearest| nearest.min(interval)));
                     let scaled = (target as f64 * wanted as f64 / interval as f64) as u64;

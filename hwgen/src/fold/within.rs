@@ -44,7 +44,7 @@ impl Site<'_> {
             let (mut target, mut quickest) = (most, (u64::MAX, None));
             for _ in 0..MOST_TIGHTENED {
                 self.interrupt.check()?;
-                let point = match self.reach(folder, target, &frame)? {
+                let point = match self.reach(folder, target, &frame.without_tries())? {
                     Ok(point) => point,
                     Err(Folded::Impossible(why)) => return Ok(Err(Missed::Large(Some(why.nearest)))),
                     Err(Folded::TooSlow { least_cycles, .. }) => {
@@ -61,7 +61,7 @@ impl Site<'_> {
                 };
                 let share = of_interval.min(of_latency);
                 if share >= 1.0 {
-                    return Ok(Ok(point));
+                    return self.improve(folder, point, &frame).map(Ok);
                 }
                 quickest = quickest.min((interval, first));
                 if target < 2 {
