@@ -414,7 +414,7 @@ fn bind_matrix(
         blocks: kind == PeKind::Wavelet,
         weights,
         groups,
-        activation: if kind == PeKind::Serial { activation } else { live },
+        activation: LiveWires::of_kind(Some(kind), &layer.op, network.layer_input(layer), activation).format,
         input,
         output,
         sum_bits,

@@ -24,7 +24,8 @@ mod terms;
 mod thresholds;
 mod windows;
 
-pub use block::{Block, TableContents};
+pub use crate::image::TableContents;
+pub use block::Block;
 pub use clock::{ClockModel, PATHS, Paths};
 pub use device::{Device, DeviceError, Devices, Family};
 pub use estimate::{Estimate, LayerEstimate};

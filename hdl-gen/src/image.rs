@@ -86,9 +86,9 @@ fn set_bits(nibbles: &mut [u8], mut at: usize, mut value: i128, bits: u32) {
     }
 }
 
-/// What a memory of constants in look-up tables is made for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Contents {
+/// What a table of constants in look-up tables holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TableContents {
     /// Bits of a word that differ from each other and change from word to word.
     pub live: u64,
     /// Bits of a word that never change.
@@ -100,7 +100,23 @@ pub(crate) struct Contents {
 /// Words of the smallest piece of a table.
 const PIECE_WORDS: usize = 16;
 
-impl Contents {
+impl TableContents {
+    /// Numbers in a list of it.
+    pub(crate) const NUMBERS: usize = 5;
+
+    /// As a list.
+    pub(crate) fn numbers(&self) -> [i64; Self::NUMBERS] {
+        let [first, second, third] = self.pieces;
+        [self.live, self.constant, first, second, third].map(u64::cast_signed)
+    }
+
+    /// Of such a list.
+    pub(crate) fn of_numbers(numbers: &[i64]) -> Option<Self> {
+        let numbers: [i64; Self::NUMBERS] = numbers.try_into().ok()?;
+        let [live, constant, first, second, third] = numbers.map(i64::cast_unsigned);
+        Some(TableContents { live, constant, pieces: [first, second, third] })
+    }
+
     /// Of columns, each with its words from the first.
     fn of(columns: impl Iterator<Item = Vec<bool>>) -> Self {
         let changes = |words: &[bool]| words.contains(&true) && words.contains(&false);
@@ -116,11 +132,11 @@ impl Contents {
             }
             pieces.len() as u64
         });
-        Contents { live: live.len() as u64, constant: constant.len() as u64, pieces }
+        TableContents { live: live.len() as u64, constant: constant.len() as u64, pieces }
     }
 
     /// Of the words of an image.
-    pub fn of_image(text: &str) -> Self {
+    pub(crate) fn of_image(text: &str) -> Self {
         let words: Vec<&[u8]> = text.lines().filter(|line| !line.starts_with("//")).map(str::as_bytes).collect();
         let digits = words.first().map_or(0, |word| word.len());
         let value = |word: &&[u8], digit: usize, bit: u32| {
@@ -128,7 +144,7 @@ impl Contents {
             digit >> bit & 1 == 1
         };
         let column = |digit: usize, bit: u32| words.iter().map(|word| value(word, digit, bit)).collect();
-        Contents::of(
+        TableContents::of(
             (0..digits).flat_map(|digit| (0..4).map(move |bit| (digit, bit))).map(|(digit, bit)| column(digit, bit)),
         )
     }
@@ -139,7 +155,7 @@ const TABLE_WORDS: usize = 64;
 
 /// For each stage of a threshold unit whose table has at most 64 words what it holds. The image has `groups` times
 /// 2^`code_bits` words.
-pub(crate) fn threshold_contents(text: &str, code_bits: u32, groups: usize) -> Vec<Contents> {
+pub(crate) fn threshold_contents(text: &str, code_bits: u32, groups: usize) -> Vec<TableContents> {
     let words: Vec<u64> = text
         .lines()
         .filter(|line| !line.starts_with("//"))
@@ -151,14 +167,14 @@ pub(crate) fn threshold_contents(text: &str, code_bits: u32, groups: usize) -> V
         let found = 1usize << (code_bits - 1 - stage);
         let read = |group: usize| (0..1usize << stage).map(move |code| (group << code_bits) | ((2 * code + 1) * found));
         let read: Vec<u64> = (0..groups).flat_map(read).map(|at| words.get(at).copied().unwrap_or(0)).collect();
-        Contents::of((0..digits).map(|bit| read.iter().map(|word| word >> bit & 1 == 1).collect()))
+        TableContents::of((0..digits).map(|bit| read.iter().map(|word| word >> bit & 1 == 1).collect()))
     };
     stages.map(stage).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Contents, Image, threshold_contents};
+    use super::{Image, TableContents, threshold_contents};
 
     #[test]
     fn thresholds_are_seen_as_their_stages_read_them() {
@@ -182,16 +198,21 @@ mod tests {
             _ => at % 2,
         };
         let text: String = (0..64).map(|at| format!("{:x}\n", word(at))).collect();
-        let contents = Contents::of_image(&text);
+        let contents = TableContents::of_image(&text);
         assert_eq!((contents.live, contents.constant), (3, 1));
         assert_eq!(contents.pieces, [1, 3, 3]);
+        // With the complement of bit 0 in place of bit 3: another bit that changes, but no other piece.
+        let text: String = (0..64).map(|at| format!("{:x}\n", word(at) | 8 * (1 - word(at) % 2))).collect();
+        let complemented = TableContents::of_image(&text);
+        assert_eq!((complemented.live, complemented.constant), (4, 0));
+        assert_eq!(complemented.pieces, contents.pieces);
     }
 
     #[test]
     fn columns_that_change_are_counted_once() {
         // From the lowest bit: 0 1 0, twice; 1 1 1; 1 0 0; 0 0 0.
-        assert_eq!(Contents::of_image("// t\n0c\n07\n04\n").live, 2);
-        assert_eq!(Contents::of_image("// t\n").live, 0);
+        assert_eq!(TableContents::of_image("// t\n0c\n07\n04\n").live, 2);
+        assert_eq!(TableContents::of_image("// t\n").live, 0);
     }
 
     #[test]

@@ -13,7 +13,7 @@
 
 use network::Range;
 use network::format::{Format, Kind};
-use network::graph::{Encoding, Tensor};
+use network::graph::{Encoding, PeKind, Tensor};
 use network::op::Op;
 
 /// What an array sees of an activation.
@@ -72,6 +72,11 @@ impl LiveWires {
             }
             _ => Self::of(format, range),
         }
+    }
+
+    /// The same for an array of this kind; bit-serial arrays see all planes and skip those that never change in time.
+    pub fn of_kind(kind: Option<PeKind>, op: &Op, input: &Tensor, format: Format) -> Self {
+        if kind == Some(PeKind::Serial) { Self::all(format) } else { Self::of_layer(op, input, format) }
     }
 
     /// The value that wires of zeros have in the array.

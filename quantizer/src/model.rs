@@ -13,7 +13,10 @@ use crate::fault::Fault;
 use crate::onnx;
 use crate::quantization;
 use network::{Code, Diagnostic, Diagnostics, Format, Place};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Operators of weights times data.
+pub(crate) const MATRIX_OPERATORS: &[&str] = &["Conv", "ConvTranspose", "Gemm", "MatMul"];
 
 /// Index of a tensor of the model.
 pub(crate) type ValueId = usize;
@@ -76,6 +79,13 @@ pub(crate) enum Refused {
     Elsewhere,
 }
 
+impl Node {
+    /// Whether it reads one of these tensors.
+    pub fn reads_any(&self, ids: &BTreeSet<ValueId>) -> bool {
+        self.inputs.iter().flatten().any(|id| ids.contains(id))
+    }
+}
+
 impl Model {
     /// Checks a decoded model; reports all faults.
     pub fn build(wire: onnx::Model, file: &str) -> Result<Model, Diagnostics> {
@@ -118,8 +128,7 @@ impl Model {
                 return Err(faults);
             }
         };
-        let made: std::collections::BTreeSet<ValueId> =
-            nodes.iter().flat_map(|node| node.outputs.iter().copied()).collect();
+        let made: BTreeSet<ValueId> = nodes.iter().flat_map(|node| node.outputs.iter().copied()).collect();
         let places: Vec<ValueId> = graph.input.iter().map(|input| ids.get(&input.name)).collect();
         let declared: BTreeMap<ValueId, onnx::ValueInfo> = places.iter().copied().zip(graph.input).collect();
         let mut inputs: Vec<ValueId> = Vec::new();

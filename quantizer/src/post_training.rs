@@ -25,7 +25,7 @@ mod weights;
 
 pub use coded::WeightQuantizer;
 pub use options::{Calibration, InputCodes, LayerBits, PostTraining, RangeRule, WeightRange};
-pub(crate) use random::normal;
+pub(crate) use random::{Generator, normal};
 pub use reconstruct::{Reconstruct, ReconstructRule};
 pub use stairs::ActivationQuantizer;
 pub(crate) use trial::{Trial, TrialGroup, TrialLayer, with_trial};
@@ -33,13 +33,10 @@ pub(crate) use trial::{Trial, TrialGroup, TrialLayer, with_trial};
 use crate::fault::Fault;
 use crate::float::Program;
 use crate::import;
-use crate::model::{Model, ValueId};
+use crate::model::{MATRIX_OPERATORS, Model, ValueId};
 use crate::quantization;
 use network::{Code, Diagnostic, Diagnostics, Place, WeightFormat};
 use std::collections::BTreeMap;
-
-/// Operators of weights times data.
-pub(crate) const MATRIX_OPERATORS: &[&str] = &["Conv", "ConvTranspose", "Gemm", "MatMul"];
 
 /// A model with quantizers, and where its numbers came from.
 pub(crate) struct Quantized {

@@ -155,7 +155,7 @@ pub(crate) fn walk(
             continue;
         }
         let further = node.outputs.iter().skip(1).find(|id| read.contains(id)).filter(|_| !has_several(node));
-        let made = match (refusal(node, walk.reads_data(node)), &node.refused) {
+        let made = match (refusal(node, node.reads_any(&walk.depends)), &node.refused) {
             (Some(fault), _) => Err(fault),
             (None, Refused::Elsewhere) => continue,
             (None, _) => walk.node(node),
@@ -199,7 +199,7 @@ fn only_constants(op: &str) -> Fault {
 fn data(model: &Model) -> BTreeSet<ValueId> {
     let mut data: BTreeSet<ValueId> = model.inputs.iter().map(|input| input.id).collect();
     for node in &model.nodes {
-        if node.op != "Shape" && node.inputs.iter().flatten().any(|id| data.contains(id)) {
+        if node.op != "Shape" && node.reads_any(&data) {
             data.extend(&node.outputs);
         }
     }
@@ -228,7 +228,7 @@ impl Walk<'_> {
             // What cannot be built whatever the data are is still told.
             let op = node.op.as_str();
             let is_data = |id: &ValueId| self.depends.contains(id);
-            if CONSTANT_OPERATORS.contains(&op) && node.inputs.iter().flatten().any(is_data) {
+            if CONSTANT_OPERATORS.contains(&op) && node.reads_any(&self.depends) {
                 return Err(only_constants(op));
             }
             if op == "MatMul" && node.inputs.iter().flatten().all(is_data) {
@@ -332,11 +332,6 @@ impl Walk<'_> {
             "DequantizeLinear" => dequantize::dequantize(node, stream, constants),
             _ => self.reshape(node, stream, constants),
         }
-    }
-
-    /// Whether a node depends on the model's inputs, or reads what is not known.
-    fn reads_data(&self, node: &Node) -> bool {
-        node.inputs.iter().flatten().any(|id| self.depends.contains(id))
     }
 
     fn constant(&self, id: Option<ValueId>) -> Option<Rc<Constant>> {

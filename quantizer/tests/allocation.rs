@@ -1,23 +1,10 @@
 //! Tables and budgets: the optimum against exhaustive search and chain programming, published sizes, wrong input.
 
+use crate::random::Random;
 use network::Code;
 use quantizer::allocate::problem::{Choice, Problem};
 use quantizer::allocate::tables::{ActivationTable, LayerTable, OptionTable, PairTable, Reads};
 use quantizer::allocate::{Budget, Tables};
-
-/// Random numbers that are the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as f64 / (1u64 << 31) as f64
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        (self.next() * most as f64) as usize
-    }
-}
 
 /// A small network: activations that several layers read, layers of their own, ties, joint costs, pairs.
 fn random_tables(random: &mut Random) -> Tables {

@@ -1,23 +1,10 @@
 //! Widths and builds chosen at once: the optimum against exhaustive search over both, and builds in files.
 
+use crate::random::Random;
 use network::Code;
 use quantizer::allocate::problem::Problem;
 use quantizer::allocate::tables::{ActivationTable, BuildTable, LayerTable, OptionTable, Reads};
 use quantizer::allocate::{Budget, Tables};
-
-/// Random numbers that are the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as f64 / (1u64 << 31) as f64
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        (self.next() * most as f64) as usize
-    }
-}
 
 /// Three layers, two of which read one activation; each has one to four builds at each pair of widths.
 fn random_tables(random: &mut Random) -> Tables {

@@ -18,6 +18,7 @@ mod piecewise_activations;
 mod post_training;
 mod published_identities;
 mod qdq;
+mod random;
 mod recorded;
 mod resizing;
 mod tails;

@@ -6,7 +6,7 @@ use crate::live_wires::LiveWires;
 use network::coding::Coding;
 use network::diagnostic::{At, Diagnostics, Place};
 use network::format::Kind;
-use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind, Tensor};
+use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind};
 use network::op::Op;
 use network::{Format, Network};
 
@@ -169,7 +169,7 @@ fn each(network: &Network, index: usize, target: u64, mut visit: impl FnMut(&fol
         blocks: kind == Some(PeKind::Wavelet),
         weights,
         groups,
-        activation: live_format(&layer.op, input, activation, kind),
+        activation: LiveWires::of_kind(kind, &layer.op, input, activation).format,
         input: input.shape,
         output,
         sum_bits: network.sums(index).map_or(32, |sums| sums.all.bits()),
@@ -201,9 +201,4 @@ fn each(network: &Network, index: usize, target: u64, mut visit: impl FnMut(&fol
             visit(&choice, Candidate { pe, simd, cycles });
         }
     }
-}
-
-/// What an array of this kind multiplies of its activations.
-fn live_format(op: &Op, input: &Tensor, activation: Format, kind: Option<PeKind>) -> Format {
-    if kind == Some(PeKind::Serial) { activation } else { LiveWires::of_layer(op, input, activation).format }
 }

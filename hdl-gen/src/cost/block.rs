@@ -1,6 +1,7 @@
 //! The blocks that designs are made of, with the parameters that their cost depends on.
 
 use crate::heap::Cost;
+use crate::image::TableContents;
 use crate::verilog::{Part, Value};
 
 /// One block. Bits are wires side by side, depths are words.
@@ -100,17 +101,6 @@ pub struct PoolBlock {
     pub channel_words: u64,
     pub places: [u64; 2],
     pub kernel: [u64; 2],
-}
-
-/// What a table of constants in look-up tables holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TableContents {
-    /// Bits of a word that differ from each other and change from word to word.
-    pub live: u64,
-    /// Bits of a word that never change.
-    pub constant: u64,
-    /// Different pieces of 16, 64 and 256 neighbouring words of those bits that change.
-    pub pieces: [u64; 3],
 }
 
 /// Stands among the parameters of a memory whose words are known: the numbers of [`TableContents`], for each of its tables.
@@ -237,13 +227,7 @@ fn window(part: &Part) -> WindowBlock {
 }
 
 fn contents(part: &Part) -> Vec<TableContents> {
-    let number = |number: &i64| number.cast_unsigned();
-    let table = |table: &[i64]| {
-        let [live, constant, first, second, third] = table else { return None };
-        let pieces = [first, second, third].map(number);
-        Some(TableContents { live: number(live), constant: number(constant), pieces })
-    };
-    list(part, LIVE).chunks(5).filter_map(table).collect()
+    list(part, LIVE).chunks(TableContents::NUMBERS).filter_map(TableContents::of_numbers).collect()
 }
 
 fn list(part: &Part, name: &str) -> Vec<i64> {

@@ -4,7 +4,7 @@ use super::Block;
 use super::block::LIVE;
 use crate::design::{Design, Stage};
 use crate::heap::Cost;
-use crate::image::{Contents, threshold_contents};
+use crate::image::{TableContents, threshold_contents};
 use crate::verilog::{ModuleText, Part, Value};
 use std::collections::BTreeMap;
 
@@ -147,7 +147,7 @@ impl Generated<'_> {
 /// What of a memory's contents decides its cost, where it is looked at.
 fn live(part: &Part, text: &str) -> Option<Value> {
     match part.module.as_str() {
-        "hwgen_rom" => Some(listed(&[Contents::of_image(text)])),
+        "hwgen_rom" => Some(listed(&[TableContents::of_image(text)])),
         "hwgen_threshold" => {
             let (code_bits, groups) = (part.number("CODE_BITS", 1), part.number("GROUPS", 1));
             let code_bits = u32::try_from(code_bits).ok().filter(|bits| inventory_reads_thresholds(groups, *bits))?;
@@ -158,7 +158,6 @@ fn live(part: &Part, text: &str) -> Option<Value> {
 }
 
 /// Contents as a parameter's value, which [`Block::of`] reads again.
-fn listed(tables: &[Contents]) -> Value {
-    let numbers = |table: &Contents| [table.live, table.constant].into_iter().chain(table.pieces).map(u64::cast_signed);
-    Value::List(tables.iter().flat_map(|table| numbers(table).collect::<Vec<_>>()).collect())
+fn listed(tables: &[TableContents]) -> Value {
+    Value::List(tables.iter().flat_map(|table| table.numbers()).collect())
 }

@@ -8,14 +8,10 @@ use std::collections::BTreeSet;
 impl Counts {
     pub(super) fn window(&mut self, window: &WindowBlock, n: f64, family: Family) {
         let WindowBlock { bits, channel_words, places, padded, kernel, out, words, block, .. } = *window;
-        let row_words = places[1] * channel_words;
-        let tap = [window.dilation[0] * row_words, window.dilation[1] * channel_words];
+        let Steps { row_words, tap, jumps } = Steps::of(window);
         let span = (kernel[0] - 1) * tap[0] + (kernel[1] - 1) * tap[1] + channel_words;
-        let column_jump = window.stride[1] * channel_words;
-        let row_jump = (window.stride[0] * row_words).saturating_sub((out[1] - 1) * column_jump);
-        let frame_jump = (places[0] * row_words)
-            .saturating_sub((out[0] - 1) * window.stride[0] * row_words + (out[1] - 1) * column_jump);
-        let fill = log2(words + span + column_jump + row_jump + frame_jump) + 1;
+        let forward: u64 = jumps.iter().map(|&jump| jump.max(0) as u64).sum();
+        let fill = log2(words + span + forward) + 1;
         let address = log2(words);
         [words, channel_words, kernel[0], kernel[1], out[0], out[1]]
             .into_iter()
@@ -71,18 +67,39 @@ impl Counts {
     }
 }
 
+/// Words from one place to the next.
+struct Steps {
+    /// From row to row.
+    row_words: u64,
+    /// From tap to tap of the kernel, along rows and columns.
+    tap: [u64; 2],
+    /// From the first word of a window to that of the next one in its row, in the next row, in the next frame; the last of a
+    /// row or a frame may lie behind it.
+    jumps: [i64; 3],
+}
+
+impl Steps {
+    fn of(window: &WindowBlock) -> Self {
+        let WindowBlock { channel_words, places, dilation, stride, out, .. } = *window;
+        let row_words = places[1] * channel_words;
+        let column = stride[1] * channel_words;
+        let (along_row, along_column) = ((out[1] - 1) * column, (out[0] - 1) * stride[0] * row_words);
+        let jumps = [
+            column as i64,
+            (stride[0] * row_words) as i64 - along_row as i64,
+            (places[0] * row_words) as i64 - (along_column + along_row) as i64,
+        ];
+        Steps { row_words, tap: [dilation[0] * row_words, dilation[1] * channel_words], jumps }
+    }
+}
+
 /// Bits of the read address's increments that are registers, and registers that say which loops end.
 ///
 /// The increment is one constant for each loop that moves on; its bits, and those of the increment less the buffer's words
 /// where addresses wrap, are registers where they change, and those that change alike are one.
 fn increments(window: &WindowBlock) -> (u64, u64) {
-    let WindowBlock { channel_words, places, kernel, out, words, .. } = *window;
-    let row_words = places[1] * channel_words;
-    let tap = [window.dilation[0] * row_words, window.dilation[1] * channel_words];
-    let column_jump = window.stride[1] * channel_words;
-    let row_jump = (window.stride[0] * row_words) as i64 - ((out[1] - 1) * column_jump) as i64;
-    let frame_jump = (places[0] * row_words) as i64
-        - ((out[0] - 1) * window.stride[0] * row_words + (out[1] - 1) * column_jump) as i64;
+    let WindowBlock { channel_words, kernel, out, words, .. } = *window;
+    let Steps { tap, jumps: [column_jump, row_jump, frame_jump], .. } = Steps::of(window);
     // Places and steps of the loops inside a window, innermost first.
     let loops: [(u64, u64); 3] = match window.outer {
         true => [(kernel[1], tap[1]), (kernel[0], tap[0]), (channel_words, 1)],
@@ -94,7 +111,7 @@ fn increments(window: &WindowBlock) -> (u64, u64) {
         steps.push((count > 1, step as i64 - back));
         back += ((count.max(1) - 1) * step) as i64;
     }
-    steps.push((out[1] > 1, column_jump as i64 - back));
+    steps.push((out[1] > 1, column_jump - back));
     steps.push((out[0] > 1, row_jump - back));
     steps.push((true, frame_jump - back));
     let size = words as i64;

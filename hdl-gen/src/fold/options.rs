@@ -148,16 +148,12 @@ impl<'a> Prices<'a> {
         let Some(weights) = layer.op.weights() else {
             return !build.other && !build.block;
         };
-        let xnor = bind::may_be_xnor(self.network, index);
         let wish = &layer.hardware;
-        let kind = match (xnor, build.other, build.dsp) {
-            (true, false, _) => Some(PeKind::Xnor),
-            (true, true, _) => Some(PeKind::Mac),
-            (false, true, false) if bind::may_be_levels(self.network, index) => Some(PeKind::Xnor),
+        let kind = self.kind(index, build);
+        if build.other && !build.dsp && kind.is_none() {
             // Without a choice of kinds, products in look-up tables are the build that is not `other`.
-            (false, true, false) => return false,
-            (false, ..) => None,
-        };
+            return false;
+        }
         if let (Some(kind), Some(at)) = (kind, &wish.kind)
             && at.value != kind
         {
@@ -175,14 +171,19 @@ impl<'a> Prices<'a> {
         if build.block { words >= LEAST_BLOCK_WORDS } else { bits <= MOST_LUT_BITS || words < LEAST_BLOCK_WORDS }
     }
 
+    /// The kind of a build, where the layer has a choice of kinds.
+    fn kind(&self, index: usize, build: Build) -> Option<PeKind> {
+        match (bind::may_be_xnor(self.network, index), build.other, build.dsp) {
+            (true, false, _) => Some(PeKind::Xnor),
+            (true, true, _) => Some(PeKind::Mac),
+            (false, true, false) => bind::may_be_levels(self.network, index).then_some(PeKind::Xnor),
+            (false, ..) => None,
+        }
+    }
+
     fn wish(&self, index: usize, build: Build) -> bind::BuildWish {
-        let kind = match (bind::may_be_xnor(self.network, index), build.dsp) {
-            (true, _) => Some(PeKind::Mac),
-            (false, false) => Some(PeKind::Xnor),
-            (false, true) => None,
-        };
         bind::BuildWish {
-            kind: kind.filter(|_| build.other),
+            kind: self.kind(index, build).filter(|_| build.other),
             multiplier: if build.dsp { Multiplier::Dsp } else { Multiplier::Lut },
             memory: if build.block { Memory::Block } else { Memory::Lut },
         }

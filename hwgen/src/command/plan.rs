@@ -158,15 +158,7 @@ fn with_foldings(network: Network, requests: Vec<HardwareRequest>) -> Outcome<Ne
 fn confirm(chosen: &mut allocation::Chosen, written: &Written, name: &str, interrupt: &Interrupt) -> Outcome<()> {
     let Some(goal) = &chosen.goal else { return Ok(()) };
     let figures = hardware::figures_of_plan(&plan_file::read_back(written, name)?, interrupt)?;
-    let used = allocation::used(&figures.design.estimate(&goal.model).total);
-    let timing = if figures.design.is_long() { None } else { Some(figures.timing()?) };
-    let slowest = figures.rows().iter().map(|row| row.cycles).max().unwrap_or(1);
-    let interval = timing.map_or(slowest, |timing| timing.initiation_interval_cycles);
-    let first = timing.map(|timing| timing.first_frame_cycles);
-    if let Some(miss) = allocation::broken(goal, used, interval, first) {
-        return Err(allocation::missed(name, &miss).into());
-    }
-    chosen.hardware = goal.named(used, interval, first);
+    chosen.hardware = goal.confirmed(&figures, name)?;
     Ok(())
 }
 

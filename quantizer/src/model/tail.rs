@@ -4,13 +4,11 @@
 //! hardware never does. A convolution of one position to a single channel does not count as a layer behind such a
 //! step: it is an expectation over a distribution (distribution focal loss, arXiv 2006.04388), as detectors have it.
 
-use super::{Model, Node, ValueId};
+use super::{MATRIX_OPERATORS, Model, Node, ValueId};
 use std::collections::BTreeSet;
 
 /// Steps that hardware never does.
 const HOST_STEPS: &[&str] = &["Softmax", "LogSoftmax", "Hardmax", "NonMaxSuppression", "NonZero", "RoiAlign"];
-/// Operators with weights.
-const LAYERS: &[&str] = &["Conv", "ConvTranspose", "MatMul", "Gemm"];
 
 impl Model {
     /// Whether a node is a layer with weights that shows that the network goes on.
@@ -19,7 +17,7 @@ impl Model {
         let is_expectation = node.op == "Conv"
             && node.inputs.len() == 2
             && weights.is_some_and(|weights| matches!(*weights.dims, [1, _, 1, 1] | [1, _, 1]));
-        LAYERS.contains(&node.op.as_str()) && !is_expectation
+        MATRIX_OPERATORS.contains(&node.op.as_str()) && !is_expectation
     }
 
     /// Numbers of the nodes that the host computes; `rank` gives the number of axes of a tensor of data.
@@ -37,8 +35,7 @@ impl Model {
         let mut on_host: BTreeSet<ValueId> = BTreeSet::new();
         let mut tail = BTreeSet::new();
         for (index, node) in self.nodes.iter().enumerate().filter(|(index, _)| ends[*index]) {
-            let follows = node.inputs.iter().flatten().any(|id| on_host.contains(id));
-            if follows || HOST_STEPS.contains(&node.op.as_str()) || joins_positions(node, rank) {
+            if node.reads_any(&on_host) || HOST_STEPS.contains(&node.op.as_str()) || joins_positions(node, rank) {
                 on_host.extend(&node.outputs);
                 tail.insert(index);
             }

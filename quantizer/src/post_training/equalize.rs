@@ -53,7 +53,7 @@ pub(super) fn equalize(model: &mut Model, shapes: &BTreeMap<ValueId, Vec<usize>>
 /// Gives every node of weights constants that no other node reads.
 fn own_constants(model: &mut Model) {
     for index in 0..model.nodes.len() {
-        if !super::MATRIX_OPERATORS.contains(&model.nodes[index].op.as_str()) {
+        if !crate::model::MATRIX_OPERATORS.contains(&model.nodes[index].op.as_str()) {
             continue;
         }
         for input in 1..model.nodes[index].inputs.len() {

@@ -1,11 +1,10 @@
 //! Random frames and weights from a seed.
 
-use crate::model::{Array, Data, Model};
-use crate::post_training::MATRIX_OPERATORS;
+use crate::model::{Array, Data, MATRIX_OPERATORS, Model};
 use network::Format;
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
-pub(super) struct Generator(pub u64);
+pub(crate) struct Generator(pub u64);
 
 impl Generator {
     pub fn next(&mut self) -> u64 {

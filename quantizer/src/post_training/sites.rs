@@ -8,10 +8,10 @@
 //! last sums leave exact.
 
 use super::grid::Grid;
-use super::{LayerBits, MATRIX_OPERATORS, PostTraining};
+use super::{LayerBits, PostTraining};
 use crate::fault::{Checked, Fault};
 use crate::float::Program;
-use crate::model::{Model, Node, ValueId};
+use crate::model::{MATRIX_OPERATORS, Model, Node, ValueId};
 use crate::walk::ACTIVATIONS;
 use network::Code;
 use std::collections::{BTreeMap, BTreeSet};

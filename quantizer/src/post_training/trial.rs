@@ -251,41 +251,42 @@ impl Trial<'_> {
     /// Each layer's sum of squares that a change of its weights makes in its results, over a frame of float activations:
     /// for each layer and each of its changes.
     pub fn changed_sums(&self, frame: &[f32], changes: &[Vec<Tensor>]) -> Result<Vec<Vec<f64>>, Diagnostic> {
+        self.of_layers(frame, &|layer, operands| {
+            changes[layer].iter().map(|change| squares(operands, self.layers[layer].input, change)).collect()
+        })
+    }
+
+    /// A list of numbers for each layer, from the operands that its node has in a frame of float activations.
+    fn of_layers(
+        &self,
+        frame: &[f32],
+        find: &dyn Fn(usize, &Operands<'_>) -> Checked<Vec<f64>>,
+    ) -> Result<Vec<Vec<f64>>, Diagnostic> {
         let of_node: BTreeMap<usize, usize> =
             self.layers.iter().enumerate().map(|(index, layer)| (layer.node, index)).collect();
-        let mut sums = vec![Vec::new(); self.layers.len()];
+        let mut found = vec![Vec::new(); self.layers.len()];
         let mut fault = None;
         self.program.run_nodes(frame, &mut |node, operands, _| {
             let Some(&layer) = of_node.get(&node) else { return };
-            for change in &changes[layer] {
-                match squares(operands, self.layers[layer].input, change) {
-                    Ok(sum) => sums[layer].push(sum),
-                    Err(found) => fault = Some(found.at(self.program.file(), &operands.node.name)),
-                }
+            match find(layer, operands) {
+                Ok(own) => found[layer] = own,
+                Err(wrong) => fault = Some(wrong.at(self.program.file(), &operands.node.name)),
             }
         })?;
-        fault.map_or(Ok(sums), Err)
+        fault.map_or(Ok(found), Err)
     }
 
     /// For each layer and width the sum of squares that rounding what it reads makes in its results, over a frame.
     pub fn read_sums(&self, frame: &[f32], widths: &[u32]) -> Result<Vec<Vec<f64>>, Diagnostic> {
-        let of_node: BTreeMap<usize, usize> =
-            self.layers.iter().enumerate().map(|(index, layer)| (layer.node, index)).collect();
-        let mut sums = vec![Vec::new(); self.layers.len()];
-        let mut fault = None;
-        self.program.run_nodes(frame, &mut |node, operands, _| {
-            let Some(&layer) = of_node.get(&node) else { return };
+        self.of_layers(frame, &|layer, operands| {
             let (own, data) = (&self.layers[layer], usize::from(self.layers[layer].input == 0));
-            let (Some(group), Some(Some(x))) = (own.reads, operands.tensors.get(data)) else { return };
-            for &bits in widths {
-                let lost = self.on_grid(group, bits, x).and_then(|made| made.sub(x).map_err(crate::float::fault));
-                match lost.and_then(|lost| squares(operands, data, &lost)) {
-                    Ok(sum) => sums[layer].push(sum),
-                    Err(found) => fault = Some(found.at(self.program.file(), &operands.node.name)),
-                }
-            }
-        })?;
-        fault.map_or(Ok(sums), Err)
+            let (Some(group), Some(Some(x))) = (own.reads, operands.tensors.get(data)) else { return Ok(Vec::new()) };
+            let sum = |&bits: &u32| {
+                let lost = self.on_grid(group, bits, x)?.sub(x).map_err(crate::float::fault)?;
+                squares(operands, data, &lost)
+            };
+            widths.iter().map(sum).collect()
+        })
     }
 
     /// The results of every layer for an input that is a tensor.

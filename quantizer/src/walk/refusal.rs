@@ -68,8 +68,7 @@ fn is_known(node: &Node) -> bool {
 /// All nodes of a model that cannot be built whatever they read, each with the reason.
 pub(crate) fn refusals(model: &Model) -> Vec<(String, Fault)> {
     let data = super::data(model);
-    let reads_data = |node: &Node| node.inputs.iter().flatten().any(|id| data.contains(id));
-    model.nodes.iter().filter_map(|node| Some((node.name.clone(), refusal(node, reads_data(node))?))).collect()
+    model.nodes.iter().filter_map(|node| Some((node.name.clone(), refusal(node, node.reads_any(&data))?))).collect()
 }
 
 /// Why an operator, or its attributes, cannot be built; `None` where that depends on what it reads, and for what only

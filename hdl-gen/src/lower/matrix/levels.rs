@@ -18,11 +18,9 @@
 //!
 //! Bipolar weights have κ = 0: they are the same array for any activations, without a correction.
 
-use super::split::{Source, Split, SplitSpec, part};
+use super::split::{Source, Split, SplitSpec, part, terms};
 use crate::bind::MatrixLayer;
-use crate::datapath::{
-    Combination, CombinationSpec, CombinationTerm, DatapathError, DotProductForm, Multiplier, Operand,
-};
+use crate::datapath::{Combination, CombinationSpec, DatapathError, DotProductForm, Multiplier, Operand};
 use crate::heap::Target;
 use crate::lower::border::Borders;
 use crate::requantize::RawMap;
@@ -80,26 +78,10 @@ pub(super) fn split(spec: &SplitSpec<'_>) -> Result<Split, DatapathError> {
     let raw = constants.iter().enumerate().map(raw_range).fold(Range::new(0, 3), Range::union);
     let initial_bits = spec.borders.map(Borders::initial_bits);
     let parts = vec![products, shared];
-    let mut terms: Vec<CombinationTerm> = parts
-        .iter()
-        .enumerate()
-        .map(|(index, part)| CombinationTerm {
-            name: format!("part{index}"),
-            bits: part.product.result_bits(),
-            signed: part.product.result_is_signed(),
-            coefficient: part.coefficients.first().copied().unwrap_or(1),
-        })
-        .collect();
-    terms.extend(initial_bits.map(|bits| CombinationTerm {
-        name: "initial".to_owned(),
-        bits,
-        signed: true,
-        coefficient: 1,
-    }));
     let module_name = format!("{}_total", spec.prefix);
     let made = Combination::new(&CombinationSpec {
         module_name: module_name.clone(),
-        terms,
+        terms: terms(&parts, 0, initial_bits),
         result_range: (raw.min(), raw.max()),
         target: Target::Lut6,
     })?;

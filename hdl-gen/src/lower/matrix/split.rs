@@ -36,7 +36,7 @@ pub(super) struct Part {
     pub source: Source,
     pub product: DotProduct,
     /// What the part counts in each result of a unit.
-    pub(super) coefficients: Vec<i64>,
+    coefficients: Vec<i64>,
     /// One row of operands for each PE or pair of PEs over all outputs.
     pub(super) rows: Vec<Vec<i32>>,
     /// Whether all PEs of a group read one sum, whose weights are 1.
@@ -186,22 +186,7 @@ impl Split {
         let initial_bits = spec.borders.map(Borders::initial_bits);
         let mut combinations = Vec::new();
         for result in 0..results {
-            let mut terms: Vec<CombinationTerm> = parts
-                .iter()
-                .enumerate()
-                .map(|(index, part)| CombinationTerm {
-                    name: format!("part{index}"),
-                    bits: part.product.result_bits(),
-                    signed: part.product.result_is_signed(),
-                    coefficient: part.coefficients[result],
-                })
-                .collect();
-            terms.extend(initial_bits.map(|bits| CombinationTerm {
-                name: "initial".to_owned(),
-                bits,
-                signed: true,
-                coefficient: 1,
-            }));
+            let terms = terms(&parts, result, initial_bits);
             let module_name = match (results, result) {
                 (1, _) => format!("{}_total", spec.prefix),
                 (_, 0) => format!("{}_upper", spec.prefix),
@@ -250,6 +235,18 @@ impl Split {
 fn value_range(activation: Format) -> (i64, i64) {
     let values = activation.value_range();
     (values.min(), values.max())
+}
+
+/// What is added up to one result: the parts, and the initial sum where there is one.
+pub(super) fn terms(parts: &[Part], result: usize, initial_bits: Option<u32>) -> Vec<CombinationTerm> {
+    let of_part = |(index, part): (usize, &Part)| CombinationTerm {
+        name: format!("part{index}"),
+        bits: part.product.result_bits(),
+        signed: part.product.result_is_signed(),
+        coefficient: part.coefficients[result],
+    };
+    let initial = |bits| CombinationTerm { name: "initial".to_owned(), bits, signed: true, coefficient: 1 };
+    parts.iter().enumerate().map(of_part).chain(initial_bits.map(initial)).collect()
 }
 
 #[allow(clippy::too_many_arguments)] // one part is described by all of these

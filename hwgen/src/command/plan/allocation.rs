@@ -5,7 +5,7 @@ mod price;
 mod report;
 mod study;
 
-pub use goal::{Goal, broken, missed, used};
+pub use goal::{Goal, missed};
 pub use study::{Progress, ended, study_options};
 
 use crate::cli::AllocationOptions;

@@ -1,6 +1,7 @@
 //! Trace and largest eigenvalue of a matrix that is known by its products with vectors.
 
 use super::dot;
+use crate::post_training::Generator;
 
 /// An estimate of a trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,10 +32,10 @@ pub type Product<'a, E> = dyn FnMut(&[f64]) -> Result<Vec<f64>, E> + 'a;
 /// # Errors
 /// What `product` refuses.
 pub fn trace<E>(size: usize, seed: u64, most: usize, tolerance: f64, product: &mut Product<'_, E>) -> Result<Trace, E> {
-    let mut random = Signs(seed);
+    let mut random = Generator(seed);
     let (mut sum, mut mean) = (0.0, 0.0);
     for probe in 1..=most {
-        let signs: Vec<f64> = (0..size).map(|_| random.next()).collect();
+        let signs: Vec<f64> = (0..size).map(|_| sign(&mut random)).collect();
         sum += dot(&signs, &product(&signs)?);
         let now = sum / probe as f64;
         let moved = (now - mean).abs() / (mean.abs() + 1e-6);
@@ -57,9 +58,9 @@ pub fn largest_eigenvalue<E>(
     tolerance: f64,
     product: &mut Product<'_, E>,
 ) -> Result<Eigenvalue, E> {
-    let mut random = Signs(seed);
+    let mut random = Generator(seed);
     let scale = 1.0 / (size.max(1) as f64).sqrt();
-    let mut vector: Vec<f64> = (0..size).map(|_| random.next() * scale).collect();
+    let mut vector: Vec<f64> = (0..size).map(|_| sign(&mut random) * scale).collect();
     let mut value = 0.0;
     for step in 1..=most {
         let made = product(&vector)?;
@@ -78,17 +79,9 @@ pub fn largest_eigenvalue<E>(
     Ok(Eigenvalue { value, vector, steps: most })
 }
 
-/// Random signs from SplitMix64.
-struct Signs(u64);
-
-impl Signs {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        if (mixed ^ (mixed >> 31)) & 1 == 1 { 1.0 } else { -1.0 }
-    }
+/// A random sign.
+fn sign(generator: &mut Generator) -> f64 {
+    if generator.next() & 1 == 1 { 1.0 } else { -1.0 }
 }
 
 #[cfg(test)]

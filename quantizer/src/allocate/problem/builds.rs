@@ -6,7 +6,7 @@
 use super::super::tables::{BuildTable, LayerTable};
 use super::{Choice, Problem, keeps};
 use solver::{Effort, Outcome};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// Options that the solver may look at for builds alone.
 const STEPS: u64 = 40_000_000;
@@ -134,16 +134,11 @@ impl Problem<'_> {
 
     /// The first cost that builds state and that is a sum.
     fn first_built(&self) -> Option<usize> {
-        let names: BTreeMap<&String, ()> = self
-            .tables
-            .layers
-            .iter()
-            .flat_map(|layer| layer.builds.values().flatten())
-            .flat_map(|b| b.costs.keys().map(|k| (k, ())))
-            .collect();
+        let builds = self.tables.layers.iter().flat_map(|layer| layer.builds.values().flatten());
+        let names: BTreeSet<&str> = builds.flat_map(|build| build.costs.keys()).map(String::as_str).collect();
         let place = |name: &str| self.costs.iter().position(|own| own == name);
-        let sums = names.keys().filter_map(|name| place(name)).filter(|&cost| !self.is_greatest(cost));
-        place("lut").filter(|_| names.keys().any(|name| *name == "lut")).or_else(|| sums.min())
+        let sums = names.iter().filter_map(|name| place(name)).filter(|&cost| !self.is_greatest(cost));
+        place("lut").filter(|_| names.contains("lut")).or_else(|| sums.min())
     }
 
     /// A cost of a choice with these builds.

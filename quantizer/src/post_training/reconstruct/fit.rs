@@ -2,6 +2,7 @@
 
 use super::super::PostTraining;
 use super::super::grid::{Grid, round_scale};
+use super::super::random::Generator;
 use super::super::weights::Layer;
 use super::blocks::Block;
 use super::{ReconstructRule, Site, State, Weights, replace};
@@ -107,15 +108,8 @@ pub(super) fn through(x: &Tensor, step: &Tensor, grid: &Grid) -> candle_core::Re
 
 /// Draws of one half, the same on every machine.
 pub(super) fn draws(seed: u64, count: usize) -> Vec<f32> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) & 1
-    };
-    (0..count).map(|_| next() as f32).collect()
+    let mut generator = Generator(seed);
+    (0..count).map(|_| (generator.next() & 1) as f32).collect()
 }
 
 /// What a step of a frame gives: the error, and gradients in the variables.

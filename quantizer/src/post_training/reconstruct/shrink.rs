@@ -37,6 +37,14 @@ struct Shrinking {
     adam: Adam,
 }
 
+/// What stands still while a block shrinks.
+struct Scene<'a> {
+    layers: &'a [Layer],
+    /// Weights of the layers that do not shrink.
+    fixed: Weights,
+    grids: &'a [Grid],
+}
+
 /// Codes up to this magnitude at a width.
 fn reach(bits: f64) -> f64 {
     (bits - 1.0).exp2() - 1.0
@@ -91,14 +99,14 @@ impl Fit<'_> {
             let adam = Adam::new(values.len(), RATE);
             all.push(Shrinking { layer: place, values, steps, bits: f64::from(layer.grid.bits), adam });
         }
-        let fixed = self.site.weights(layers, self.block.span.clone())?;
+        let scene = Scene { layers, fixed: self.site.weights(layers, self.block.span.clone())?, grids };
         let each = (self.site.rule.steps / ROUNDS).max(1);
         let mut part = 1.0;
         for round in 0..ROUNDS {
             let left = ROUNDS - round;
-            part = if left == 1 { 0.0 } else { self.narrower(layers, &all, &fixed, grids, part, left)? };
+            part = if left == 1 { 0.0 } else { self.narrower(&scene, &all, part, left)? };
             for step in 0..each {
-                self.descend(layers, &mut all, &fixed, grids, part, round * each + step)?;
+                self.descend(&scene, &mut all, part, round * each + step)?;
             }
         }
         let of_layer = |&place: &usize| {
@@ -119,18 +127,10 @@ impl Fit<'_> {
 
     /// How much of the way may be left after this round: the least at which the error rises by no more than its share of
     /// what it has to rise in the rounds that are left.
-    fn narrower(
-        &self,
-        layers: &[Layer],
-        all: &[Shrinking],
-        fixed: &Weights,
-        grids: &[Grid],
-        part: f64,
-        left: usize,
-    ) -> Result<f64, Diagnostics> {
+    fn narrower(&self, scene: &Scene<'_>, all: &[Shrinking], part: f64, left: usize) -> Result<f64, Diagnostics> {
         let error = |part: f64| -> Result<f64, Diagnostics> {
-            let weights = put(self.site, layers, fixed, all.iter().map(|own| (own.layer, own.at(part))))?;
-            self.site.error_of(self, &weights, grids)
+            let weights = put(self.site, scene, all.iter().map(|own| (own.layer, own.at(part))))?;
+            self.site.error_of(self, &weights, scene.grids)
         };
         let (now, end) = (error(part)?, error(0.0)?);
         let most = now + (end - now).max(0.0) / left as f64;
@@ -143,19 +143,9 @@ impl Fit<'_> {
     }
 
     /// One step of the weights at a width.
-    fn descend(
-        &self,
-        layers: &[Layer],
-        all: &mut [Shrinking],
-        fixed: &Weights,
-        grids: &[Grid],
-        part: f64,
-        step: usize,
-    ) -> Result<(), Diagnostics> {
+    fn descend(&self, scene: &Scene<'_>, all: &mut [Shrinking], part: f64, step: usize) -> Result<(), Diagnostics> {
         let frames = self.batch(step);
-        let of_frame = |&frame: &usize| {
-            self.slopes_at(layers, all, fixed, grids, part, frame).map_err(|found| self.site.at(found))
-        };
+        let of_frame = |&frame: &usize| self.slopes_at(scene, all, part, frame).map_err(|found| self.site.at(found));
         let made: Result<Vec<Vec<Vec<f32>>>, Diagnostic> = frames.par_iter().map(of_frame).collect();
         let made = made?;
         for (index, own) in all.iter_mut().enumerate() {
@@ -168,18 +158,10 @@ impl Fit<'_> {
         Ok(())
     }
 
-    fn slopes_at(
-        &self,
-        layers: &[Layer],
-        all: &[Shrinking],
-        fixed: &Weights,
-        grids: &[Grid],
-        part: f64,
-        frame: usize,
-    ) -> Checked<Vec<Vec<f32>>> {
-        let (mut weights, mut variables) = (fixed.clone(), Vec::new());
+    fn slopes_at(&self, scene: &Scene<'_>, all: &[Shrinking], part: f64, frame: usize) -> Checked<Vec<Vec<f32>>> {
+        let (mut weights, mut variables) = (scene.fixed.clone(), Vec::new());
         for own in all {
-            let layer = &layers[own.layer];
+            let layer = &scene.layers[own.layer];
             let variable = Var::from_tensor(&tensor(own.values.clone(), &layer.weights.dims)?).map_err(fault)?;
             let made = own.soft(part, variable.as_tensor(), &layer.weights.dims)?;
             weights.insert(layer.node, (layer.input, made));
@@ -187,7 +169,7 @@ impl Fit<'_> {
         }
         let on_grid = |id: ValueId, x: Tensor| -> Checked<Tensor> {
             let Some(&group) = self.site.sites.of.get(&id) else { return Ok(x) };
-            let grid = &grids[group];
+            let grid = &scene.grids[group];
             if grid.is_bipolar() { Ok(x) } else { through(&x, &tensor(vec![grid.scale], &[1])?, grid).map_err(fault) }
         };
         let mut values = self.quantized[frame].clone();
@@ -205,13 +187,12 @@ impl Fit<'_> {
 /// Weights with some layers' replaced.
 fn put(
     site: &Site<'_>,
-    layers: &[Layer],
-    fixed: &Weights,
+    scene: &Scene<'_>,
     made: impl Iterator<Item = (usize, Vec<f32>)>,
 ) -> Result<Weights, Diagnostics> {
-    let mut weights = fixed.clone();
+    let mut weights = scene.fixed.clone();
     for (place, values) in made {
-        let layer = &layers[place];
+        let layer = &scene.layers[place];
         let own = tensor(values, &layer.weights.dims).map_err(|found| site.at(found))?;
         weights.insert(layer.node, (layer.input, own));
     }

@@ -1,12 +1,12 @@
 //! What a budget asks of the hardware, and the foldings that keep it.
 
 use super::Job;
-use super::price::{self, INTERVAL};
+use super::price::{self, INTERVAL, Measured};
 use crate::command::allocate::amount;
 use crate::command::device;
 use crate::failure::Outcome;
-use crate::fold::{Missed, Point, Site, Wanted, usage};
-use crate::hardware::DEFAULT_CLOCK_MHZ;
+use crate::fold::{Missed, Point, Site, Wanted};
+use crate::hardware::{self, DEFAULT_CLOCK_MHZ};
 use crate::interrupt::Interrupt;
 use hdl_gen::cost::{Device, Model};
 use hdl_gen::datapath::Memo;
@@ -54,7 +54,8 @@ impl Goal {
         let network = price::uniform(job, widest(&job.options.weight_widths), widest(&job.options.activation_widths))?;
         let predict =
             budget.limits.iter().any(|limit| limit.cost == "latency" && matches!(limit.most, Amount::Share(_)));
-        let (used, interval, first, slowest) = price::default_figures(&network, &model, predict)?;
+        let Measured { used, interval, first, slowest } =
+            price::measured(&hardware::figures(&network)?, &model, predict)?;
         let mut goal = Goal {
             device,
             model,
@@ -166,6 +167,18 @@ impl Goal {
         Target { device, clock_mhz, fps: self.fps.map(|fps| At::new(fps, Place::default())), ..Target::default() }
     }
 
+    /// Figures by name of a plan that is about to be written.
+    ///
+    /// # Errors
+    /// It breaks what was asked for: E0903.
+    pub fn confirmed(&self, figures: &hardware::Figures, file: &str) -> Outcome<Vec<(String, f64)>> {
+        let found = price::measured(figures, &self.model, false)?;
+        match broken(self, &found) {
+            Some(miss) => Err(missed(file, &miss).into()),
+            None => Ok(self.named(found.used.0, found.interval, found.first)),
+        }
+    }
+
     /// Figures of a design by name.
     pub fn figures(&self, point: &Point) -> Vec<(String, f64)> {
         self.named(point.usage.0, point.interval_cycles(), point.timing.map(|timing| timing.first_frame_cycles))
@@ -173,7 +186,7 @@ impl Goal {
 
     /// What a design takes, its cycles from frame to frame, its rate, and its latency in microseconds where that was
     /// predicted, by name.
-    pub fn named(&self, used: [f64; 4], interval: u64, first: Option<u64>) -> Vec<(String, f64)> {
+    fn named(&self, used: [f64; 4], interval: u64, first: Option<u64>) -> Vec<(String, f64)> {
         let mut made: Vec<(String, f64)> =
             RESOURCES.iter().zip(used).map(|(name, used)| ((*name).to_owned(), used)).collect();
         made.push((INTERVAL.to_owned(), interval as f64));
@@ -200,9 +213,10 @@ pub fn missed(file: &str, (cost, most, used): &(String, f64, f64)) -> Diagnostic
     Diagnostic::new(Code::AllocationInfeasible, Place::file(file), message, help)
 }
 
-/// What figures of a written plan break of what was asked for.
-pub fn broken(goal: &Goal, used: [f64; 4], interval: u64, first: Option<u64>) -> Option<(String, f64, f64)> {
-    let limits = RESOURCES.iter().zip(goal.wanted.limits).zip(used);
+/// What a plan that is about to be written breaks of what was asked for.
+fn broken(goal: &Goal, found: &Measured) -> Option<(String, f64, f64)> {
+    let Measured { used, interval, first, .. } = *found;
+    let limits = RESOURCES.iter().zip(goal.wanted.limits).zip(used.0);
     let large = limits.filter_map(|((name, most), used)| Some(((*name).to_owned(), most?, used)));
     let large = large.into_iter().find(|(_, most, used)| *used > most + 1e-6);
     let slow = (interval > goal.wanted.interval_cycles)
@@ -214,9 +228,4 @@ pub fn broken(goal: &Goal, used: [f64; 4], interval: u64, first: Option<u64>) ->
         .filter(|(most, first)| first > most)
         .map(|(most, first)| ("latency".to_owned(), most as f64 / goal.clock_mhz, first as f64 / goal.clock_mhz));
     large.or(slow).or(late)
-}
-
-/// Usage of a design in the order of [`RESOURCES`].
-pub fn used(resources: &hdl_gen::cost::Resources) -> [f64; 4] {
-    usage(resources).0
 }

@@ -8,7 +8,7 @@ use super::Job;
 use super::study::Progress;
 use crate::failure::Outcome;
 use crate::fold::{cannot_fold, usage};
-use crate::hardware::{self, cannot_lower};
+use crate::hardware::{Figures, cannot_lower};
 use hdl_gen::cost::{LayerCosts, Model};
 use hdl_gen::datapath::Memo;
 use hdl_gen::fold::{Aim, Folded, Folder, LayerOption, RESOURCES, Usage};
@@ -196,12 +196,23 @@ pub fn add(tables: &mut Tables, pairs: &[Pair]) {
     tables.greatest = vec![INTERVAL.to_owned()];
 }
 
-/// The hardware of a network as it is bound without any wish: what it takes, and its cycles.
-pub fn default_figures(network: &Network, model: &Model, predict: bool) -> Outcome<(Usage, u64, Option<u64>, u64)> {
-    let built = hardware::figures(network)?;
+/// What a design takes, and how fast it is.
+pub struct Measured {
+    /// In the order of [`RESOURCES`].
+    pub used: Usage,
+    /// Cycles from frame to frame; those of the slowest layer where a prediction takes too long.
+    pub interval: u64,
+    /// Cycles of the first frame, where they were predicted.
+    pub first: Option<u64>,
+    /// Cycles of the slowest layer.
+    pub slowest: u64,
+}
+
+/// Prices a design and predicts its cycles; those of a long one where `predict` asks for it.
+pub fn measured(built: &Figures, model: &Model, predict: bool) -> Outcome<Measured> {
     let used = usage(&built.design.estimate(model).total);
     let slowest = built.rows().iter().map(|row| row.cycles).max().unwrap_or(1).max(1);
     let timing = if predict || !built.design.is_long() { Some(built.timing()?) } else { None };
     let interval = timing.map_or(slowest, |timing| timing.initiation_interval_cycles);
-    Ok((used, interval, timing.map(|timing| timing.first_frame_cycles), slowest))
+    Ok(Measured { used, interval, first: timing.map(|timing| timing.first_frame_cycles), slowest })
 }
