@@ -41,7 +41,12 @@ impl Site<'_> {
         if frame.tries == 0 {
             return Ok(point);
         }
-        let quick = |other: &Point| (frame.quick)(other) || other.interval_cycles() <= point.interval_cycles();
+        // What is quick enough stays so; else no design may be slower.
+        let is_quick = (frame.quick)(&point);
+        let quick = |other: &Point| match is_quick {
+            true => (frame.quick)(other),
+            false => other.interval_cycles() <= point.interval_cycles(),
+        };
         let mut best = match self.baseline(folder, &point, target)? {
             Some(baseline) if self.keeps(&baseline.usage, &frame.limits) && quick(&baseline) => {
                 if self.is_better(&baseline.usage, &point.usage, frame.peak) { Some(baseline) } else { None }
