@@ -24,6 +24,7 @@ use network::{Diagnostic, Diagnostics};
 pub(crate) use operator::{Operands, apply, fault};
 pub(crate) use pointwise::normalisation;
 pub use reference::FloatModel;
+pub(crate) use resize::Rules;
 use std::collections::BTreeMap;
 use std::ops::Range;
 

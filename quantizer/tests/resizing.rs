@@ -3,20 +3,22 @@
 use crate::builder::{Net, Value};
 use crate::evaluator::evaluate;
 use network::Network;
-use quantizer::{Calibration, FloatModel, ImportOptions, InputCodes, PostTraining, import};
+use quantizer::{Calibration, FloatModel, ImportOptions, InputCodes, InputGrid, PostTraining, import};
 
-/// Resizes codes of 8 bits by `scales`; exact sums against float results.
+/// Linear resizing of codes of 8 bits by `scales`; exact sums against float results.
 #[track_caller]
-fn check(coordinate: &str, [rows, columns]: [usize; 2], scales: [f32; 2]) {
+fn check(coordinate: &str, size: [usize; 2], scales: [f32; 2]) {
+    let attributes = [("mode", Value::Text("linear")), ("coordinate_transformation_mode", Value::Text(coordinate))];
+    check_node(&["x", "", "scales"], &attributes, size, scales);
+}
+
+/// The same of a node with these inputs and attributes.
+#[track_caller]
+fn check_node(inputs: &[&str], attributes: &[(&str, Value<'_>)], [rows, columns]: [usize; 2], scales: [f32; 2]) {
     let channels = 2;
     let bytes = Net::new(&[1, channels, rows as i64, columns as i64])
         .floats("scales", &[4], &[1.0, 1.0, scales[0], scales[1]])
-        .node(
-            "Resize",
-            &["x", "", "scales"],
-            "y",
-            &[("mode", Value::Text("linear")), ("coordinate_transformation_mode", Value::Text(coordinate))],
-        )
+        .node("Resize", inputs, "y", attributes)
         .bytes();
     let codes: Vec<i64> =
         (0..(channels as usize * rows * columns) as i64).map(|k| (k * 37 + k * k * 11) % 256).collect();
@@ -28,7 +30,7 @@ fn check(coordinate: &str, [rows, columns]: [usize; 2], scales: [f32; 2]) {
         ..PostTraining::default()
     });
     let options = ImportOptions { post_training, ..ImportOptions::default() };
-    let what = format!("{coordinate} {rows}x{columns} by {scales:?}");
+    let what = format!("{inputs:?} {rows}x{columns} by {scales:?}");
     let imported = import(&bytes, "net.onnx", &options).unwrap_or_else(|faults| panic!("{what}: {faults}"));
     let made = evaluate(&Network::build(imported.parts).unwrap(), &codes).outputs.concat();
     let reals: Vec<f32> = values.iter().map(|value| value * 0.5).collect();
@@ -49,6 +51,29 @@ fn linear_resizing_is_exact() {
         check(coordinate, [2, 2], [4.0, 3.0]);
     }
     check("half_pixel", [1, 3], [4.0, 2.0]);
+}
+
+/// Lengths that no tensor has, in a model whose input is stated to be codes.
+#[test]
+fn lengths_of_nothing_are_refused() {
+    for lengths in [[1, 1, 0, 4], [1, 1, 4, 0], [1, 1, -2, 4], [1, 1, i64::MAX, 4]] {
+        let bytes = Net::new(&[1, 1, 4, 4])
+            .ints("sizes", &[4], &lengths)
+            .node("Resize", &["x", "", "", "sizes"], "y", &[])
+            .bytes();
+        let input = Some(InputGrid { format: "u4".parse().unwrap(), scale: 1.0, zero_point: 0 });
+        let faults = import(&bytes, "net.onnx", &ImportOptions { input, ..ImportOptions::default() }).unwrap_err();
+        assert!(faults.0[0].place.layer.as_deref() == Some("y"), "{lengths:?}: {faults}");
+    }
+}
+
+/// Up to version 10 places are asymmetric and rounded down, whatever newer versions take without attributes.
+#[test]
+fn old_versions_have_their_own_rule() {
+    for scales in [[2.0, 3.0], [0.5, 1.0 / 3.0], [1.0 / 3.0, 2.0]] {
+        check_node(&["x", "scales"], &[], [6, 9], scales);
+        check_node(&["x", "scales"], &[("mode", Value::Text("linear"))], [6, 9], scales);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::window::select;
 use super::{bounded, tensor};
 use crate::fault::{Checked, Fault};
 use crate::layout::axis_index;
+use crate::model::Node;
 use candle_core::Tensor;
 
 /// Resize (all versions) and Upsample with modes nearest and linear.
@@ -16,16 +17,12 @@ pub(super) fn resize(operands: &Operands<'_>) -> Checked<Tensor> {
     if mode != "nearest" && !is_linear {
         return Err(Fault::operator(format!("`{}` of mode `{mode}`", node.op), "use mode nearest or linear"));
     }
-    // Up to version 10 scales are the second input, and places are floor(place / scale).
-    let is_old = node.op == "Upsample" || operands.tensors.len() == 2;
+    let rules = Rules::of(node)?;
     let axes: Vec<usize> = match attributes.ints("axes")? {
         Some(axes) => axes.iter().map(|&axis| axis_index(axis, x.rank())).collect::<Checked<_>>()?,
         None => (0..x.rank()).collect(),
     };
-    let transformation = attributes.text("coordinate_transformation_mode", "half_pixel")?;
-    let transformation = if is_old { "asymmetric" } else { transformation };
-    let rounding = if is_old { "floor" } else { attributes.text("nearest_mode", "round_prefer_floor")? };
-    let targets = targets(operands, &axes, if is_old { 1 } else { 2 })?;
+    let targets = targets(operands, &axes, if rules.is_old { 1 } else { 2 })?;
     let mut made = x.clone();
     for (&axis, &(scale, length)) in axes.iter().zip(&targets) {
         let from = x.dims()[axis];
@@ -39,16 +36,11 @@ pub(super) fn resize(operands: &Operands<'_>) -> Checked<Tensor> {
             return Err(Fault::operator(format!("`{}` with antialiasing", node.op), "average before it instead"));
         }
         if is_linear {
-            made = between(&made, axis, length, |place| source(transformation, place, from, length, scale))?;
+            made = between(&made, axis, length, |place| rules.source(place, from, length, scale))?;
             continue;
         }
-        let chosen: Vec<u32> = (0..length)
-            .map(|place| {
-                Ok(nearest(source(transformation, place, from, length, scale)?, rounding)?.clamp(0, from as i64 - 1)
-                    as u32)
-            })
-            .collect::<Checked<_>>()?;
-        made = select(&made, axis, chosen)?;
+        let chosen = rules.nearest(from, length, scale)?;
+        made = select(&made, axis, chosen.into_iter().map(|place| place as u32).collect())?;
     }
     Ok(made)
 }
@@ -100,33 +92,54 @@ fn targets(operands: &Operands<'_>, axes: &[usize], scales_index: usize) -> Chec
     Ok(axes.iter().zip(positive).map(|(&axis, length)| (length as f32 / x.dims()[axis] as f32, length)).collect())
 }
 
-/// The place in the input, in fractions, that a place of the output comes from.
-fn source(transformation: &str, place: usize, from: usize, to: usize, scale: f32) -> Checked<f32> {
-    let place = place as f32;
-    Ok(match transformation {
-        "half_pixel" => (place + 0.5) / scale - 0.5,
-        "pytorch_half_pixel" => {
-            if to > 1 {
-                (place + 0.5) / scale - 0.5
-            } else {
-                0.0
+/// Which elements of an axis a resized one is made of.
+pub(crate) struct Rules<'a> {
+    /// Up to version 10 scales are the second input, and places are floor(place / scale).
+    pub is_old: bool,
+    /// How coordinates are transformed.
+    pub transformation: &'a str,
+    rounding: &'a str,
+}
+
+impl<'a> Rules<'a> {
+    /// The rules of a Resize or Upsample node.
+    pub fn of(node: &'a Node) -> Checked<Self> {
+        let is_old = node.op == "Upsample" || node.inputs.len() == 2;
+        let (transformation, rounding) = match is_old {
+            true => ("asymmetric", "floor"),
+            false => (
+                node.attributes.text("coordinate_transformation_mode", "half_pixel")?,
+                node.attributes.text("nearest_mode", "round_prefer_floor")?,
+            ),
+        };
+        Ok(Rules { is_old, transformation, rounding })
+    }
+
+    /// For each place of a resized axis the nearest element, in single precision as onnxruntime has it.
+    pub fn nearest(&self, from: usize, to: usize, scale: f32) -> Checked<Vec<usize>> {
+        let last = from as i64 - 1;
+        let nearest = |place| Ok(nearest(self.source(place, from, to, scale)?, self.rounding)?.clamp(0, last) as usize);
+        (0..to).map(nearest).collect()
+    }
+
+    /// The place in the input, in fractions, that a place of the output comes from.
+    fn source(&self, place: usize, from: usize, to: usize, scale: f32) -> Checked<f32> {
+        let place = place as f32;
+        Ok(match self.transformation {
+            "half_pixel" => (place + 0.5) / scale - 0.5,
+            "pytorch_half_pixel" if to > 1 => (place + 0.5) / scale - 0.5,
+            "align_corners" if to > 1 => place * (from as f32 - 1.0) / (to as f32 - 1.0),
+            "pytorch_half_pixel" | "align_corners" => 0.0,
+            "tf_half_pixel_for_nn" => (place + 0.5) / scale,
+            "asymmetric" => place / scale,
+            other => {
+                return Err(Fault::operator(
+                    format!("coordinate_transformation_mode `{other}`"),
+                    "half_pixel, pytorch_half_pixel, tf_half_pixel_for_nn, asymmetric and align_corners can be evaluated",
+                ));
             }
-        }
-        "asymmetric" => place / scale,
-        "align_corners" => {
-            if to > 1 {
-                place * (from as f32 - 1.0) / (to as f32 - 1.0)
-            } else {
-                0.0
-            }
-        }
-        other => {
-            return Err(Fault::operator(
-                format!("coordinate_transformation_mode `{other}`"),
-                "half_pixel, pytorch_half_pixel, asymmetric and align_corners can be evaluated",
-            ));
-        }
-    })
+        })
+    }
 }
 
 fn nearest(place: f32, rounding: &str) -> Checked<i64> {

@@ -4,6 +4,7 @@ mod linear;
 
 use crate::constant::Constant;
 use crate::fault::{Checked, Fault};
+use crate::float::Rules;
 use crate::layout::axis_index;
 use crate::model::Node;
 use crate::walk::Walk;
@@ -11,6 +12,9 @@ use crate::walk::convolution::of_rank;
 use crate::walk::stream::Stream;
 use network::Shape;
 use network::op::Loop;
+
+/// Lengths that a resized axis can have.
+const LENGTHS: std::ops::RangeInclusive<u64> = 1..=1_000_000_000;
 
 impl Walk<'_> {
     /// Resize (or the older Upsample) of rows and columns.
@@ -64,7 +68,8 @@ impl Walk<'_> {
 
 /// The target lengths and the scales of all axes.
 fn sizes(node: &Node, dims: &[u64], constants: &[Option<&Constant>]) -> Checked<(Vec<u64>, Vec<f64>)> {
-    let wrong = || Fault::shape(format!("`{}` without constant scales or sizes", node.op), "export the model again");
+    let wrong =
+        || Fault::shape(format!("`{}` without constant scales or sizes above 0", node.op), "export the model again");
     if node.attributes.text("keep_aspect_ratio_policy", "stretch")? != "stretch" {
         return Err(Fault::operator(
             format!("`{}` that keeps the aspect ratio", node.op),
@@ -79,7 +84,7 @@ fn sizes(node: &Node, dims: &[u64], constants: &[Option<&Constant>]) -> Checked<
     if let Some(given) = constant(3) {
         let mut sizes = dims.to_vec();
         for (&axis, size) in axes.iter().zip(given.ints()?) {
-            sizes[axis] = u64::try_from(size).unwrap_or(0);
+            sizes[axis] = u64::try_from(size).ok().filter(|size| LENGTHS.contains(size)).ok_or_else(wrong)?;
         }
         let scales = sizes.iter().zip(dims).map(|(&size, &dim)| size as f64 / dim as f64).collect();
         return Ok((sizes, scales));
@@ -97,10 +102,8 @@ fn sizes(node: &Node, dims: &[u64], constants: &[Option<&Constant>]) -> Checked<
     };
     let size = |(&dim, scale): (&u64, &f64)| (dim as f64 * scale).floor();
     let sizes: Vec<f64> = dims.iter().zip(&scales).map(size).collect();
-    if sizes.iter().any(|size| !(1.0..1e9).contains(size)) {
-        return Err(wrong());
-    }
-    Ok((sizes.into_iter().map(|size| size as u64).collect(), scales))
+    let sizes: Vec<u64> = sizes.into_iter().map(|size| size as u64).collect();
+    if sizes.iter().all(|size| LENGTHS.contains(size)) { Ok((sizes, scales)) } else { Err(wrong()) }
 }
 
 /// Loops over one axis: each element several times, or each of several elements once.
@@ -111,39 +114,13 @@ fn axis(node: &Node, from: u64, to: u64, scale: f64, stride: u64) -> Checked<Vec
             "nearest resizing by whole factors can be built (asymmetric with floor, or half_pixel)",
         )
     };
-    let coordinate = node
-        .attributes
-        .text("coordinate_transformation_mode", if node.op == "Resize" { "half_pixel" } else { "asymmetric" })?;
-    let nearest =
-        node.attributes.text("nearest_mode", if node.op == "Resize" { "round_prefer_floor" } else { "floor" })?;
-    if to > 1 << 20 {
+    if to > 1 << 20 || from > 1 << 20 {
         return Err(refuse());
     }
-    let mut places = Vec::new();
-    for index in 0..to {
-        let x = index as f64;
-        let source = match coordinate {
-            "half_pixel" => (x + 0.5) / scale - 0.5,
-            "pytorch_half_pixel" if to > 1 => (x + 0.5) / scale - 0.5,
-            "pytorch_half_pixel" => 0.0,
-            "asymmetric" => x / scale,
-            "tf_half_pixel_for_nn" => (x + 0.5) / scale,
-            "align_corners" if to > 1 => x * (from - 1) as f64 / (to - 1) as f64,
-            "align_corners" => 0.0,
-            _ => return Err(refuse()),
-        };
-        let rounded = match nearest {
-            "floor" => source.floor(),
-            "ceil" => source.ceil(),
-            "round_prefer_floor" => (source - 0.5).ceil(),
-            "round_prefer_ceil" => (source + 0.5).floor(),
-            _ => return Err(refuse()),
-        };
-        places.push(rounded.clamp(0.0, (from - 1) as f64) as u64);
-    }
+    let places = Rules::of(node)?.nearest(from as usize, to as usize, scale as f32)?;
     let repeats = places.iter().take_while(|place| **place == places[0]).count() as u64;
-    let step = places.get(repeats as usize).map_or(1, |place| place - places[0]);
-    let regular = places.iter().enumerate().all(|(index, &place)| place == index as u64 / repeats * step);
+    let step = places.get(repeats as usize).map_or(1, |place| (place - places[0]) as u64);
+    let regular = places.iter().enumerate().all(|(index, &place)| place as u64 == index as u64 / repeats * step);
     let (Ok(stride), true) = (i64::try_from(stride * step), regular && to.is_multiple_of(repeats)) else {
         return Err(refuse());
     };

@@ -6,6 +6,7 @@
 //! repeats the edge.
 
 use crate::fault::{Checked, Fault};
+use crate::float::Rules;
 use crate::layout::Layout;
 use crate::model::Node;
 use crate::walk::Walk;
@@ -37,9 +38,7 @@ impl Axis {
     /// # Errors
     /// The factor is no whole one, or corners are aligned.
     pub fn new(node: &Node, from: u64, to: u64, scale: f64) -> Checked<Axis> {
-        let is_new = node.op == "Resize" && node.inputs.len() > 2;
-        let default = if is_new { "half_pixel" } else { "asymmetric" };
-        let coordinate = node.attributes.text("coordinate_transformation_mode", default)?;
+        let coordinate = Rules::of(node)?.transformation;
         let is_half = coordinate == "half_pixel" || coordinate == "pytorch_half_pixel" && to > 1;
         let refuse = || {
             Fault::operator(
