@@ -202,7 +202,7 @@ mod tests {
         assert_eq!((contents.live, contents.constant), (3, 1));
         assert_eq!(contents.pieces, [1, 3, 3]);
         // With the complement of bit 0 in place of bit 3: another bit that changes, but no other piece.
-        let text: String = (0..64).map(|at| format!("{:x}\n", word(at) | 8 * (1 - word(at) % 2))).collect();
+        let text: String = (0..64).map(|at| format!("{:x}\n", word(at) | (8 * (1 - word(at) % 2)))).collect();
         let complemented = TableContents::of_image(&text);
         assert_eq!((complemented.live, complemented.constant), (4, 0));
         assert_eq!(complemented.pieces, contents.pieces);
