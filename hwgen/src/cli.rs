@@ -148,6 +148,10 @@ pub struct SensitivityOptions {
     /// Draw the sensitivities here, a panel for each measure.
     #[arg(long, value_name = "FILE.svg")]
     pub svg: Option<PathBuf>,
+    /// Choose widths for this budget by every method and tell the choices with their losses, measuring once; may stand
+    /// several times. Limits of the hardware are for `plan`.
+    #[arg(long, value_name = "COST=AMOUNT,..")]
+    pub compare: Vec<String>,
 }
 
 /// The rule of QuantizeLinear behind an operator.

@@ -1,6 +1,7 @@
 //! Curvature of known networks, mixtures of widths, and reconstruction of blocks.
 
 use crate::builder::Net;
+use quantizer::allocate::problem::{Problem, Subject};
 use quantizer::allocate::{
     Budget, Ended, LossKind, Measure, Method, Sensitivities, Study, StudyOptions, Unwatched, allocate, study,
 };
@@ -119,6 +120,60 @@ fn mixtures_find_what_exhaustive_search_finds() {
         assert_eq!(found.loss, best.0);
         Ok(())
     });
+}
+
+/// A mixture in which every decision is certain is the network of that choice, weights and activations, for every
+/// choice; and the loss of a mixture changes with the probabilities of the last layer's widths as its gradient says.
+#[test]
+fn certain_mixtures_are_the_networks_of_their_choices() {
+    let (bytes, given) = two_layers();
+    let options = StudyOptions { activation_bits: vec![2, 8], ..options(8) };
+    let checked = study(&bytes, "net.onnx", &given, &options, &Unwatched, &mut |study| {
+        let mut tables = study.tables("toy");
+        for layer in &mut tables.layers {
+            layer.loss.by_weights = layer.bits.iter().map(|&bits| (bits, 1.0)).collect();
+        }
+        let problem = Problem::new(&tables, &Budget::default()).map_err(Ended::from)?;
+        let sizes: Vec<usize> = problem.decisions().iter().map(|decision| decision.bits.len()).collect();
+        assert_eq!(sizes.iter().product::<usize>(), 2 * 3 * 3);
+        let mut losses = Vec::new();
+        for code in 0..sizes.iter().product::<usize>() {
+            let mut rest = code;
+            let choice: Vec<usize> = sizes.iter().map(|size| (rest % size, rest /= size).0).collect();
+            let hot = |(&size, &option): (&usize, &usize)| -> Vec<f64> {
+                (0..size).map(|at| if at == option { 1.0 } else { 0.0 }).collect()
+            };
+            let p: Vec<Vec<f64>> = sizes.iter().zip(&choice).map(hot).collect();
+            let (mixed, _) = study.mixture(&problem, &p)?;
+            let plain = study.loss(&study.widths(&problem, &choice))?;
+            assert!((mixed - plain).abs() <= 1e-5 * plain, "{choice:?}: {mixed} instead of {plain}");
+            losses.push(plain);
+        }
+        losses.sort_by(f64::total_cmp);
+        assert!(losses.windows(2).filter(|pair| pair[1] > 1.01 * pair[0]).count() >= 4, "{losses:?}");
+        let p: Vec<Vec<f64>> = sizes.iter().map(|&size| vec![1.0 / size as f64; size]).collect();
+        let (_, gradient) = study.mixture(&problem, &p)?;
+        for (decision, own) in problem.decisions().iter().enumerate() {
+            // Behind the last layer nothing is rounded, so that differences have the gradient's slope.
+            let is_last = matches!(&own.subject, Subject::Weights(layers) if layers.contains(&1));
+            for option in (0..sizes[decision]).filter(|_| is_last) {
+                let at = |step: f64| {
+                    let mut moved = p.clone();
+                    moved[decision][option] += step;
+                    study.mixture(&problem, &moved).map(|(loss, _)| loss)
+                };
+                let slope = (at(0.01)? - at(-0.01)?) / 0.02;
+                let found = gradient[decision][option];
+                assert!(
+                    (found - slope).abs() <= 0.05 * slope.abs().max(0.02),
+                    "{} {option}: {found}, {slope}",
+                    own.name
+                );
+            }
+        }
+        Ok(())
+    });
+    checked.unwrap_or_else(|ended| panic!("{ended:?}"));
 }
 
 /// The joint choice never judges worse than any of its rivals, and it names the budget that could be kept.

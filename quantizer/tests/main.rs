@@ -5,6 +5,7 @@
 mod allocation;
 mod allocation_builds;
 mod builder;
+mod coded_allocation;
 mod curvature;
 mod damaged;
 mod evaluator;

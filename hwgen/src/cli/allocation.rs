@@ -38,7 +38,7 @@ pub struct AllocationOptions {
     /// it follows from the outputs.
     #[arg(long, value_name = "KIND", value_parser = loss)]
     pub loss: Option<LossKind>,
-    /// Most frames to measure on, and as many to judge on.
+    /// Most frames to measure on, at most half of all; of the others up to eight times as many judge.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..))]
     pub study_frames: u64,
     /// Seed of everything random in the methods.

@@ -48,6 +48,10 @@ pub struct QuantizeOptions {
     /// Weights in a row that share a region tag.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub tag_group: u64,
+    /// Keep coded weights where they are nearer than plain codes of as many payload bits, as HMPTQ's tables count; else
+    /// tags count, too.
+    #[arg(long)]
+    pub free_tags: bool,
     /// Weights and activations as plane codes (odd integers), for xnor arithmetic.
     #[arg(long)]
     pub planes: bool,

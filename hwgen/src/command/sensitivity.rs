@@ -1,5 +1,6 @@
 //! `hwgen sensitivity`: how sensitive each layer is, by every method's measure side by side.
 
+mod compared;
 mod picture;
 
 use super::allocate::amount;
@@ -11,8 +12,9 @@ use crate::interrupt::Interrupt;
 use crate::output::{print, write_files};
 use crate::plan_file::read_model;
 use crate::table::align;
+use compared::Compared;
 use quantizer::allocate::rank::spearman;
-use quantizer::allocate::{Measure, Sensitivities, measured, study};
+use quantizer::allocate::{Budget, Measure, Sensitivities, measured, study};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -26,6 +28,8 @@ struct Report {
     activations: Vec<(String, BTreeMap<u32, f64>)>,
     frames: usize,
     loss: String,
+    /// What methods choose for the budgets that were asked for.
+    compared: Vec<Compared>,
 }
 
 /// Measures and reports.
@@ -38,6 +42,8 @@ pub fn run(options: &SensitivityOptions, as_json: bool) -> Outcome<()> {
         return Err(without_frames(&file).into());
     };
     let study_options = study_options(allocation, &post_training, options.source.reading.reading())?;
+    let budget = |text: &String| Budget::parse(text).map(|budget| (text.clone(), budget));
+    let budgets = options.compare.iter().map(budget).collect::<Result<Vec<_>, _>>()?;
     let watch = Progress::new(&interrupt, as_json);
     let known = Sensitivities::default();
     let report = study(&bytes, &file, &post_training, &study_options, &watch, &mut |study| {
@@ -45,11 +51,14 @@ pub fn run(options: &SensitivityOptions, as_json: bool) -> Outcome<()> {
         for &measure in Measure::ALL {
             measures.push((measure, known.weights(study, measure)?));
         }
-        let tables = measured(study, &study.tables(&stem(&file)), &known)?;
+        let base = study.tables(&stem(&file));
+        let tables = measured(study, &base, &known)?;
         if let Some(path) = &allocation.save_tables {
             write_files(&[(path, tables.write().as_bytes())])?;
         }
+        let compared = budgets.iter().map(|budget| Compared::of(study, budget, &base, &known));
         Ok(Report {
+            compared: compared.collect::<Result<_, _>>()?,
             layers: study.layers(),
             measures,
             activations: tables.activations.into_iter().map(|table| (table.name, table.loss)).collect(),
@@ -106,6 +115,7 @@ impl Report {
             "loss_kind": self.loss,
             "measures": measures.collect::<Vec<_>>(),
             "activations": activations.collect::<serde_json::Map<_, _>>(),
+            "budgets": self.compared.iter().map(Compared::json).collect::<Vec<_>>(),
         })
     }
 
@@ -135,6 +145,7 @@ impl Report {
         }
         text += &align(&lines, &[1, 2]);
         let _ = writeln!(text, "{} frames, loss: {}", self.frames, self.loss);
+        self.compared.iter().for_each(|own| text += &format!("\n{}", own.text()));
         text
     }
 }

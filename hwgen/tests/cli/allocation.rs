@@ -98,8 +98,8 @@ fn every_method_keeps_the_budget() {
     }
 }
 
-/// HMPTQ's piecewise weights and activations (WP42AP42) leave a plan whose Verilog equals its model; sizes are told with
-/// tags.
+/// HMPTQ's piecewise weights and activations (WP42AP42) leave a plan whose Verilog equals its model; the size that was
+/// asked for is that of the codes, and it is told with tags.
 #[test]
 fn piecewise_weights_and_activations_are_simulated() {
     let folder = Folder::new();
@@ -109,7 +109,8 @@ fn piecewise_weights_and_activations_are_simulated() {
         &format!(
             "plan {example}/digits-mlp.float.onnx -o plan.yaml --calibration {example}/calib.npz:x_u8 --input-scale 1/16 \
              --study-frames 24 --calibration-frames 48 --weight-widths 2,4,8 --activation-widths 2,4,8 \
-             --weight-quantizer piecewise --activation-quantizer piecewise --method hmptq-a --budget size=40%,activations=60%"
+             --weight-quantizer piecewise --free-tags --activation-quantizer piecewise --method hmptq-a \
+             --budget size=50%,activations=60%"
         ),
     );
     let bytes = &report["bytes"];
@@ -117,6 +118,14 @@ fn piecewise_weights_and_activations_are_simulated() {
     assert!(figure("weights") <= figure("with_tags") && figure("with_tags") < figure("with_constants"), "{bytes:#}");
     let notes = report["notes"].to_string();
     assert!(notes.contains("activation levels"), "{notes}");
+    assert!(folder.read("plan.yaml").contains("piecewise: [2, 4, 8]"), "{notes}");
+    // 9952 weights: half of their bytes at 8 bits. What the regions take is neither 2 nor 4 bits a weight.
+    let size = report["allocation"]["costs"]["size"].as_f64().unwrap();
+    assert!(figure("weights") == size && size <= 0.5 * 9952.0, "{bytes:#} {size}");
+    let widths = report["allocation"]["layers"].as_array().unwrap().iter().map(|layer| layer["weight_bits"].as_f64());
+    let by_width: f64 =
+        widths.zip([4096.0, 3072.0, 2304.0, 480.0]).map(|(bits, weights)| weights * bits.unwrap() / 8.0).sum();
+    assert!(size > 1.05 * by_width, "{size} {by_width}");
     let done = json(&folder, "simulate plan.yaml --frames 2");
     assert_eq!(done["ok"], true, "{done:#}");
 }
@@ -155,6 +164,31 @@ fn a_rate_and_resources_choose_foldings_with_the_widths() {
     assert_eq!(tight["hardware"]["dsp"], 0.0);
 }
 
+/// Layers whose readers take narrower activations than they read themselves are cheaper than in any network of one
+/// width: the first layer reads 8 bits, and only what it makes can be narrow.
+#[test]
+fn budgets_that_only_narrow_outputs_keep_are_kept() {
+    let folder = Folder::new();
+    let allocation = planned(&folder, "plan.yaml", "--budget lut=900,dsp=0,fps=100000 --clock 100");
+    let lut = allocation["hardware"]["lut"].as_f64().unwrap();
+    assert!(lut <= 900.0 && allocation["hardware"]["dsp"] == 0.0, "{lut}");
+    let reads: Vec<u64> = allocation["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|layer| layer["activation_bits"].as_u64().unwrap())
+        .collect();
+    assert_eq!(reads[0], 8);
+    assert!(reads[1..].contains(&2), "{reads:?}");
+    // What the tables say is near to what the folded whole takes.
+    let by_table = allocation["costs"]["lut"].as_f64().unwrap();
+    assert!((by_table / lut - 1.0).abs() < 0.15, "{by_table} {lut}");
+    assert!(allocation["hardware"]["interval"].as_f64().unwrap() <= 1000.0);
+    let estimate = json(&folder, "estimate plan.yaml");
+    let total = estimate["total"]["lut"].as_f64().unwrap() + estimate["total"]["lut_memory"].as_f64().unwrap();
+    assert!(total <= 901.0, "{total}");
+}
+
 /// The joint plan is the best of its candidates on held-out frames, the same again, and Verilog that equals its model.
 #[test]
 fn the_joint_plan_is_simulated() {
@@ -171,6 +205,33 @@ fn the_joint_plan_is_simulated() {
     good(&folder, "allocate --tables tables.yaml --budget size=45%,bitops=40%,lut=70%");
     let done = json(&folder, "simulate plan.yaml --frames 3 --stall 0.2");
     assert_eq!(done["ok"], true, "{done:#}");
+}
+
+/// One measurement serves several budgets: what `--compare` tells is what plans of these budgets choose.
+#[test]
+fn budgets_are_compared_on_one_measurement() {
+    let folder = Folder::new();
+    let example = repository().join("examples/digits-mlp").display().to_string();
+    let command = format!(
+        "sensitivity {example}/digits-mlp.float.onnx --calibration {example}/calib.npz:x_u8 --input-scale 1/16 \
+         --study-frames 24 --calibration-frames 48 --weight-widths 2,4,8 --activation-widths 2,4,8 \
+         --compare size=70%,bitops=60% --compare size=45%,bitops=40%"
+    );
+    let report = json(&folder, &command);
+    for (place, budget) in ["size=70%,bitops=60%", "size=45%,bitops=40%"].into_iter().enumerate() {
+        let own = &report["budgets"][place];
+        assert_eq!(own["budget"], budget);
+        let planned = planned(&folder, "plan.yaml", &format!("--budget {budget}"));
+        let candidates = own["candidates"].as_array().unwrap();
+        let names = |list: &[Value]| list.iter().map(|own| own["name"].to_string()).collect::<Vec<_>>();
+        assert_eq!(names(candidates), names(planned["candidates"].as_array().unwrap()));
+        let taken: Vec<&Value> = candidates.iter().filter(|candidate| candidate["taken"] == true).collect();
+        assert_eq!(taken.len(), 1);
+        assert_eq!(taken[0]["held_out"], planned["held_out"]);
+        assert!(candidates.iter().all(|other| other["held_out"].as_f64() >= planned["held_out"].as_f64()));
+    }
+    folder.refuses(&command.replace("size=45%", "size=1"), 2, "E0903", "size=");
+    folder.refuses(&command.replace("size=45%", "sizes=45%"), 2, "E0902", "sizes");
 }
 
 #[test]

@@ -110,3 +110,34 @@ fn choosing_widths() {
     );
     interrupted(&folder, &arguments, Duration::from_secs(3), "-INT");
 }
+
+/// Widths with prices of the hardware, and a good plan that was there before: it stays as it is.
+#[test]
+fn choosing_widths_with_hardware_leaves_the_last_plan() {
+    let folder = Folder::new();
+    let example = repository().join("examples/irst-unet").display().to_string();
+    let common = format!(
+        "plan {example}/irst-unet.float.onnx -o plan.yaml --calibration {example}/calib.npz:x_u8 --input-scale 1/256 \
+         --calibration-frames 8"
+    );
+    let done = folder.run(&format!("{common} --weight-bits 4"));
+    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
+    let before = folder.contents();
+    interrupted(&folder, &format!("{common} --budget lut=30k"), Duration::from_secs(2), "-INT");
+    let after = folder.contents();
+    assert!(before.iter().all(|(path, bytes)| after.get(path) == Some(bytes)), "a plan that was there changed");
+}
+
+/// Reconstruction runs inside import, where nobody asks whether to stop.
+#[test]
+fn reconstructing_blocks() {
+    let folder = Folder::new();
+    let example = repository().join("examples/mnist-cnn").display().to_string();
+    folder.write("plan.yaml", b"not a plan of ours");
+    let arguments = format!(
+        "plan {example}/mnist-cnn.float.onnx -o plan.yaml --calibration {example}/calib.npz:x_u8 --input-scale 1/256 \
+         --calibration-frames 32 --weight-bits 3 --reconstruct brecq --reconstruct-steps 100000"
+    );
+    interrupted(&folder, &arguments, Duration::from_secs(3), "-INT");
+    assert_eq!(folder.read("plan.yaml"), "not a plan of ours");
+}

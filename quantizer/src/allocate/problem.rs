@@ -335,7 +335,7 @@ impl<'t> Problem<'t> {
         let (w, a) = (f64::from(weights), f64::from(activations));
         let parameters = layer.parameters as f64;
         match self.costs[cost].as_str() {
-            "size" => parameters * w / 8.0,
+            "size" => parameters * layer.payload_bits.get(&weights).copied().unwrap_or(w) / 8.0,
             "bitops" => layer.macs as f64 * w * a,
             "weight_bits" => {
                 let all: u64 = self.tables.layers.iter().map(|layer| layer.parameters).sum();

@@ -22,6 +22,9 @@ use network::{Code, Diagnostic, Diagnostics, Place};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
+/// Most frames to judge on for each frame to measure on: judging is done for a few choices, measuring for every width.
+pub const JUDGES: usize = 8;
+
 /// Why a study ends early.
 #[derive(Debug)]
 pub enum Ended {
@@ -76,7 +79,7 @@ pub struct StudyOptions {
     pub loss: Option<LossKind>,
     /// Labels of all calibration frames.
     pub labels: Option<Targets>,
-    /// Most frames that are measured on, and as many that are judged on.
+    /// Most frames that are measured on; up to [`JUDGES`] times as many of the others are judged on.
     pub frames: usize,
     /// Seed of everything random.
     pub seed: u64,
@@ -144,7 +147,8 @@ pub fn study<T>(
         let count = trial.frames();
         let half = count.div_ceil(2).min(options.frames.max(1));
         let fit: Vec<usize> = (0..half).collect();
-        let held: Vec<usize> = if count > half { (half..count.min(2 * half)).collect() } else { fit.clone() };
+        let held: Vec<usize> =
+            if count > half { (half..count.min(half.saturating_mul(JUDGES + 1))).collect() } else { fit.clone() };
         work(&Study { trial, options, post_training, watch, kind, targets, fit, held, structure })
     })
 }
@@ -271,6 +275,21 @@ impl Study<'_> {
         self.trial.layers[layer].reads
     }
 
+    /// Where what a layer makes stands among [`Tables::activations`]; `None` where no width of it is chosen.
+    pub fn makes_place(&self, layer: usize) -> Option<usize> {
+        let group = self.trial.layers[layer].makes?;
+        self.free_groups().iter().position(|&free| free == group)
+    }
+
+    /// One width for all weights, and for each of [`Tables::activations`] its own.
+    pub fn with_activations(&self, weights: u32, bits: &dyn Fn(usize) -> u32) -> Widths {
+        let mut widths = self.uniform(weights, 0);
+        for (place, group) in self.free_groups().into_iter().enumerate() {
+            widths.activations[group] = Some(bits(place));
+        }
+        widths
+    }
+
     /// Tables without losses: counts and widths.
     pub fn tables(&self, name: &str) -> Tables {
         let free = self.free_groups();
@@ -298,6 +317,7 @@ impl Study<'_> {
                 macs: layer.macs,
                 outputs: layer.outputs,
                 bits: self.options.weight_bits.clone(),
+                payload_bits: layer.payload_bits.clone(),
                 reads,
                 loss: OptionTable::default(),
                 place: Place::layer(&layer.name),

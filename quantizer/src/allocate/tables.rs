@@ -45,6 +45,8 @@ pub struct LayerTable {
     pub outputs: u64,
     /// Widths of the weights to choose from, ascending.
     pub bits: Vec<u32>,
+    /// Bits that a weight takes on average at a width where weights are coded; else as many as the width says.
+    pub payload_bits: BTreeMap<u32, f64>,
     /// What the layer reads.
     pub reads: Reads,
     /// Loss of the options.

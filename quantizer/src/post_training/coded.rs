@@ -7,7 +7,7 @@ use crate::float::Program;
 use crate::model::{Model, Node, ValueId};
 use crate::piecewise::{BreakpointRule, CodedWeights, HmptqOptions, Matrix, hmptq, pwlq};
 use crate::wavelet::wavelet;
-use network::coding::{StoredBits, WeightFormat};
+use network::coding::{StoredBits, Tagged, WeightFormat};
 
 /// How weights become integers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub(super) struct Coded {
     pub values: Vec<i32>,
     /// Real step of each row.
     pub scales: Vec<f64>,
+    /// Bits of codes for each weight, without tags.
+    pub payload_bits: f64,
 }
 
 /// Codes the weights of a node, and says what it costs; no weights where plain codes of as many bits are nearer, or
@@ -86,7 +88,8 @@ pub(super) fn code(
     let average = |count: u64| count as f64 / order.len() as f64;
     let StoredBits { payload, tags } = coded.bits;
     let constants = 32 * (coded.scales.len() + coded.thresholds.len()) as u64;
-    let plain_bits = (average(coded.bits.total()).floor() as u32).clamp(1, 16);
+    let counted = if options.free_tags { payload } else { payload + tags };
+    let plain_bits = (average(counted).floor() as u32).clamp(1, 16);
     let error = coded.mean_squared_error(matrix);
     let plain_error = plain_error(matrix, plain_bits, significant);
     let pays = error < LEAST_GAIN * plain_error;
@@ -105,7 +108,14 @@ pub(super) fn code(
     }
     let mut placed = vec![0; values.len()];
     order.iter().zip(&coded.values).for_each(|(&place, &value)| placed[place] = value);
-    (Some(Coded { format: coded.format, values: placed, scales: coded.scales }), Some(note))
+    // A plan tags every weight with the narrowest region that has it.
+    let stored = match &coded.format {
+        WeightFormat::Piecewise(regions) => Tagged::fewest_bits(regions.clone(), length, &coded.values)
+            .map_or(payload, |tagged| tagged.stored_bits(rows.len(), length).payload),
+        WeightFormat::Plain(_) | WeightFormat::Wavelet(_) => payload,
+    };
+    let payload_bits = average(stored);
+    (Some(Coded { format: coded.format, values: placed, scales: coded.scales, payload_bits }), Some(note))
 }
 
 /// Mean squared error of plain symmetric codes, each row with the reach of least error.

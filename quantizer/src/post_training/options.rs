@@ -37,6 +37,8 @@ pub struct PostTraining {
     pub activation_quantizer: ActivationQuantizer,
     /// Weights in a row that share a region tag, 1 to 4096.
     pub tag_group: u64,
+    /// Coded weights are compared with plain codes of as many payload bits, as HMPTQ's tables count; else tags count, too.
+    pub free_tags: bool,
     /// Weights and activations become plane codes (odd integers).
     pub planes: bool,
     /// Activations with few negative values get a zero point instead of a sign.
@@ -68,6 +70,7 @@ impl Default for PostTraining {
             weight_quantizer: WeightQuantizer::Uniform,
             activation_quantizer: ActivationQuantizer::Uniform,
             tag_group: 1,
+            free_tags: false,
             planes: false,
             zero_points: false,
             equalize: false,

@@ -49,6 +49,8 @@ pub(crate) struct TrialLayer {
     pub input: usize,
     /// The weights on the grid of each width that is tried.
     pub quantized: BTreeMap<u32, Tensor>,
+    /// Bits of a weight's code on average, at widths at which weights are coded.
+    pub payload_bits: BTreeMap<u32, f64>,
 }
 
 /// Activations that share a grid.
@@ -141,13 +143,14 @@ fn layers(
         .par_iter()
         .map(|(index, short)| {
             let node = &model.nodes[*index];
-            let mut quantized = BTreeMap::new();
+            let (mut quantized, mut payload_bits) = (BTreeMap::new(), BTreeMap::new());
             let (mut input, mut dims) = (1, Vec::new());
             for &bits in widths {
                 let Some(layer) = weights::quantize_node(model, program, *index, bits, options)? else {
                     return Ok(None);
                 };
                 (input, dims) = (layer.input, layer.weights.dims.clone());
+                payload_bits.extend(layer.payload_bits.map(|payload| (bits, payload)));
                 quantized.insert(bits, tensor(layer.weights.floats(), &dims)?);
             }
             let id = node.inputs.get(input).copied().flatten();
@@ -180,6 +183,7 @@ fn layers(
                 weights,
                 input,
                 quantized,
+                payload_bits,
             }))
         })
         .collect();

@@ -33,6 +33,8 @@ pub(super) struct Layer {
     pub correction: Option<Vec<f32>>,
     /// The coding, where weights are regions or sub-bands.
     pub coding: Option<WeightFormat>,
+    /// Bits of a weight's code on average, where weights are regions or sub-bands.
+    pub payload_bits: Option<f64>,
     /// What coding costs and gains.
     pub note: Option<String>,
 }
@@ -116,7 +118,7 @@ pub(super) fn quantize_node(
         }
         let scales = Array::float(scale_dims, coded.scales.iter().map(|&scale| scale as f32).collect());
         let weights = Array::float(array.dims.clone(), made);
-        let (name, coding) = (node.name.clone(), Some(coded.format));
+        let (name, coding, payload_bits) = (node.name.clone(), Some(coded.format), Some(coded.payload_bits));
         return Ok(Some(Layer {
             node: index,
             name,
@@ -127,6 +129,7 @@ pub(super) fn quantize_node(
             rows,
             correction: None,
             coding,
+            payload_bits,
             note,
         }));
     }
@@ -143,8 +146,19 @@ pub(super) fn quantize_node(
         }
     }
     let (weights, scales) = (Array::float(array.dims.clone(), made), Array::float(scale_dims, scales));
-    let (name, coding) = (node.name.clone(), None);
-    Ok(Some(Layer { node: index, name, input, weights, scales, grid, rows, correction: None, coding, note }))
+    Ok(Some(Layer {
+        node: index,
+        name: node.name.clone(),
+        input,
+        weights,
+        scales,
+        grid,
+        rows,
+        correction: None,
+        coding: None,
+        payload_bits: None,
+        note,
+    }))
 }
 
 /// The shape of the scales, and the scale of each element of the weights.

@@ -22,6 +22,9 @@ const REPAIRS: usize = 5;
 /// How often a limit is loosened because the plan took less than its table said, and the share from which on it did.
 const LOOSENED: usize = 2;
 const SLACK: f64 = 0.95;
+/// How often limits that no widths keep by the tables are raised for a look at the folded whole, and by how much.
+const STRETCHED: usize = 3;
+const STRETCH: f64 = 1.06;
 /// How often a design that no rate was asked of may become four times slower to fit its budget.
 const SLOWER: usize = 4;
 
@@ -85,14 +88,14 @@ pub fn choose(job: &Job<'_>, interrupt: &Interrupt, as_json: bool) -> Outcome<Ch
     if asks_hardware || options.save_tables.is_some() {
         let goal = Goal::of(job, &budget)?;
         let pairs = price::pairs(job, &goal.model, goal.target_cycles(), &watch)?;
-        hardware = Some(Hardware { goal, pairs, notes: Vec::new() });
+        hardware = Some(Hardware { goal, pairs, outputs: Vec::new(), notes: Vec::new() });
     }
     let known = Sensitivities::default();
     let made = quantizer::allocate::study(bytes, file, post_training, &study_options, &watch, &mut |study| {
         let mut tables = study.tables(&stem(file));
         let mut limits = budget.clone();
-        if let Some(hardware) = &hardware {
-            price::add(&mut tables, &hardware.pairs);
+        if let Some(hardware) = &mut hardware {
+            hardware.price_outputs(job, study, &mut tables, &watch)?;
         }
         let (mut allocation, figures) = match hardware.as_mut().filter(|_| asks_hardware) {
             None => (quantizer::allocate::allocate(study, method, &limits, &tables, &known)?, Vec::new()),
@@ -147,7 +150,25 @@ pub fn choose(job: &Job<'_>, interrupt: &Interrupt, as_json: bool) -> Outcome<Ch
 struct Hardware {
     goal: Goal,
     pairs: Vec<price::Pair>,
+    outputs: Vec<Option<price::Output>>,
     notes: Vec<String>,
+}
+
+impl Hardware {
+    /// Prices what outputs take beside builds that are priced, and writes both into the tables.
+    fn price_outputs(
+        &mut self,
+        job: &Job<'_>,
+        study: &Study<'_>,
+        tables: &mut Tables,
+        watch: &Progress<'_>,
+    ) -> Result<(), Ended> {
+        let prices = (&self.goal.model, self.goal.target_cycles());
+        self.outputs = price::outputs(job, prices, study, (tables, &self.pairs), watch)?;
+        let home = price::Home::under(self.goal.wanted.limits[2], tables.layers.len());
+        price::add(tables, &self.pairs, &self.outputs, home);
+        Ok(())
+    }
 }
 
 /// A search for widths whose network can be folded within a goal.
@@ -168,7 +189,9 @@ impl Search<'_, '_> {
         others: &Budget,
         tables: &mut Tables,
     ) -> Result<(Allocation, Vec<(String, f64)>), Ended> {
-        let (mut slower, mut repairs, mut loosened) = (0, 0, 0);
+        let (mut slower, mut repairs, mut loosened, mut stretched) = (0, 0, 0, 0);
+        // What the folded whole missed, and what the tables refused first.
+        let (mut nearest, mut refused) = (None::<(String, f64, f64)>, None);
         let mut best: Option<(Allocation, Vec<(String, f64)>)> = None;
         let with = |goal: &Goal| -> Vec<Limit> { others.limits.iter().cloned().chain(goal.limits()).collect() };
         let mut limits = with(&hardware.goal);
@@ -180,18 +203,33 @@ impl Search<'_, '_> {
                 Err(Ended::Faults(found)) if self.may_be_slower(hardware, &found, slower) => {
                     slower += 1;
                     hardware.goal.wanted.interval_cycles = hardware.goal.wanted.interval_cycles.saturating_mul(4);
-                    let Hardware { goal, pairs, notes } = hardware;
-                    *pairs = price::pairs(self.job, &goal.model, goal.target_cycles(), self.watch).map_err(faults)?;
-                    price::add(tables, pairs);
-                    *notes = vec![format!(
+                    let target = hardware.goal.target_cycles();
+                    hardware.pairs =
+                        price::pairs(self.job, &hardware.goal.model, target, self.watch).map_err(faults)?;
+                    hardware.price_outputs(self.job, self.study, tables, self.watch)?;
+                    hardware.notes = vec![format!(
                         "no rate was asked for: a frame may take {} cycles, so that the budget can be kept",
-                        goal.wanted.interval_cycles
+                        hardware.goal.wanted.interval_cycles
                     )];
-                    limits = with(goal);
+                    limits = with(&hardware.goal);
+                    continue;
+                }
+                // Tables are sums: the folded whole may take less.
+                Err(Ended::Faults(found))
+                    if nearest.is_none() && best.is_none() && is_unmet(&found) && stretched < STRETCHED =>
+                {
+                    stretched += 1;
+                    let first = refused.get_or_insert(found);
+                    if !stretch(&mut limits, &hardware.goal) {
+                        return Err(Ended::Faults(std::mem::take(first)));
+                    }
                     continue;
                 }
                 Err(Ended::Stopped) => return Err(Ended::Stopped),
-                Err(other) => return best.ok_or(other),
+                Err(other) => {
+                    let missed = nearest.map(|miss| Ended::from(missed(self.job.file, &miss)));
+                    return best.ok_or(missed.or(refused.map(Ended::Faults)).unwrap_or(other));
+                }
             };
             let layer_bits = self.study.layer_bits(&allocation.widths);
             let chosen = PostTraining { layer_bits, ..self.job.post_training.clone() };
@@ -215,6 +253,9 @@ impl Search<'_, '_> {
                         return Err(Ended::from(missed(self.job.file, &miss)));
                     };
                     repairs += 1;
+                    if nearest.as_ref().is_none_or(|(own, _, least)| own != cost || used < least) {
+                        nearest = Some(miss.clone());
+                    }
                     if let Amount::Absolute(now) = &mut limit.most {
                         *now = (*now - (used - most) * 1.1).max(0.0);
                     }
@@ -225,9 +266,27 @@ impl Search<'_, '_> {
 
     /// Whether the budget may be kept by a slower design: where none was asked to be quick.
     fn may_be_slower(&self, hardware: &Hardware, found: &network::Diagnostics, slower: usize) -> bool {
-        let is_unmet = found.0.iter().any(|fault| fault.code == Code::AllocationInfeasible);
-        is_unmet && !hardware.goal.asks_rate && slower < SLOWER
+        is_unmet(found) && !hardware.goal.asks_rate && slower < SLOWER
     }
+}
+
+/// Whether no widths keep the budget.
+fn is_unmet(found: &network::Diagnostics) -> bool {
+    found.0.iter().any(|fault| fault.code == Code::AllocationInfeasible)
+}
+
+/// Raises the limits of what hardware takes; whether there are any.
+fn stretch(limits: &mut [Limit], goal: &Goal) -> bool {
+    let mut is_raised = false;
+    for own in goal.limits().iter().filter(|limit| limit.cost != price::INTERVAL) {
+        if let Some(Amount::Absolute(now)) =
+            limits.iter_mut().find(|limit| limit.cost == own.cost).map(|limit| &mut limit.most)
+        {
+            *now *= STRETCH;
+            is_raised |= *now > 0.0;
+        }
+    }
+    is_raised
 }
 
 /// Limits with those raised that bind by the tables although the folded plan leaves more than a little of them; none where

@@ -73,6 +73,7 @@ pub fn post_training(options: &ModelOptions, model: &[u8]) -> Outcome<Option<Pos
         weight_quantizer: quantize.weight_quantizer,
         activation_quantizer: quantize.activation_quantizer,
         tag_group: quantize.tag_group,
+        free_tags: quantize.free_tags,
         planes: quantize.planes,
         zero_points: quantize.zero_points,
         equalize: quantize.equalize,

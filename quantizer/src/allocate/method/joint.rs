@@ -24,6 +24,7 @@ const RIVALS: &[Method] = &[
     Method::HawqV3,
     Method::FirstOrder,
     Method::Hmptq,
+    Method::HmptqRatio,
     Method::HmptqA,
     Method::Zeroq,
     Method::AdaquantIp,

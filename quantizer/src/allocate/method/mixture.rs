@@ -151,7 +151,11 @@ fn probabilities(logits: &[Vec<f64>], frozen: &[Option<usize>]) -> Vec<Vec<f64>>
 
 impl Study<'_> {
     /// Mean loss of a mixture and its gradient in the probabilities.
-    pub(crate) fn mixture(&self, problem: &Problem<'_>, p: &[Vec<f64>]) -> Result<(f64, Vec<Vec<f64>>), Ended> {
+    /// Where every decision is certain, that is the loss of the choice (on the frames that gradients are taken on).
+    ///
+    /// # Errors
+    /// The user stopped it; an operator without a gradient.
+    pub fn mixture(&self, problem: &Problem<'_>, p: &[Vec<f64>]) -> Result<(f64, Vec<Vec<f64>>), Ended> {
         self.check()?;
         let frames = self.gradient_frames();
         let all: Result<Vec<Slope>, Diagnostic> =
@@ -204,16 +208,11 @@ impl Study<'_> {
                     None => Ok(x),
                 };
             };
-            let flat = |x: &Tensor| x.reshape((1, x.elem_count())).map_err(fault);
-            let made: Vec<Tensor> = problem.decisions()[decision]
-                .bits
-                .iter()
-                .map(|&bits| flat(&self.trial.on_grid(group, bits, &x)?))
-                .collect::<Checked<_>>()?;
+            let bits = problem.decisions()[decision].bits.iter();
+            let made: Vec<Tensor> = bits.map(|&bits| self.trial.on_grid(group, bits, &x)).collect::<Checked<_>>()?;
             // The gradient passes to x as if nothing were rounded, and to each width by what it makes of x; the value is
             // the mean of what widths make, which is exact where one of them is certain.
-            let mean = Tensor::cat(&made, 0).and_then(|all| variables[decision].as_tensor().matmul(&all));
-            let mean = mean.and_then(|mean| mean.reshape(x.dims())).map_err(fault)?;
+            let mean = mean_of(&made, variables[decision].as_tensor()).map_err(fault)?;
             x.sub(&x.detach()).and_then(|nothing| mean + nothing).map_err(fault)
         };
         let (loss, gradients) = self.mixed(frame, target, &weights, &mix)?;
@@ -227,13 +226,8 @@ impl Study<'_> {
     /// The mean of a layer's weights over widths.
     fn mixed_weights(&self, layer: usize, bits: &[u32], p: &Var) -> Checked<Tensor> {
         let layer = &self.trial.layers[layer];
-        let flat = |bits: &u32| {
-            let made = layer.quantized.get(bits).unwrap_or(&layer.weights);
-            made.reshape((1, made.elem_count()))
-        };
-        let rows: Vec<Tensor> = bits.iter().map(flat).collect::<candle_core::Result<_>>().map_err(fault)?;
-        let all = Tensor::cat(&rows, 0).map_err(fault)?;
-        p.as_tensor().matmul(&all).and_then(|mixed| mixed.reshape(layer.weights.dims())).map_err(fault)
+        let made = bits.iter().map(|bits| layer.quantized.get(bits).unwrap_or(&layer.weights).clone());
+        mean_of(&made.collect::<Vec<_>>(), p.as_tensor()).map_err(fault)
     }
 
     /// `made` in value, with the gradient of `x`.
@@ -242,11 +236,43 @@ impl Study<'_> {
     }
 }
 
+/// The mean of tensors of one shape under probabilities (1, tensors); bit by bit one of them where that is certain.
+fn mean_of(tensors: &[Tensor], p: &Tensor) -> candle_core::Result<Tensor> {
+    let Some(first) = tensors.first() else { candle_core::bail!("a mean of nothing") };
+    let rows: Vec<Tensor> =
+        tensors.iter().map(|x| x.reshape((1, x.elem_count()))).collect::<candle_core::Result<_>>()?;
+    p.matmul(&Tensor::cat(&rows, 0)?)?.reshape(first.dims())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::allocate::Budget;
     use crate::allocate::tables::{LayerTable, OptionTable, Reads, Tables};
+
+    /// METHODS of SSPS: a certain mixture is plain quantization, bit by bit.
+    #[test]
+    fn a_certain_mixture_is_one_of_its_tensors() {
+        let mut random = crate::post_training::Generator(11);
+        let mut number = || ((random.next() >> 40) as f32 - 8.0e6) * 2f32.powi((random.next() % 40) as i32 - 30);
+        let made: Vec<Tensor> =
+            (0..5).map(|_| tensor((0..210).map(|_| number()).collect(), &[3, 7, 10]).unwrap()).collect();
+        for certain in 0..made.len() {
+            let hot = (0..made.len()).map(|at| if at == certain { 1.0 } else { 0.0 }).collect();
+            let mean = mean_of(&made, &tensor(hot, &[1, made.len()]).unwrap()).unwrap();
+            assert_eq!(mean.dims(), [3, 7, 10]);
+            assert_eq!(elements(&mean), elements(&made[certain]));
+        }
+        // Half of one and a quarter of two others.
+        let p = tensor(vec![0.5, 0.0, 0.25, 0.25, 0.0], &[1, 5]).unwrap();
+        let mean = elements(&mean_of(&made, &p).unwrap());
+        let all: Vec<Vec<f32>> = made.iter().map(elements).collect();
+        for (at, value) in mean.into_iter().enumerate() {
+            let expected = 0.5 * f64::from(all[0][at]) + 0.25 * f64::from(all[2][at]) + 0.25 * f64::from(all[3][at]);
+            let scale = all.iter().map(|own| f64::from(own[at].abs())).fold(0.0, f64::max);
+            assert!((f64::from(value) - expected).abs() <= 1e-6 * scale, "{value} {expected}");
+        }
+    }
 
     #[test]
     fn the_expected_cost_has_the_gradient_of_its_differences() {

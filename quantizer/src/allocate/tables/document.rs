@@ -61,6 +61,8 @@ struct Layer {
     #[serde(default)]
     bits: Option<Vec<u32>>,
     #[serde(default)]
+    payload_bits: BTreeMap<String, f64>,
+    #[serde(default)]
     activation_bits: Option<Vec<u32>>,
     #[serde(default)]
     reads: Option<String>,
@@ -345,6 +347,8 @@ fn layer(
         Reads::Shared(index) => shared[*index].bits.clone(),
     };
     let legal = [made.bits.as_slice(), widths.as_slice()];
+    let payload_bits =
+        reader.options(&place, &stated.payload_bits, [&made.bits, &[]], ("`payload_bits`", false)).by_weights;
     let loss = reader.options(&place, &stated.loss, legal, ("`loss`", true));
     let missing = |table: &OptionTable| {
         let options = made.bits.iter().flat_map(|&w| widths.iter().map(move |&a| (w, a)));
@@ -369,7 +373,7 @@ fn layer(
         costs.insert(name.clone(), read);
     }
     let builds = builds(reader, &place, &stated.builds, legal);
-    LayerTable { loss, costs, builds, place, ..made }
+    LayerTable { payload_bits, loss, costs, builds, place, ..made }
 }
 
 /// Ways to build a layer at each pair of widths; `w4` stands for all widths of activations.

@@ -32,6 +32,10 @@ impl Tables {
             let _ = writeln!(text, "  - name: {}\n    parameters: {}", quoted(&layer.name), layer.parameters);
             let _ = writeln!(text, "    macs: {}\n    outputs: {}", layer.macs, layer.outputs);
             let _ = writeln!(text, "    bits: {:?}", layer.bits);
+            if !layer.payload_bits.is_empty() {
+                let payload = layer.payload_bits.iter().map(|(bits, payload)| (format!("w{bits}"), *payload));
+                let _ = writeln!(text, "    payload_bits: {}", flow(payload));
+            }
             match &layer.reads {
                 Reads::Fixed(bits) => drop(writeln!(text, "    activation_bits: [{bits}]")),
                 Reads::Own(bits) => drop(writeln!(text, "    activation_bits: {bits:?}")),

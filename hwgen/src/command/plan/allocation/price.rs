@@ -2,7 +2,11 @@
 //!
 //! The network is imported with the same widths everywhere, once for each pair; every layer's kinds, foldings and homes
 //! of products and weights are priced alone, and what stands between the layers (adapters, FIFOs, pools, joins) by
-//! lowering the network with its smallest builds.
+//! lowering the network with its smallest builds. What the readers' widths take in a layer is told apart ([`outputs`]).
+
+mod outputs;
+
+pub use outputs::{Home, Output, outputs};
 
 use super::Job;
 use super::study::Progress;
@@ -112,14 +116,8 @@ fn pair(
     let default = bind(network, &BindOptions::default())?;
     let costs = LayerCosts::new(&default, model, memo);
     let price = |index: usize, hardware: &BoundLayer| costs.layer(index, hardware).map(|taken| usage(&taken));
-    let folder = Folder::new(network, &price).map_err(|error| cannot_fold(network, error))?;
-    let mut folder = folder.with_candidates(FOLDINGS);
-    let mut layers = Vec::new();
-    let arrays = folder.arrays().to_vec();
-    for &index in &arrays {
-        let options = folder.options(index, target).map_err(|error| cannot_fold(network, error))?;
-        layers.push((network.layers()[index].name.clone(), best(&options)));
-    }
+    let mut folder = folder(network, &price, FOLDINGS)?;
+    let layers = listed(network, &mut folder, target)?;
     let target = target.max(folder.quickest().0);
     let folded = folder.fold(target, &Aim { gap: 0.01, ..Aim::default() });
     let rest = match folded.map_err(|error| cannot_fold(network, error))? {
@@ -133,6 +131,34 @@ fn pair(
         Folded::TooSlow { .. } | Folded::Impossible(_) | Folded::Unknown => Usage::default(),
     };
     Ok(Pair { weights, activations, layers, rest })
+}
+
+fn folder<'a>(network: &'a Network, price: hdl_gen::fold::Price<'a>, foldings: usize) -> Outcome<Folder<'a>> {
+    Ok(Folder::new(network, price).map_err(|error| cannot_fold(network, error))?.with_candidates(foldings))
+}
+
+/// The builds of every array by the layer's name.
+fn listed(network: &Network, folder: &mut Folder<'_>, target: u64) -> Outcome<Vec<(String, Vec<BuildTable>)>> {
+    let mut layers = Vec::new();
+    for index in folder.arrays().to_vec() {
+        let options = folder.options(index, target).map_err(|error| cannot_fold(network, error))?;
+        layers.push((network.layers()[index].name.clone(), best(&options)));
+    }
+    Ok(layers)
+}
+
+/// Builds of every array of a network in which no layer takes more cycles than `target`, where it can.
+fn builds(
+    network: &Network,
+    model: &Model,
+    memo: &Memo,
+    target: u64,
+    foldings: usize,
+) -> Outcome<Vec<(String, Vec<BuildTable>)>> {
+    let default = bind(network, &BindOptions::default())?;
+    let costs = LayerCosts::new(&default, model, memo);
+    let price = |index: usize, hardware: &BoundLayer| costs.layer(index, hardware).map(|taken| usage(&taken));
+    listed(network, &mut folder(network, &price, foldings)?, target)
 }
 
 /// Builds that no other beats in every resource, as tables state them; the fewest LUTs first.
@@ -171,8 +197,9 @@ fn named(hardware: &BoundLayer) -> String {
     format!("{} pe {} simd {}{home}{memory}", matrix.kind.name(), matrix.pe, matrix.simd)
 }
 
-/// Writes builds and what stands between them into the tables of a study.
-pub fn add(tables: &mut Tables, pairs: &[Pair]) {
+/// Writes builds, what stands between them and what their outputs take into the tables of a study; most products being at
+/// `home`.
+pub fn add(tables: &mut Tables, pairs: &[Pair], outputs: &[Option<Output>], home: Home) {
     if pairs.is_empty() {
         return;
     }
@@ -193,6 +220,10 @@ pub fn add(tables: &mut Tables, pairs: &[Pair]) {
             }
         }
     }
+    // Widths of what is read that were not priced took the nearest that were.
+    let priced: Vec<u32> = pairs.iter().map(|pair| pair.activations).collect();
+    let nearest = |read: u32| priced.iter().copied().min_by_key(|bits| bits.abs_diff(read)).unwrap_or(read);
+    outputs::divide(tables, outputs, home, &nearest);
     tables.greatest = vec![INTERVAL.to_owned()];
 }
 
