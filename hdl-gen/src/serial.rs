@@ -104,6 +104,11 @@ impl Schedule {
         self.modes.iter().map(|mode| mode.passes.len()).max().unwrap_or(1)
     }
 
+    /// Whether a pass of any mode subtracts.
+    pub fn negates(&self) -> bool {
+        self.modes.iter().flat_map(|mode| &mode.passes).any(|pass| pass.negate)
+    }
+
     /// The largest shift.
     pub fn most_shift(&self) -> u32 {
         self.modes.iter().flat_map(|mode| &mode.passes).map(|pass| pass.shift).max().unwrap_or(0)

@@ -60,7 +60,28 @@ const CORNERS: &[(&str, &[&str])] = &[
             "USE_PASS=0 MODE_BITS=3 INPUT_STEP_BITS=4 ADDRESS_BITS=4 PLANE_BITS=3",
         ],
     ),
-    ("hwgen_plane_select", &["LANES=1 LANE_BITS=1 PLANE_BITS=1", "LANES=5 LANE_BITS=16 PLANE_BITS=4 INVERT_TOP=1"]),
+    (
+        "hwgen_serial_passes",
+        &[
+            "PASSES=4 PASS_BITS=2 LAST_PASS=2'd3",
+            "MODES=3 MODE_BITS=2",
+            "MODES=3 MODE_BITS=2 PASSES=64 PASS_BITS=6 LAST_PASS=18'h0ff00",
+        ],
+    ),
+    (
+        "hwgen_replay",
+        &[
+            "DATA_BITS=1 REPLAYS=0",
+            "DATA_BITS=1 INPUT_STEPS=1",
+            "INPUT_STEPS=1 REPLAYS=0",
+            "INPUT_STEPS=3",
+            "INPUT_STEPS=300 MEMORY=\"block\"",
+        ],
+    ),
+    (
+        "hwgen_plane_select",
+        &["LANES=1 LANE_BITS=1 PLANE_BITS=1", "LANES=5 LANE_BITS=16 PLANE_BITS=4 CYCLES=4 INVERT_TOP=1"],
+    ),
     (
         "hwgen_shift_accumulate",
         &[

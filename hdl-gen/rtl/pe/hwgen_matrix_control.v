@@ -118,7 +118,6 @@ module hwgen_matrix_control #(
     reg                        last_q;
     reg                        frame_last_q;
     reg [RESULT_STEP_BITS-1:0] output_step_q;
-    reg [DATA_BITS-1:0]        data_q;
 
     always @(posedge clk_i) begin
         if (rst_i) begin
@@ -137,7 +136,6 @@ module hwgen_matrix_control #(
     assign last_o        = last_q;
     assign frame_last_o  = frame_last_q;
     assign output_step_o = output_step_q;
-    assign data_o        = data_q;
 
     generate
         if (SETS == 1) begin : gen_one_set
@@ -158,48 +156,31 @@ module hwgen_matrix_control #(
         end
 
         if (OUTPUT_STEPS == 1) begin : gen_direct
-            wire unused_ok = &{1'b0, input_step};
             assign first_pass = 1'b1;
-            always @(posedge clk_i) data_q <= s_data_i;
         end else begin : gen_replay
-            wire [DATA_BITS-1:0] replay;
-            reg                  first_pass_q;
+            reg first_pass_q;
             assign first_pass = first_pass_q;
-
             always @(posedge clk_i) begin
-                if (rst_i)                    first_pass_q <= 1'b1;
-                else if (issue & input_last)  first_pass_q <= output_last;
-                data_q <= first_pass_q ? s_data_i : replay;
-            end
-
-            if (INPUT_STEPS == 1) begin : gen_register
-                wire unused_ok = &{1'b0, input_step};
-                assign replay = data_q;
-            end else if (MEMORY == "block") begin : gen_block
-                // The read runs one step ahead of the issue, so that both
-                // memories give the same timing.
-                wire [INPUT_STEP_BITS-1:0] input_step_d = ~issue     ? input_step
-                                                        : input_last ? {INPUT_STEP_BITS{1'b0}}
-                                                                     : input_step + 1'b1;
-                hwgen_ram #(
-                    .DATA_BITS(DATA_BITS),
-                    .DEPTH    (INPUT_STEPS),
-                    .STYLE    ("block")
-                ) u_replay (
-                    .clk_i          (clk_i),
-                    .write_i        (first_pass_q & issue),
-                    .write_address_i(input_step),
-                    .write_data_i   (s_data_i),
-                    .read_address_i (input_step_d),
-                    .read_data_o    (replay)
-                );
-            end else begin : gen_distributed
-                (* ram_style = MEMORY *) reg [DATA_BITS-1:0] memory [0:INPUT_STEPS-1];
-                always @(posedge clk_i) if (first_pass_q & issue) memory[input_step] <= s_data_i;
-                assign replay = memory[input_step];
+                if (rst_i)                   first_pass_q <= 1'b1;
+                else if (issue & input_last) first_pass_q <= output_last;
             end
         end
     endgenerate
+
+    hwgen_replay #(
+        .DATA_BITS  (DATA_BITS),
+        .INPUT_STEPS(INPUT_STEPS),
+        .REPLAYS    (OUTPUT_STEPS > 1 ? 1 : 0),
+        .MEMORY     (MEMORY)
+    ) u_replay (
+        .clk_i       (clk_i),
+        .first_pass_i(first_pass),
+        .issue_i     (issue),
+        .input_step_i(input_step),
+        .input_last_i(input_last),
+        .s_data_i    (s_data_i),
+        .data_o      (data_o)
+    );
 
 `ifndef SYNTHESIS
     hwgen_frame_check #(

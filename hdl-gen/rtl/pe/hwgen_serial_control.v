@@ -87,7 +87,7 @@ module hwgen_serial_control #(
 
     wire [INPUT_STEP_BITS-1:0]  input_step;
     wire                        input_last;
-    wire [OUTPUT_STEP_BITS-1:0] unused_output_step;
+    wire [OUTPUT_STEP_BITS-1:0] output_step;
     wire                        output_last;
     wire [RESULT_STEP_BITS-1:0] result_step;
     wire                        result_last;
@@ -122,18 +122,8 @@ module hwgen_serial_control #(
         .clk_i    (clk_i),
         .rst_i    (rst_i),
         .advance_i(result),
-        .value_o  (unused_output_step),
+        .value_o  (output_step),
         .last_o   (output_last)
-    );
-
-    hwgen_counter #(
-        .LIMIT(RESULT_STEPS)
-    ) u_result_step (
-        .clk_i    (clk_i),
-        .rst_i    (rst_i),
-        .advance_i(result),
-        .value_o  (result_step),
-        .last_o   (result_last)
     );
 
     hwgen_counter #(
@@ -146,58 +136,38 @@ module hwgen_serial_control #(
         .last_o   (vector_last)
     );
 
+    hwgen_serial_passes #(
+        .MODES    (MODES),
+        .MODE_BITS(MODE_BITS),
+        .PASSES   (PASSES),
+        .PASS_BITS(PASS_BITS),
+        .LAST_PASS(LAST_PASS)
+    ) u_passes (
+        .clk_i    (clk_i),
+        .rst_i    (rst_i),
+        .mode_i   (mode_i),
+        .advance_i(issue & input_last),
+        .pass_o   (pass),
+        .first_o  (pass_first),
+        .last_o   (pass_last)
+    );
+
     generate
-        if (PASSES == 1) begin : gen_one_pass
-            wire unused_ok = &{1'b0, LAST_PASS};
-            assign pass       = {PASS_BITS{1'b0}};
-            assign pass_first = 1'b1;
-            assign pass_last  = 1'b1;
-        end else begin : gen_passes
-            // The first pass of a frame is the first cycle in which its mode is
-            // known; later passes know beforehand whether they are the last.
-            // Bit k of the last pass by mode, and the modes of one pass, as one
-            // table of a bit each, so that each is a LUT of the mode.
-            wire [PASS_BITS-1:0]      last;
-            wire [(1<<MODE_BITS)-1:0] single;
-            reg  [PASS_BITS-1:0]      pass_q;
-            reg                       pass_first_q;
-            reg                       pass_last_q;
+        if (SETS == 1) begin : gen_one_set
+            assign result_step = output_step;
+            assign result_last = output_last;
+        end else begin : gen_sets
+            wire unused_ok = &{1'b0, output_step};
 
-            genvar bit_index;
-            genvar mode_index;
-            for (bit_index = 0; bit_index < PASS_BITS; bit_index = bit_index + 1) begin : gen_last
-                wire [(1<<MODE_BITS)-1:0] by_mode;
-                for (mode_index = 0; mode_index < (1 << MODE_BITS); mode_index = mode_index + 1) begin : gen_mode
-                    if (mode_index < MODES) begin : gen_known
-                        assign by_mode[mode_index] = LAST_PASS[mode_index*PASS_BITS+bit_index];
-                    end else begin : gen_unknown
-                        assign by_mode[mode_index] = 1'b0;
-                    end
-                end
-                assign last[bit_index] = by_mode[mode_i];
-            end
-            for (mode_index = 0; mode_index < (1 << MODE_BITS); mode_index = mode_index + 1) begin : gen_single
-                if (mode_index < MODES) begin : gen_known
-                    assign single[mode_index] = LAST_PASS[mode_index*PASS_BITS +: PASS_BITS] == {PASS_BITS{1'b0}};
-                end else begin : gen_unknown
-                    assign single[mode_index] = 1'b1;
-                end
-            end
-
-            assign pass       = pass_q;
-            assign pass_first = pass_first_q;
-            assign pass_last  = pass_first_q ? single[mode_i] : pass_last_q;
-
-            always @(posedge clk_i) begin
-                if (rst_i) begin
-                    pass_q       <= {PASS_BITS{1'b0}};
-                    pass_first_q <= 1'b1;
-                end else if (issue & input_last) begin
-                    pass_q       <= pass_last ? {PASS_BITS{1'b0}} : pass_q + 1'b1;
-                    pass_first_q <= pass_last;
-                end
-                if (issue & input_last) pass_last_q <= pass_q + 1'b1 == last;
-            end
+            hwgen_counter #(
+                .LIMIT(RESULT_STEPS)
+            ) u_result_step (
+                .clk_i    (clk_i),
+                .rst_i    (rst_i),
+                .advance_i(result),
+                .value_o  (result_step),
+                .last_o   (result_last)
+            );
         end
 
         if (RESULT_STEPS == 1) begin : gen_one_base
@@ -226,7 +196,6 @@ module hwgen_serial_control #(
     reg [MODE_BITS-1:0]        mode_q;
     reg [RESULT_STEP_BITS-1:0] output_step_q;
     reg                        begins_q;
-    reg [DATA_BITS-1:0]        data_q;
 
     always @(posedge clk_i) begin
         if (rst_i) begin
@@ -257,52 +226,34 @@ module hwgen_serial_control #(
     assign pass_o        = step_pass_q;
     assign mode_o        = mode_q;
     assign output_step_o = output_step_q;
-    assign data_o        = data_q;
 
     generate
         if (OUTPUT_STEPS == 1 && PASSES == 1) begin : gen_direct
             assign first_pass = 1'b1;
-            always @(posedge clk_i) data_q <= s_data_i;
         end else begin : gen_replay
-            wire [DATA_BITS-1:0] replay;
-            reg                  first_pass_q;
+            reg first_pass_q;
             assign first_pass = first_pass_q;
-
             always @(posedge clk_i) begin
                 if (rst_i)                   first_pass_q <= 1'b1;
                 else if (issue & input_last) first_pass_q <= pass_last & output_last;
-                data_q <= first_pass_q ? s_data_i : replay;
-            end
-
-            if (INPUT_STEPS == 1) begin : gen_register
-                reg [DATA_BITS-1:0] word_q;
-                always @(posedge clk_i) if (first_pass_q & issue) word_q <= s_data_i;
-                assign replay = word_q;
-            end else if (MEMORY == "block") begin : gen_block
-                // The read runs one step ahead of the issue, so that both
-                // memories give the same timing.
-                wire [INPUT_STEP_BITS-1:0] input_step_d = ~issue     ? input_step
-                                                        : input_last ? {INPUT_STEP_BITS{1'b0}}
-                                                                     : input_step + 1'b1;
-                hwgen_ram #(
-                    .DATA_BITS(DATA_BITS),
-                    .DEPTH    (INPUT_STEPS),
-                    .STYLE    ("block")
-                ) u_replay (
-                    .clk_i          (clk_i),
-                    .write_i        (first_pass_q & issue),
-                    .write_address_i(input_step),
-                    .write_data_i   (s_data_i),
-                    .read_address_i (input_step_d),
-                    .read_data_o    (replay)
-                );
-            end else begin : gen_distributed
-                (* ram_style = MEMORY *) reg [DATA_BITS-1:0] memory [0:INPUT_STEPS-1];
-                always @(posedge clk_i) if (first_pass_q & issue) memory[input_step] <= s_data_i;
-                assign replay = memory[input_step];
             end
         end
     endgenerate
+
+    hwgen_replay #(
+        .DATA_BITS  (DATA_BITS),
+        .INPUT_STEPS(INPUT_STEPS),
+        .REPLAYS    (OUTPUT_STEPS > 1 || PASSES > 1 ? 1 : 0),
+        .MEMORY     (MEMORY)
+    ) u_replay (
+        .clk_i       (clk_i),
+        .first_pass_i(first_pass),
+        .issue_i     (issue),
+        .input_step_i(input_step),
+        .input_last_i(input_last),
+        .s_data_i    (s_data_i),
+        .data_o      (data_o)
+    );
 
 `ifndef SYNTHESIS
     hwgen_frame_check #(

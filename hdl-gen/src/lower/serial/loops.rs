@@ -114,15 +114,14 @@ impl Lowering<'_> {
         let layer = self.bound.network().layers()[site.index].name.clone();
         let (pe, simd) = (site.matrix.pe as u32, site.matrix.simd as u32);
         let path = format!("mem/{}_schedule.mem", site.name);
-        let (entries, entry_bits) =
-            (1u64 << (sizes.mode_bits + sizes.pass_bits), 1 + sizes.shift_bits + sizes.plane_bits + sizes.address_bits);
-        if self.images.has(Memory::Lut, entries, u64::from(entry_bits)) {
-            self.memories.insert(path.clone(), schedule_image(&layer, schedule, sizes));
-        }
+        // It is small, and what it holds decides what the array costs, so it is made even where no image else is.
+        self.memories.insert(path.clone(), schedule_image(&layer, schedule, sizes));
+        let shift = if schedule.most_shift() > 0 { "shift" } else { "unused_shift" };
+        let negate = if schedule.negates() { "negate" } else { "unused_negate" };
         items.extend([
             wire("plane", sizes.plane_bits),
-            wire("shift", sizes.shift_bits),
-            wire("negate", 1),
+            wire(shift, sizes.shift_bits),
+            wire(negate, 1),
             wire("weight_address", sizes.address_bits),
             wire("weight", pe * simd),
             Item::Blank,
@@ -148,8 +147,8 @@ impl Lowering<'_> {
                     ("input_step_i", Expr::name("step_input")),
                     ("weight_base_i", Expr::name("step_base")),
                     ("activation_plane_o", Expr::name("plane")),
-                    ("shift_o", Expr::name("shift")),
-                    ("negate_o", Expr::name("negate")),
+                    ("shift_o", Expr::name(shift)),
+                    ("negate_o", Expr::name(negate)),
                     ("weight_address_o", Expr::name("weight_address")),
                 ],
             ),

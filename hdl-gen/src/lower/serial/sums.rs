@@ -41,7 +41,7 @@ impl Lowering<'_> {
         let counted = fetch + count.latency_cycles();
         items.push(Item::Blank);
         let data_bits = lanes * site.activation.bits();
-        items.extend([wire("early_data", data_bits), wire("early_bits", lanes), wire("bits", lanes)]);
+        items.extend([wire("early_data", data_bits), wire("bits", lanes)]);
         items.push(delay("early_data", data_bits, 1, false, Expr::name("step_data"), "early_data"));
         items.push(instance(
             "hwgen_plane_select",
@@ -50,25 +50,29 @@ impl Lowering<'_> {
                 ("LANES", number(lanes)),
                 ("LANE_BITS", number(site.activation.bits())),
                 ("PLANE_BITS", number(sizes.plane_bits)),
+                ("CYCLES", number(fetch - 1)),
                 ("INVERT_TOP", number(u8::from(site.activation.code_is_signed()))),
             ],
             false,
             vec![
                 ("data_i", Expr::name("early_data")),
                 ("plane_i", Expr::name("plane")),
-                ("plane_o", Expr::name("early_bits")),
+                ("plane_o", Expr::name("bits")),
             ],
         ));
-        items.push(delay("late_bits", lanes, fetch - 2, false, Expr::name("early_bits"), "bits"));
-        for (name, bits, cycles, reset, from) in [
-            ("count_step", 1, counted, true, "step"),
-            ("count_first", 1, counted, false, "step_first"),
-            ("count_shift", sizes.shift_bits, counted - 1, false, "shift"),
-            ("count_negate", 1, counted - 1, false, "negate"),
+        let (shifts, negates) = (schedule.most_shift() > 0, schedule.negates());
+        for (name, bits, cycles, reset, from, changes) in [
+            ("count_step", 1, counted, true, "step", true),
+            ("count_first", 1, counted, false, "step_first", true),
+            ("count_shift", sizes.shift_bits, counted - 1, false, "shift", shifts),
+            ("count_negate", 1, counted - 1, false, "negate", negates),
         ] {
-            items.push(wire(name, bits));
-            items.push(delay(name, bits, cycles, reset, Expr::name(from), name));
+            if changes {
+                items.push(wire(name, bits));
+                items.push(delay(name, bits, cycles, reset, Expr::name(from), name));
+            }
         }
+        let or_zero = |name: &str, bits, changes| if changes { Expr::name(name) } else { Expr::zero(bits) };
         let sum_bits = sizes.sum_bits - borders.first().map_or(0, Borders::low_bits);
         let sums = if borders.is_empty() { "sum" } else { "plain_sum" };
         items.extend([wire("plane_count", pe * count_bits), wire(sums, pe * sum_bits)]);
@@ -100,8 +104,8 @@ impl Lowering<'_> {
                 vec![
                     ("step_i", Expr::name("count_step")),
                     ("first_i", Expr::name("count_first")),
-                    ("shift_i", Expr::name("count_shift")),
-                    ("negate_i", Expr::name("count_negate")),
+                    ("shift_i", or_zero("count_shift", sizes.shift_bits, shifts)),
+                    ("negate_i", or_zero("count_negate", 1, negates)),
                     ("count_i", lane("plane_count", pe, index, count_bits)),
                     ("result_o", lane(sums, pe, index, sum_bits)),
                 ],
