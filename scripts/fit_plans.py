@@ -11,6 +11,8 @@ import random
 LARGE = 3000
 # Plans from this number on, and from LARGE + this number on, are kept for the last measurement.
 FINAL = 2000
+# Plans from this number on have bit-serial arrays, with and without modes; their own numbers start from 0 here.
+SERIAL = 20000
 
 
 def divisors(number):
@@ -19,12 +21,12 @@ def divisors(number):
 
 def final(number):
     """Never looked at before the models were finished: their error is the one that is stated."""
-    return number % LARGE >= FINAL
+    return number % SERIAL % LARGE >= FINAL
 
 
 def held_out(number):
     """Never fitted, but looked at while terms were chosen."""
-    return number % 3 == 0 and not final(number)
+    return number % SERIAL % 3 == 0 and not final(number)
 
 
 class Chain:
@@ -181,9 +183,32 @@ class Chain:
         self.add(f"op: rearrange, shape: {self.shape}, loops: {loops}", {"pe": self.random.choice(divisors(channels))})
 
 
+class SerialChain(Chain):
+    """Arrays of bit planes in time, most of them; with several modes in two plans of three."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.mode_count = self.random.choice([0, 2, 2, 3, 4, 8]) if self.random.random() < 0.8 else 0
+
+    def array(self, op, text, outputs, length):
+        pick, chance = self.random.choice, self.random.random
+        if chance() < 0.15:
+            return super().array(op, text, outputs, length)
+        weight, output = self.weight(), self.activation()
+        pe, simd = self.folding(outputs, length, 3 * self.work)
+        hardware = {"kind": "serial", "pe": pe, "simd": simd, "memory": pick(["lut", "lut", "block"]), "requantize": self.unit(output)}
+        modes = ""
+        if self.mode_count and chance() < 0.8:
+            planes = [[self.bits(weight), self.bits(self.format)]]
+            planes += [[pick(range(1, bits + 1)) for bits in planes[0]] for _ in range(self.mode_count - 1)]
+            modes = f", modes: {planes}"
+        self.add(f"op: {op}, {text}outputs: {outputs}, weight: {weight}, output: {output}{modes}", hardware)
+        self.format = output
+
+
 def plan(number):
     """The text of plan `number`."""
-    chain = Chain(number)
+    chain = SerialChain(number % SERIAL) if number >= SERIAL else Chain(number)
     kinds = [chain.conv] * 8 + [chain.depthwise] * 2 + [chain.max_pool] * 2 + [chain.requantize, chain.branch, chain.rearrange]
     for _ in range(chain.random.choice([2, 3, 3, 4] if chain.large else [1, 1, 2, 2, 3])):
         chain.random.choice(kinds)()
@@ -195,5 +220,7 @@ def plan(number):
             chain.add("op: argmax", {"pe": chain.random.choice(divisors(chain.shape[2]))})
     if not chain.layers:
         chain.requantize()
-    lines = ["hwgen: 1", "name: fit", f"random: {{ seed: {number % LARGE} }}", f"input: {chain.input}", "layers:", *chain.layers]
+    while number >= SERIAL and not any("kind: serial" in layer for layer in chain.layers):
+        chain.dense()
+    lines = ["hwgen: 1", "name: fit", f"random: {{ seed: {number % SERIAL % LARGE} }}", f"input: {chain.input}", "layers:", *chain.layers]
     return "\n".join(lines) + "\n"

@@ -19,6 +19,7 @@ mod liberty;
 mod memory;
 mod model;
 mod netlists;
+mod serial;
 mod tables;
 mod terms;
 mod thresholds;

@@ -48,6 +48,22 @@ pub enum Block {
         addressed: bool,
         stepped: bool,
     },
+    /// `hwgen_serial_control`, with the registers that `hwgen_serial_schedule` makes addresses in.
+    SerialControl(SerialBlock),
+    /// The table of `hwgen_serial_schedule`, with what it holds.
+    SerialSchedule { bits: u64, depth: u64, contents: Option<TableContents> },
+    /// `hwgen_plane_select`
+    PlaneSelect { lanes: u64, lane_bits: u64, cycles: u64 },
+    /// `hwgen_shift_accumulate`
+    ShiftAccumulate { count_bits: u64, bits: u64, most_shift: u64, negates: bool },
+    /// What sums of planes side by side share: controls of a step in each of so many parts.
+    ShiftControl { parts: u64, shift_bits: u64, negates: bool },
+    /// `hwgen_border_add`
+    BorderAdd { sum_bits: u64, low_bits: u64, constant_bits: u64 },
+    /// `hwgen_mode_gate`
+    ModeGate { bits: u64, mode_bits: u64, tokens: u64, frames: u64 },
+    /// `hwgen_mode_register`
+    ModeRegister { modes: u64 },
     /// `hwgen_threshold`
     /// with what each small table holds, where the words are known.
     Threshold { sum_bits: u64, bits: u64, code_bits: u64, groups: u64, falling: bool, tables: Vec<TableContents> },
@@ -90,6 +106,23 @@ pub struct WindowBlock {
     pub outer: bool,
     pub words: u64,
     pub block: bool,
+}
+
+/// Parameters of `hwgen_serial_control`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "fields are the library module's parameters, which its header explains")]
+pub struct SerialBlock {
+    pub bits: u64,
+    pub inputs: u64,
+    pub outputs: u64,
+    pub sets: u64,
+    pub vectors: u64,
+    pub modes: u64,
+    pub passes: u64,
+    /// Weight words of one output step.
+    pub stride: u64,
+    pub block: bool,
+    pub stepped: bool,
 }
 
 /// Parameters of a pool in place.
@@ -165,6 +198,48 @@ impl Block {
                 addressed: part.reads("weight_address_o"),
                 stepped: part.reads("output_step_o"),
             },
+            "hwgen_serial_control" => Block::SerialControl(SerialBlock {
+                bits: number("DATA_BITS"),
+                inputs: number("INPUT_STEPS"),
+                outputs: number("OUTPUT_STEPS"),
+                sets: number("SETS"),
+                vectors: number("VECTORS_PER_FRAME"),
+                modes: number("MODES"),
+                passes: number("PASSES"),
+                stride: number("WEIGHT_STRIDE"),
+                block: block("MEMORY"),
+                stepped: part.reads("output_step_o"),
+            }),
+            "hwgen_serial_schedule" => {
+                let index = |used: &str, bits: &str| if number(used) == 0 { 0 } else { number(bits) };
+                let entries = index("USE_MODE", "MODE_BITS") + index("USE_PASS", "PASS_BITS");
+                Block::SerialSchedule {
+                    bits: 1 + number("SHIFT_BITS") + number("PLANE_BITS") + number("ADDRESS_BITS"),
+                    depth: 1 << entries.min(32),
+                    contents: contents(part).first().copied(),
+                }
+            }
+            "hwgen_plane_select" => {
+                Block::PlaneSelect { lanes: number("LANES"), lane_bits: number("LANE_BITS"), cycles: number("CYCLES") }
+            }
+            "hwgen_shift_accumulate" => Block::ShiftAccumulate {
+                count_bits: number("COUNT_BITS"),
+                bits: number("RESULT_BITS"),
+                most_shift: if part.changes("shift_i") { number("SHIFT_MOST") } else { 0 },
+                negates: part.changes("negate_i"),
+            },
+            "hwgen_border_add" => Block::BorderAdd {
+                sum_bits: number("SUM_BITS"),
+                low_bits: part.number("LOW_BITS", 0),
+                constant_bits: number("CONSTANT_BITS"),
+            },
+            "hwgen_mode_gate" => Block::ModeGate {
+                bits: number("DATA_BITS"),
+                mode_bits: number("MODE_BITS"),
+                tokens: number("TOKENS"),
+                frames: number("FRAMES"),
+            },
+            "hwgen_mode_register" => Block::ModeRegister { modes: number("MODES") },
             "hwgen_threshold" => Block::Threshold {
                 sum_bits: number("ACCUMULATOR_BITS"),
                 bits: number("THRESHOLD_BITS"),

@@ -5,7 +5,7 @@
 //! design's size for its wires, add up to the period of its logic. A multiplier or a block RAM takes a period of its own, and the
 //! longest of the three is the design's. The nanoseconds are fitted to routed designs.
 
-use super::block::WindowBlock;
+use super::block::{SerialBlock, WindowBlock};
 use super::terms::log2;
 use super::{Block, Family, Fault, Inventory, StatedError, memory};
 
@@ -71,6 +71,18 @@ fn depths(block: &Block, family: Family) -> [f64; 6] {
             let memory = if replays { banks(*inputs, *block) } else { 0 };
             [0, 0, memory, moved(*bits), 0, u64::from(replays && *block)]
         }
+        Block::SerialControl(serial) => {
+            let SerialBlock { bits, inputs, outputs, stride, block, .. } = *serial;
+            let replays = inputs > 1;
+            let memory = if replays { banks(inputs, block) } else { 0 };
+            [log2(outputs * stride), 0, memory, moved(bits), 0, u64::from(replays && block)]
+        }
+        Block::SerialSchedule { depth, .. } => [0, table(*depth), 0, 0, 0, 0],
+        Block::PlaneSelect { lanes, lane_bits, .. } => [0, table(lane_bits + 1), 0, moved(*lanes), 0, 0],
+        // Chains are cut at 16 bits.
+        Block::ShiftAccumulate { bits, .. } => [(*bits).min(16), 0, 0, moved(*bits), 0, 0],
+        Block::BorderAdd { sum_bits, .. } => [(*sum_bits).min(16), 0, 0, 0, 0, 0],
+        Block::ModeGate { bits, frames, .. } => [log2(*frames), 0, banks(*frames, false), moved(*bits), 0, 0],
         Block::Threshold { bits, groups, code_bits, .. } => [*bits, table((groups << code_bits) / 2), 0, 0, 0, 0],
         Block::Search { bits, block, .. } => [*bits, 0, 0, 0, 0, u64::from(*block)],
         Block::MaxPool(pool) => [pool.lane_bits, 0, 0, moved(pool.lane_bits * pool.lanes), 0, 0],
@@ -83,6 +95,8 @@ fn depths(block: &Block, family: Family) -> [f64; 6] {
         | Block::Delay { .. }
         | Block::Join { .. }
         | Block::Groups { .. }
+        | Block::ShiftControl { .. }
+        | Block::ModeRegister { .. }
         | Block::Zone { .. }
         | Block::Unknown { .. } => [0; 6],
     };

@@ -2,6 +2,8 @@
 
 use super::Block;
 use super::block::LIVE;
+use super::serial::sum_parts;
+use super::terms::log2;
 use crate::design::{Design, Stage};
 use crate::heap::Cost;
 use crate::image::{TableContents, threshold_contents};
@@ -62,10 +64,16 @@ impl Inventory {
 }
 
 impl Design {
-    /// The blocks of every module of the top, in the order of [`Design::stage_rows`].
+    /// The blocks of every module of the top, in the order of [`Design::stage_rows`], and of the mode's register behind them.
     pub fn inventory(&self) -> Vec<StageInventory> {
         let modules: Vec<&ModuleText> = self.modules.iter().collect();
-        stage_inventories(self.stages.iter(), &modules, &self.costs, &self.memories)
+        let mut stages = stage_inventories(self.stages.iter(), &modules, &self.costs, &self.memories);
+        if self.modes() > 1 {
+            let mut inventory = Inventory::default();
+            inventory.add(Block::ModeRegister { modes: u64::from(self.modes()) }, 1);
+            stages.push(StageInventory { name: "mode_register".to_owned(), layer: "input".to_owned(), inventory });
+        }
+        stages
     }
 }
 
@@ -125,6 +133,10 @@ impl Generated<'_> {
                 // Units side by side see the same groups, whose registers they share.
                 inventory.add(Block::Groups { groups, stages: code_bits - 1 }, 1);
             }
+            if let Block::ShiftAccumulate { bits, most_shift, negates, .. } = &block {
+                let (parts, shift_bits) = (sum_parts(*bits), log2(most_shift + 1));
+                inventory.add(Block::ShiftControl { parts, shift_bits, negates: *negates }, 1);
+            }
             return inventory.add(block, count);
         };
         let mut parts: BTreeMap<Part, u64> = BTreeMap::new();
@@ -147,7 +159,7 @@ impl Generated<'_> {
 /// What of a memory's contents decides its cost, where it is looked at.
 fn live(part: &Part, text: &str) -> Option<Value> {
     match part.module.as_str() {
-        "hwgen_rom" => Some(listed(&[TableContents::of_image(text)])),
+        "hwgen_rom" | "hwgen_serial_schedule" => Some(listed(&[TableContents::of_image(text)])),
         "hwgen_threshold" => {
             let (code_bits, groups) = (part.number("CODE_BITS", 1), part.number("GROUPS", 1));
             let code_bits = u32::try_from(code_bits).ok().filter(|bits| inventory_reads_thresholds(groups, *bits))?;

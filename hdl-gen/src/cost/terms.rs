@@ -44,6 +44,9 @@ terms! {
     Pool: "pool", PoolAddress: "pool.address", MaxBits: "max.bits", MaxReduce: "max_reduce", MaxReduceBits: "max_reduce.bits",
     SumPool: "sum_pool", SumPoolBits: "sum_pool.bits", Argmax: "argmax", ArgmaxBits: "argmax.bits",
     Zone: "zone", ZoneBits: "zone.bits",
+    Serial: "serial", SerialPass: "serial.pass", SerialAddress: "serial.address", PlaneSelect: "plane_select.lanes",
+    ShiftAdd: "shift_add.bits", ShiftAddChoice: "shift_add.choice", ShiftAddNegate: "shift_add.negate", BorderAdd: "border_add.bits",
+    ModeGate: "mode_gate", ModeRegister: "mode_register", ModeRegisterBits: "mode_register.bits",
 }
 
 /// An inventory in numbers, for one family.
@@ -135,16 +138,17 @@ impl Counts {
                 self.exact.ff += n * real(bits + 2 + u64::from(*inputs > 1) + step_bits);
                 if *outputs > 1 {
                     self.exact.ff += n;
-                    if *inputs > 1 {
-                        self.add(Term::ControlReplay, n * real(*bits));
-                        self.add(Term::ControlNext, if *block { n * real(log2(*inputs)) } else { 0.0 });
-                        self.store(*bits, *inputs, *block, true, n, family);
-                        // Yosys takes the address register into the read port and makes it anew.
-                        self.exact.ff += if *block { 0.0 } else { n * real(log2(*inputs)) };
-                        self.banks(*bits, *inputs, *block, n, family);
-                    }
+                    self.replay(*bits, *inputs, *block, n, family);
                 }
             }
+            Block::SerialControl(_)
+            | Block::SerialSchedule { .. }
+            | Block::PlaneSelect { .. }
+            | Block::ShiftAccumulate { .. }
+            | Block::ShiftControl { .. }
+            | Block::BorderAdd { .. }
+            | Block::ModeGate { .. }
+            | Block::ModeRegister { .. } => self.serial(block, n, family),
             Block::Threshold { sum_bits, bits, code_bits, groups, falling, tables } => {
                 self.threshold([*sum_bits, *bits, *code_bits, *groups], *falling, tables, n);
             }
@@ -230,7 +234,19 @@ impl Counts {
         }
     }
 
-    fn delay(&mut self, bits: u64, cycles: u64, reset: bool, n: f64, family: Family) {
+    /// The words of a vector that are read again, behind the register of the first pass.
+    pub(super) fn replay(&mut self, bits: u64, inputs: u64, block: bool, n: f64, family: Family) {
+        if inputs > 1 {
+            self.add(Term::ControlReplay, n * bits as f64);
+            self.add(Term::ControlNext, if block { n * log2(inputs) as f64 } else { 0.0 });
+            self.store(bits, inputs, block, true, n, family);
+            // Yosys takes the address register into the read port and makes it anew.
+            self.exact.ff += if block { 0.0 } else { n * log2(inputs) as f64 };
+            self.banks(bits, inputs, block, n, family);
+        }
+    }
+
+    pub(super) fn delay(&mut self, bits: u64, cycles: u64, reset: bool, n: f64, family: Family) {
         if !reset && cycles >= 3 && memory::has_shift_registers(family) {
             self.exact.lut_memory += n * (bits * cycles.div_ceil(32)) as f64;
             self.add(Term::Delay, n * bits as f64);
@@ -268,7 +284,7 @@ impl Counts {
         }
     }
 
-    fn fifo(&mut self, bits: u64, depth: u64, n: f64, family: Family) {
+    pub(super) fn fifo(&mut self, bits: u64, depth: u64, n: f64, family: Family) {
         let word = bits + 1;
         if depth <= 2 {
             self.add(Term::FifoTwo, n);

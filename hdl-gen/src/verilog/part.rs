@@ -11,6 +11,8 @@ pub struct Part {
     pub parameters: Vec<(String, Value)>,
     /// Ports that drive nothing that is read.
     pub unread: Vec<String>,
+    /// Ports that a constant drives.
+    pub tied: Vec<String>,
 }
 
 /// The value of a parameter.
@@ -46,9 +48,11 @@ impl Part {
             Some(Expr::Name(name)) => name.starts_with("unused"),
             Some(_) => false,
         });
+        let tied = instance.ports.iter().filter(|port| matches!(&port.value, Some(Expr::Const { .. })));
         Part {
             module: instance.module.clone(),
             unread: unread.map(|port| port.name.clone()).collect(),
+            tied: tied.map(|port| port.name.clone()).collect(),
             parameters: values(parameters),
         }
     }
@@ -56,7 +60,7 @@ impl Part {
     /// A part with parameters as they stand in Verilog.
     pub fn new<'a>(module: &str, parameters: impl Iterator<Item = (&'a str, &'a Expr)>) -> Part {
         let parameters = values(parameters.map(|(name, value)| (name, Some(value))));
-        Part { module: module.to_owned(), parameters, unread: Vec::new() }
+        Part { module: module.to_owned(), parameters, unread: Vec::new(), tied: Vec::new() }
     }
 
     /// A numeric parameter; `default` where it is not given.
@@ -75,6 +79,11 @@ impl Part {
     /// Whether somebody reads what a port drives.
     pub fn reads(&self, port: &str) -> bool {
         !self.unread.iter().any(|unread| unread == port)
+    }
+
+    /// Whether what enters a port may change.
+    pub fn changes(&self, port: &str) -> bool {
+        !self.tied.iter().any(|tied| tied == port)
     }
 }
 
