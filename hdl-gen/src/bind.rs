@@ -17,7 +17,7 @@ use requests::request;
 use unit::requantize_unit;
 
 pub(crate) use candidates::{
-    BuildWish, Candidate, all_cycles, candidates, fits, least_cycles, may_be_levels, may_be_xnor, raised,
+    BuildWish, Candidate, all_cycles, candidates, fits, least_cycles, may_be_levels, may_be_serial, may_be_xnor, raised,
 };
 pub(crate) use folding::{divisors, pools_in_place};
 pub(crate) use groups::as_convolution;
@@ -401,7 +401,6 @@ fn bind_matrix(
     let schedule = (kind == PeKind::Serial).then(|| serial_schedule(network, index, &op, weights, activation));
     let passes =
         schedule.as_ref().and_then(|schedule| schedule.modes.first()).map_or(1, |mode| mode.passes.len() as u64);
-    let target = (target / passes).max(1);
     let joined = (kind == PeKind::Serial).then(|| merged(layer, weights.outputs, 1, &mode_sums(network, index)));
     let requantization = match &joined {
         Some(joined) => joined.requantization.as_ref(),
@@ -422,6 +421,8 @@ fn bind_matrix(
         unit: wish.requantize.as_ref().map(|at| at.value),
         folded: wish.pe.is_some() && wish.simd.is_some(),
         target,
+        passes: schedule.is_some().then_some(passes),
+        in_modes: layer.modes.len() > 1,
     };
     let (pe, simd) =
         folding::choose(&choice, wish.pe.as_ref().map(|at| at.value), wish.simd.as_ref().map(|at| at.value));

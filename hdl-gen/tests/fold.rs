@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use hdl_gen::fold::{Aim, Folded, Folder, Usage};
+use hdl_gen::fold::{Aim, Folded, Folder, LayerOption, Usage};
 use hdl_gen::{BindOptions, BoundLayer, bind};
 use network::Network;
 use network::diagnostic::{At, Place};
@@ -26,12 +26,14 @@ fn price(hardware: &BoundLayer, outputs: u64, length: u64) -> Usage {
     let BoundLayer::Matrix(matrix) = hardware else { return Usage::default() };
     let lanes = (matrix.pe * matrix.simd) as f64;
     let words = outputs as f64 * length as f64 / lanes;
-    let xnor = matrix.kind == PeKind::Xnor;
+    let (xnor, serial) = (matrix.kind == PeKind::Xnor, matrix.kind == PeKind::Serial);
     let dsp = matrix.multiplier == Multiplier::Dsp;
     let lane = if dsp {
         1.0
     } else if xnor {
         4.0
+    } else if serial {
+        0.5
     } else {
         9.0
     };
@@ -64,14 +66,17 @@ fn all(network: &Network, index: usize, target: u64) -> Vec<Usage> {
     let divisors = |number: u64| (1..=number).filter(move |d| number.is_multiple_of(*d));
     for pe in divisors(outputs) {
         for simd in divisors(length) {
-            for kind in [PeKind::Mac, PeKind::Xnor] {
+            for kind in [PeKind::Mac, PeKind::Xnor, PeKind::Serial] {
                 if kind == PeKind::Xnor && is_wide(network, index) {
                     continue;
                 }
                 for (multiplier, memory) in
                     [Multiplier::Lut, Multiplier::Dsp].into_iter().flat_map(|m| [(m, Memory::Lut), (m, Memory::Block)])
                 {
-                    if memory == Memory::Block && outputs * length / (pe * simd) < 32 {
+                    // Bit planes are words of their own.
+                    let bits = u64::from(network.layers()[index].op.weights().unwrap().format.bits());
+                    let planes = if kind == PeKind::Serial { bits } else { 1 };
+                    if memory == Memory::Block && outputs * length / (pe * simd) * planes < 32 {
                         continue;
                     }
                     let mut parts = network.clone().into_parts();
@@ -95,8 +100,9 @@ fn all(network: &Network, index: usize, target: u64) -> Vec<Usage> {
     found
 }
 
+/// Compares with the best of all builds; gives the layers that were chosen to take planes in time.
 #[track_caller]
-fn check(formats: [&str; 2], target: u64, limits: [Option<f64>; 4], capacity: Option<[f64; 4]>) {
+fn check(formats: [&str; 2], target: u64, limits: [Option<f64>; 4], capacity: Option<[f64; 4]>) -> usize {
     let text = PLAN.replace("FORMAT", formats[0]).replace("WEIGHT", formats[1]);
     let network = Plan::parse(&text, "plan.yaml").unwrap().build(None).unwrap();
     let own = |index: usize, hardware: &BoundLayer| {
@@ -125,8 +131,11 @@ fn check(formats: [&str; 2], target: u64, limits: [Option<f64>; 4], capacity: Op
             }
         }
     }
+    let mut serials = 0;
     match (folded, best) {
         (Folded::Found(folding), Some((peak, lut))) => {
+            let serial = |option: &LayerOption| matches!(&option.hardware, BoundLayer::Matrix(matrix) if matrix.kind == PeKind::Serial);
+            serials = folding.options.iter().filter(|option| serial(option)).count();
             assert!((folding.usage.0[0] - lut).abs() < 1e-6, "{} LUT, not {lut}", folding.usage.0[0]);
             assert!(folding.proved && (folding.lut.1 - lut).abs() < 1e-6, "bound {:?}", folding.lut);
             if let Some(found) = folding.peak {
@@ -138,18 +147,21 @@ fn check(formats: [&str; 2], target: u64, limits: [Option<f64>; 4], capacity: Op
         (Folded::TooSlow { .. }, None) => assert!(tables.iter().any(Vec::is_empty)),
         (folded, best) => panic!("{folded:?}, not {best:?}"),
     }
+    serials
 }
 
 #[test]
 fn equals_exhaustive_search() {
     let part = Some([4000.0, 4000.0, 30.0, 12.0]);
+    let mut serials = 0;
     for formats in [["u4", "s3"], ["bipolar1", "bipolar2"], ["u2", "s2"], ["bipolar4", "u1"]] {
         for target in [16, 40, 100, 300, 900, 5000] {
-            check(formats, target, [None; 4], part);
-            check(formats, target, [None, None, Some(6.0), Some(4.0)], None);
-            check(formats, target, [Some(420.0), None, None, Some(2.0)], None);
+            serials += check(formats, target, [None; 4], part);
+            serials += check(formats, target, [None, None, Some(6.0), Some(4.0)], None);
+            serials += check(formats, target, [Some(420.0), None, None, Some(2.0)], None);
         }
     }
+    assert!(serials > 5, "{serials} layers with planes in time");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use network::coding::Coding;
 use network::diagnostic::{At, Diagnostics, Place};
 use network::format::Kind;
 use network::graph::{Encoding, HardwareRequest, Layer, Memory, Multiplier, PeKind};
-use network::op::Op;
+use network::op::{Op, Weights};
 use network::{Format, Network};
 
 /// Pairs of planes up to which the xnor array is priced beside integer products.
@@ -24,11 +24,18 @@ pub(crate) struct Candidate {
     pub cycles: u64,
 }
 
-/// Foldings that take at most `target` cycles, as the wishes of the plan let them: for each SIMD the least PE, and of
-/// those the `most` that a rough count finds smallest, in ascending order. Empty for layers that have no array.
-pub(crate) fn candidates(network: &Network, index: usize, target: u64, most: usize) -> Vec<Candidate> {
+/// Foldings of an array of this kind (none: the plan's or the usual one) that take at most `target` cycles, as the wishes
+/// of the plan let them: for each SIMD the least PE, and of those the `most` that a rough count finds smallest, in
+/// ascending order. Empty for layers that have no array.
+pub(crate) fn candidates(
+    network: &Network,
+    index: usize,
+    kind: Option<PeKind>,
+    target: u64,
+    most: usize,
+) -> Vec<Candidate> {
     let mut found: Vec<(u64, Candidate)> = Vec::new();
-    each(network, index, target, |choice, candidate| {
+    each(network, index, kind, target, |choice, candidate| {
         if candidate.cycles <= target {
             let cost = folding::cost(choice, candidate.pe, candidate.simd);
             match found.iter_mut().find(|(_, other)| other.simd == candidate.simd) {
@@ -46,7 +53,7 @@ pub(crate) fn candidates(network: &Network, index: usize, target: u64, most: usi
 /// Cycles a frame of every folding of a layer; empty for layers that have no array.
 pub(crate) fn all_cycles(network: &Network, index: usize) -> Vec<u64> {
     let mut all = Vec::new();
-    each(network, index, 1, |_, candidate| all.push(candidate.cycles));
+    each(network, index, None, 1, |_, candidate| all.push(candidate.cycles));
     all.sort_unstable();
     all.dedup();
     all
@@ -56,7 +63,7 @@ pub(crate) fn all_cycles(network: &Network, index: usize) -> Vec<u64> {
 /// can be; `None` for layers that have no array.
 pub(crate) fn raised(network: &Network, index: usize, target: u64) -> Option<(u64, u64)> {
     let mut all = Vec::new();
-    each(network, index, target, |choice, candidate| {
+    each(network, index, None, target, |choice, candidate| {
         all.push((choice.array_cycles(candidate.pe, candidate.simd), candidate.pe, candidate.simd));
     });
     let widest = all.iter().filter(|folding| folding.1 == 1).map(|folding| folding.2).max();
@@ -76,7 +83,7 @@ pub(crate) fn raised(network: &Network, index: usize, target: u64) -> Option<(u6
 pub(crate) fn least_cycles(network: &Network, index: usize) -> u64 {
     let layer = &network.layers()[index];
     let mut least = u64::MAX;
-    each(network, index, 1, |_, candidate| least = least.min(candidate.cycles));
+    each(network, index, None, 1, |_, candidate| least = least.min(candidate.cycles));
     if least < u64::MAX {
         return least;
     }
@@ -151,8 +158,24 @@ pub(crate) fn may_be_levels(network: &Network, index: usize) -> bool {
     }
 }
 
+/// Whether a layer without modes may be a bit-serial array that takes all planes and more than one pass.
+pub(crate) fn may_be_serial(network: &Network, index: usize) -> bool {
+    let layer = &network.layers()[index];
+    let plain = |weights: &Weights| weights.coding == Coding::Plain && layer.modes.is_empty();
+    match (network.layer_input(layer).encoding, layer.op.weights()) {
+        (Encoding::Codes { format, .. }, Some(weights)) if plain(weights) => weights.format.bits() * format.bits() > 1,
+        _ => false,
+    }
+}
+
 /// Visits all foldings of a layer that its groups and the plan's wishes let through.
-fn each(network: &Network, index: usize, target: u64, mut visit: impl FnMut(&folding::MatrixChoice, Candidate)) {
+fn each(
+    network: &Network,
+    index: usize,
+    kind: Option<PeKind>,
+    target: u64,
+    mut visit: impl FnMut(&folding::MatrixChoice, Candidate),
+) {
     let layer = &network.layers()[index];
     let (input, output) = (network.layer_input(layer), network.layer_output(index).shape);
     let Encoding::Codes { format: activation, .. } = input.encoding else { return };
@@ -163,7 +186,14 @@ fn each(network: &Network, index: usize, target: u64, mut visit: impl FnMut(&fol
     let wish = &layer.hardware;
     let wished = (wish.pe.as_ref().map(|at| at.value), wish.simd.as_ref().map(|at| at.value));
     let usual = coded::default_kind(weights, folding::any_blocks(weights, groups, wished));
-    let kind = wish.kind.as_ref().map(|at| at.value).or(usual);
+    let kind = match kind.or(wish.kind.as_ref().map(|at| at.value)) {
+        None if !layer.modes.is_empty() => Some(PeKind::Serial),
+        wished => wished.or(usual),
+    };
+    let passes = (kind == Some(PeKind::Serial)).then(|| {
+        let schedule = super::serial_schedule(network, index, &op, weights, activation);
+        schedule.modes.first().map_or(1, |mode| mode.passes.len() as u64)
+    });
     let choice = folding::MatrixChoice {
         op: &op,
         blocks: kind == Some(PeKind::Wavelet),
@@ -177,6 +207,8 @@ fn each(network: &Network, index: usize, target: u64, mut visit: impl FnMut(&fol
         unit: wish.requantize.as_ref().map(|at| at.value),
         folded: true,
         target,
+        passes,
+        in_modes: layer.modes.len() > 1,
     };
     let all = |wished: &Option<At<u64>>, folded: u64| match wished {
         Some(at) => vec![at.value],

@@ -33,11 +33,20 @@ pub(crate) struct MatrixChoice<'a> {
     /// Whether the plan gives the folding.
     pub folded: bool,
     pub target: u64,
+    /// How often a bit-serial array passes a vector, in mode 0; nothing for other kinds.
+    pub passes: Option<u64>,
+    /// Whether other modes pass it less often.
+    pub in_modes: bool,
 }
 
 impl MatrixChoice<'_> {
     /// Cycles a frame that the array takes.
     pub(crate) fn array_cycles(&self, pe: u64, simd: u64) -> u64 {
+        self.steps(pe, simd).saturating_mul(self.passes.unwrap_or(1))
+    }
+
+    /// Steps of a frame that pass each vector once.
+    fn steps(&self, pe: u64, simd: u64) -> u64 {
         let steps = (self.weights.outputs as u64 / pe) * (self.weights.length as u64 / simd);
         self.output.positions().saturating_mul(steps)
     }
@@ -174,14 +183,18 @@ pub(crate) fn choose(choice: &MatrixChoice, pe: Option<u64>, simd: Option<u64>) 
 }
 
 /// The sliding window that keeps up with the array: serial with the fewest lanes, or parallel where no serial one does.
-/// Of a folding that the plan gives, a window may take half as long again as the array before it becomes parallel.
+/// Of a folding that the plan gives, a window may take half as long again as the array before it becomes parallel. In front
+/// of an array with modes it is quick enough for a single pass, so that modes of few planes do not wait for it.
 pub(crate) fn window_form(choice: &MatrixChoice, pe: u64, simd: u64) -> WindowForm {
     let groups = choice.groups;
     if groups.count > 1 {
         return WindowForm::Serial(groups.side(pe) * groups.inputs);
     }
-    let array = choice.array_cycles(pe, simd);
-    let goal = choice.target.max(array);
+    let (array, target) = match choice.passes {
+        Some(passes) if choice.in_modes => (choice.steps(pe, simd), choice.target / passes),
+        _ => (choice.array_cycles(pe, simd), choice.target),
+    };
+    let goal = target.max(array);
     let channels = choice.input.channels;
     let cycles = |lanes| window_cycles(choice.op, choice.input, choice.output, lanes);
     let slowest = if choice.folded { array.saturating_add(array / 2) } else { goal };
@@ -205,7 +218,7 @@ pub(crate) fn any_blocks(weights: &Weights, groups: Groups, (pe, simd): (Option<
 /// A rough count of look-up tables, only for comparing foldings of one layer (in tenths of a LUT).
 pub(crate) fn cost(choice: &MatrixChoice, pe: u64, simd: u64) -> u64 {
     let (weight_bits, activation_bits) = (u64::from(choice.weights.format.bits()), u64::from(choice.activation.bits()));
-    let lane = 14 * weight_bits * activation_bits;
+    let lane = if choice.passes.is_some() { 14 } else { 14 * weight_bits * activation_bits };
     let sum_bits = u64::from(choice.sum_bits);
     let groups = choice.weights.outputs as u64 / pe;
     let unit = choice.requantization.and_then(|r| cheapest_unit(r, choice.unit, groups, choice.sum_bits));

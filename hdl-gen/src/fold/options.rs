@@ -5,6 +5,7 @@ use crate::LowerError;
 use crate::bind::{self, BoundLayer, Candidate};
 use network::Network;
 use network::graph::{Layer, Memory, Multiplier, PeKind};
+use network::modes::Planes;
 use network::op::Op;
 use network::requantization::Form;
 use std::collections::BTreeMap;
@@ -62,12 +63,34 @@ pub struct LayerOption {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Build {
     candidate: Candidate,
-    /// The other kind: integer products where the usual one is xnor, and the xnor array where it is mac.
-    other: bool,
-    /// Products in DSP blocks.
-    dsp: bool,
+    style: Style,
     /// Weights in block RAM.
     block: bool,
+}
+
+/// What an array multiplies with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Style {
+    /// The kind of the plan, or the usual one, in look-up tables.
+    Usual,
+    /// The other kind: integer products where the usual one is xnor, and the xnor array where it is mac.
+    Other,
+    /// Integer products in DSP blocks.
+    Dsp,
+    /// Bit planes one after the other.
+    Serial,
+}
+
+impl Style {
+    const ALL: [Style; 4] = [Style::Usual, Style::Other, Style::Dsp, Style::Serial];
+
+    /// One in so many foldings is priced.
+    fn share(self) -> usize {
+        match self {
+            Style::Usual | Style::Other | Style::Dsp => 1,
+            Style::Serial => 2,
+        }
+    }
 }
 
 /// What the layer at an index takes with this hardware.
@@ -103,22 +126,31 @@ impl<'a> Prices<'a> {
     pub fn options(&mut self, index: usize, target: u64) -> Result<Vec<LayerOption>, FoldError> {
         let mut scratch = self.network.layers()[index].clone();
         let mut options = Vec::new();
-        for candidate in bind::candidates(self.network, index, target, self.most) {
-            for (other, dsp) in [(false, false), (true, false), (true, true)] {
+        let usual = bind::candidates(self.network, index, None, target, self.most);
+        let styles: Vec<Style> = Style::ALL.into_iter().filter(|&style| self.has(index, style)).collect();
+        for style in styles {
+            let serial = (style == Style::Serial).then(|| {
+                let most = self.most.div_ceil(style.share());
+                bind::candidates(self.network, index, Some(PeKind::Serial), target, most)
+            });
+            for &candidate in serial.as_ref().unwrap_or(&usual) {
                 for block in [false, true] {
-                    let build = Build { candidate, other, dsp, block };
+                    let build = Build { candidate, style, block };
                     if !self.is_worth(index, build) {
                         continue;
                     }
                     let fits =
                         bind::fits(self.network, index, &mut scratch, target, candidate, self.wish(index, build));
-                    let hardware = match fits {
-                        Ok(hardware) => hardware,
-                        // Kinds for coded weights have no products for DSP blocks.
-                        Err(_) if build.dsp => continue,
-                        Err(faults) => return Err(FoldError::Bind(faults)),
+                    let hardware = match (fits, style) {
+                        (Ok(hardware), _) => hardware,
+                        // Kinds for coded weights have no products for DSP blocks; planes in time have units of their own.
+                        (Err(_), Style::Dsp | Style::Serial) => continue,
+                        (Err(faults), Style::Usual | Style::Other) => return Err(FoldError::Bind(faults)),
                     };
-                    let usage = self.price(index, build, &hardware)?;
+                    let usage = match self.price(index, build, &hardware) {
+                        Err(FoldError::Lower(_)) if style == Style::Serial => continue,
+                        priced => priced?,
+                    };
                     options.push(LayerOption { layer: index, hardware, cycles: candidate.cycles, usage });
                 }
             }
@@ -142,49 +174,62 @@ impl<'a> Prices<'a> {
         Ok(usage)
     }
 
-    /// Whether a build is neither against the plan, nor the same as another, nor without any use.
-    fn is_worth(&self, index: usize, build: Build) -> bool {
+    /// Whether a layer may be built so, as far as its formats and the plan's wishes go.
+    fn has(&self, index: usize, style: Style) -> bool {
         let layer = &self.network.layers()[index];
-        let Some(weights) = layer.op.weights() else {
-            return !build.other && !build.block;
-        };
-        let wish = &layer.hardware;
-        let kind = self.kind(index, build);
-        if build.other && !build.dsp && kind.is_none() {
-            // Without a choice of kinds, products in look-up tables are the build that is not `other`.
+        if layer.op.weights().is_none() {
+            return style == Style::Usual;
+        }
+        let kind = self.kind(index, style);
+        // Without a choice of kinds, products in look-up tables are the usual style, and planes in time none at all.
+        if kind.is_none() && matches!(style, Style::Other | Style::Serial) {
             return false;
         }
+        let wish = &layer.hardware;
         if let (Some(kind), Some(at)) = (kind, &wish.kind)
             && at.value != kind
         {
             return false;
         }
-        let multiplier = if build.dsp { Multiplier::Dsp } else { Multiplier::Lut };
-        if wish.multiplier.as_ref().is_some_and(|at| at.value != multiplier) {
+        if style == Style::Serial && wish.kind.is_some() {
+            // The plan's kind is the usual one.
             return false;
         }
-        if let Some(at) = &wish.memory {
+        let multiplier = if style == Style::Dsp { Multiplier::Dsp } else { Multiplier::Lut };
+        wish.multiplier.as_ref().is_none_or(|at| at.value == multiplier)
+    }
+
+    /// Whether a build is neither against the plan's memory, nor without any use.
+    fn is_worth(&self, index: usize, build: Build) -> bool {
+        let layer = &self.network.layers()[index];
+        let Some(weights) = layer.op.weights() else {
+            return !build.block;
+        };
+        if let Some(at) = &layer.hardware.memory {
             return (at.value == Memory::Block) == build.block;
         }
-        let words = weights.values.len() as u64 / (build.candidate.pe * build.candidate.simd);
+        // Bit planes are words of their own.
+        let planes = if build.style == Style::Serial { u64::from(weights.format.bits()) } else { 1 };
+        let words = weights.values.len() as u64 / (build.candidate.pe * build.candidate.simd) * planes;
         let bits = weights.values.len() as u64 * u64::from(weights.format.bits());
         if build.block { words >= LEAST_BLOCK_WORDS } else { bits <= MOST_LUT_BITS || words < LEAST_BLOCK_WORDS }
     }
 
-    /// The kind of a build, where the layer has a choice of kinds.
-    fn kind(&self, index: usize, build: Build) -> Option<PeKind> {
-        match (bind::may_be_xnor(self.network, index), build.other, build.dsp) {
-            (true, false, _) => Some(PeKind::Xnor),
-            (true, true, _) => Some(PeKind::Mac),
-            (false, true, false) => bind::may_be_levels(self.network, index).then_some(PeKind::Xnor),
-            (false, ..) => None,
+    /// The kind of a style, where the layer has a choice of kinds.
+    fn kind(&self, index: usize, style: Style) -> Option<PeKind> {
+        match (bind::may_be_xnor(self.network, index), style) {
+            (_, Style::Serial) => bind::may_be_serial(self.network, index).then_some(PeKind::Serial),
+            (true, Style::Usual) => Some(PeKind::Xnor),
+            (true, Style::Other | Style::Dsp) => Some(PeKind::Mac),
+            (false, Style::Other) => bind::may_be_levels(self.network, index).then_some(PeKind::Xnor),
+            (false, Style::Usual | Style::Dsp) => None,
         }
     }
 
     fn wish(&self, index: usize, build: Build) -> bind::BuildWish {
         bind::BuildWish {
-            kind: self.kind(index, build).filter(|_| build.other),
-            multiplier: if build.dsp { Multiplier::Dsp } else { Multiplier::Lut },
+            kind: self.kind(index, build.style).filter(|_| build.style != Style::Usual),
+            multiplier: if build.style == Style::Dsp { Multiplier::Dsp } else { Multiplier::Lut },
             memory: if build.block { Memory::Block } else { Memory::Lut },
         }
     }
@@ -214,7 +259,8 @@ fn likeness(network: &Network, index: usize) -> String {
         };
         format!("{} {:?} {form}", r.output, r.codes)
     });
-    format!("{} {shape} {:?} {:?} {sums:?} {unit:?} {:?}", layer.op.name(), input, output, wishes(layer))
+    let planes: Vec<Planes> = layer.modes.iter().map(|mode| mode.planes).collect();
+    format!("{} {shape} {planes:?} {input:?} {output:?} {sums:?} {unit:?} {:?}", layer.op.name(), wishes(layer))
 }
 
 /// The plan's wishes without their places.
