@@ -1,4 +1,4 @@
-//! Runs the campaign: `campaign FIRST COUNT [--batch N] [--faults] [--record FILE]`.
+//! Runs the campaign: `campaign FIRST COUNT [--batch N] [--faults] [--only TEXT] [--record FILE]`.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -16,12 +16,14 @@ struct Options {
     count: u64,
     batch: u64,
     faults: bool,
+    /// What the description of a fault is to hold.
+    only: String,
     record: Option<PathBuf>,
 }
 
 fn options() -> Result<Options, String> {
     let mut numbers = Vec::new();
-    let mut options = Options { first: 1, count: 30, batch: 30, faults: false, record: None };
+    let mut options = Options { first: 1, count: 30, batch: 30, faults: false, only: String::new(), record: None };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -30,6 +32,7 @@ fn options() -> Result<Options, String> {
             "--batch" => options.batch = number(&value()?)?.max(1),
             "--record" => options.record = Some(value()?.into()),
             "--faults" => options.faults = true,
+            "--only" => options.only = value()?,
             text => numbers.push(number(text)?),
         }
     }
@@ -91,7 +94,7 @@ fn faults(bench: &Bench, options: &Options) -> Result<bool, String> {
     println!(
         "| where | fault | networks with a place for it | networks tried | found by seed |\n| --- | --- | --- | --- | --- |"
     );
-    for fault in FAULTS {
+    for fault in FAULTS.iter().filter(|fault| fault.what.contains(&options.only)) {
         let places: Vec<Sketch> = sketches.iter().filter(|sketch| Bench::has_place(sketch, fault)).cloned().collect();
         let (tried, found) = find(bench, &places, fault)?;
         all &= found.is_some();

@@ -97,9 +97,9 @@ pub const FAULTS: &[PlantedFault] = &[
     fault(
         Origin::Library,
         "a replay buffer gives the vector before in later passes",
-        ["rtl/", "hwgen_matrix_control.v"],
-        "first_pass_q & issue) memory",
-        "first_pass_q & issue & ~input_last) memory",
+        ["rtl/", "hwgen_replay.v"],
+        "first_pass_i & issue_i) memory",
+        "first_pass_i & issue_i & ~input_last_i) memory",
     ),
     fault(
         Origin::Library,
@@ -149,6 +149,27 @@ pub const FAULTS: &[PlantedFault] = &[
         ["rtl/", "hwgen_fifo.v"],
         "REST       = DEPTH - 1;",
         "REST       = DEPTH > 3 ? DEPTH - 2 : DEPTH - 1;",
+    ),
+    fault(
+        Origin::Library,
+        "a frame gets the mode that stands at its last word",
+        ["rtl/", "hwgen_mode_gate.v"],
+        ".s_valid_i(taken & first_q)",
+        ".s_valid_i(taken & s_last_i)",
+    ),
+    fault(
+        Origin::Library,
+        "a bit-serial layer goes on to the next frame's mode a vector early",
+        ["rtl/", "hwgen_serial_control.v"],
+        "result & output_last & vector_last;\n\n",
+        "result & output_last;\n\n",
+    ),
+    fault(
+        Origin::Library,
+        "a mode has the passes of the mode before until its first result is done",
+        ["rtl/", "hwgen_serial_passes.v"],
+        "assign last[bit_index] = by_mode[mode_i];",
+        "reg late_q; always @(posedge clk_i) if (advance_i & last_o) late_q <= by_mode[mode_i]; assign last[bit_index] = late_q;",
     ),
     fault(
         Origin::Emitter,

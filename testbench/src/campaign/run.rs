@@ -6,6 +6,7 @@ use crate::cosimulate::{Settings, cosimulate};
 use crate::vectors::{random_frames, test_vectors};
 use hdl_gen::{Artifact, BindOptions, Design, EmitOptions, bind, lower};
 use network::Network;
+use network::random::Stream;
 use simulator::{BuildOptions, CacheDir, DesignFolder, Model, Tools};
 use std::path::{Path, PathBuf};
 
@@ -129,16 +130,16 @@ impl Bench {
     fn check(&self, model: &Model, index: usize, emitted: &Emitted) -> Outcome {
         let Emitted { sketch, network, design, .. } = emitted;
         let mut outcome = Outcome { sketch: sketch.clone(), fault: None, edges: 0, cycles: 0 };
-        let frames = random_frames(network, sketch.seed, self.frames);
+        let modes = design.modes();
+        // Each run of a network with modes has a sequence of its own, long enough that modes meet.
+        let count = if modes > 1 { 3 * self.frames } else { self.frames };
+        let frames = random_frames(network, sketch.seed, count);
+        let mut dice = Stream::for_layer(sketch.seed, "campaign mode sequence");
         let first = STALLS[(sketch.seed % STALLS.len() as u64) as usize];
         for stall in [0.0, first] {
             let mut settings = Settings::new().with_stalls(stall, sketch.seed);
             settings.design = index;
-            // Frames keep their mode, go up, and jump.
-            let modes = u64::from(design.modes());
-            settings.modes = (0..if modes > 1 { 11 } else { 0 })
-                .map(|frame: u64| ((sketch.seed + frame * frame / 2) % modes) as u8)
-                .collect();
+            settings.modes = random_modes(&mut dice, modes, count);
             let result = match cosimulate(network, design, model, &settings, frames.iter().cloned(), &mut |_| {}) {
                 Ok(result) => result,
                 Err(error) => {
@@ -165,6 +166,12 @@ impl Bench {
     }
 }
 
+/// A mode for each of so many frames, any of them with the same chance; none where there is one mode.
+fn random_modes(dice: &mut Stream, modes: u32, frames: usize) -> Vec<u8> {
+    let count = if modes > 1 { frames } else { 0 };
+    (0..count).map(|_| ((dice.next_word() >> 33) % u64::from(modes)) as u8).collect()
+}
+
 /// A sketch as network, design and files.
 fn made(sketch: &Sketch) -> Result<(Network, Design, Artifact), String> {
     let network = sketch.network().map_err(|faults| faults.to_string())?;
@@ -174,4 +181,23 @@ fn made(sketch: &Sketch) -> Result<(Network, Design, Artifact), String> {
     let options = EmitOptions { plan_sha256: "0".repeat(64), clock_mhz: 200.0, vectors };
     let artifact = design.emit(&options).map_err(|error| error.to_string())?;
     Ok((network, design, artifact))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn any_mode_may_follow_any_other() {
+        let mut seen: BTreeSet<(u8, u8)> = BTreeSet::new();
+        for seed in 1..40 {
+            let mut dice = Stream::for_layer(seed, "campaign mode sequence");
+            let (first, second) = (random_modes(&mut dice, 4, 12), random_modes(&mut dice, 4, 12));
+            assert_ne!(first, second, "both runs of seed {seed}");
+            seen.extend(first.windows(2).map(|pair| (pair[0], pair[1])));
+        }
+        assert_eq!(seen.len(), 16, "{seen:?}");
+        assert!(random_modes(&mut Stream::for_layer(1, "x"), 1, 12).is_empty());
+    }
 }
