@@ -152,7 +152,8 @@ impl<'m> Program<'m> {
             let dims: Vec<i64> = dims.iter().map(|&dim| dim as i64).collect();
             vec![Constant::plain(Array::int(vec![dims.len()], dims))]
         } else {
-            return Ok(Learned::Data(operator::apply(&self.operands(node, values))?));
+            let operands = Operands { shapes_only: true, ..self.operands(node, values) };
+            return Ok(Learned::Data(operator::apply(&operands)?));
         };
         let elements = constants.iter().map(|constant| constant.array.len()).sum();
         *foldable = foldable.checked_sub(elements).ok_or_else(|| {
@@ -181,6 +182,7 @@ impl<'m> Program<'m> {
             tensors: node.inputs.iter().map(tensor).collect(),
             constants: node.inputs.iter().map(|id| id.and_then(|id| self.constants.get(&id))).collect(),
             batch: self.batch,
+            shapes_only: false,
         }
     }
 

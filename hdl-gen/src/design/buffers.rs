@@ -126,9 +126,16 @@ impl Design {
     /// Gives the FIFOs depths with which they never refuse a word, as the run that is given back shows. None: depths that
     /// the plan gives elsewhere are too small, which whoever runs the design tells.
     fn measure(&mut self, open: &[usize], frames: u64) -> Result<Option<Report>, PredictError> {
-        open.iter().for_each(|&stage| self.set_frames(stage, 2));
+        // Words of one input are never two frames ahead of each other, and of several not in so few frames.
+        let endless = frames <= 2 || self.inputs.len() == 1;
+        for &stage in open {
+            if endless { self.set_depth(stage, Fifo::ENDLESS) } else { self.set_frames(stage, 2) }
+        }
         let reference = match self.run_for_depths(&Run::frames(frames), open) {
-            Err(PredictError::Run(RunError::Deadlock { .. })) if open.len() < self.buffers.len() => return Ok(None),
+            Err(PredictError::Run(RunError::Deadlock { .. })) if open.len() < self.buffers.len() => {
+                open.iter().for_each(|&stage| self.set_frames(stage, 2));
+                return Ok(None);
+            }
             reference => reference?,
         };
         for &stage in open {

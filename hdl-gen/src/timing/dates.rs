@@ -204,6 +204,9 @@ impl<'a> Dates<'a> {
                 }
                 let skipped = same.map_or(0, |before| self.skip(before, &state));
                 if skipped > 0 {
+                    if self.report.last_output_cycle >= self.run.cycle_limit {
+                        return Err(RunError::CycleLimit(self.run.cycle_limit));
+                    }
                     frame += skipped;
                     states.clear();
                 } else {
@@ -427,10 +430,6 @@ impl<'a> Dates<'a> {
                 periods = periods.min(fit);
             }
         }
-        // The last frame is run, so that what comes after it is seen.
-        if periods * period_frames == self.run.frames - now.frame {
-            periods = periods.saturating_sub(1);
-        }
         if periods == 0 {
             return 0;
         }
@@ -441,6 +440,8 @@ impl<'a> Dates<'a> {
             for period in 1..=periods {
                 ends.extend(pattern.iter().map(|end| end + period * period_cycles));
             }
+            let last = ends.last().copied().unwrap_or(0);
+            self.report.last_output_cycle = self.report.last_output_cycle.max(last);
         }
         self.visit(&mut Visitor::Shift(periods * period_cycles));
         periods * period_frames

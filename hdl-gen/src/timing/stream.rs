@@ -10,6 +10,9 @@ pub struct Fifo {
 }
 
 impl Fifo {
+    /// A capacity that no run fills.
+    pub const ENDLESS: u32 = u32::MAX;
+
     /// Words that it holds at most.
     pub fn depth(&self) -> u32 {
         self.capacity_words

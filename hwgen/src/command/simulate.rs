@@ -14,6 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::output::{cannot_write, folder_of, print, write_folder};
 use crate::plan_file::{self, LoadedPlan};
 use crate::progress;
+use hdl_gen::{Bound, Design};
 use network::{Code, Diagnostic, Place};
 use simulator::{
     BuildOptions, CacheDir, CacheUse, Cancel, DesignFolder, Model, SimulatorError, Tools, Trace, TraceFormat, TraceFrom,
@@ -77,7 +78,7 @@ pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
         network: &loaded.network,
         ports: &artifact.manifest.outputs,
         result: &result,
-        modes: mode_figures(&hardware)?,
+        modes: mode_figures(&hardware.bound, &hardware.design)?,
         is_cached: model.cache_use() == CacheUse::Hit,
         traced_from: options.trace.as_ref().map(|_| first_failing_frame(&result).unwrap_or(0)),
     };
@@ -94,12 +95,11 @@ pub struct ModeFigures {
 }
 
 /// The figures of each mode; nothing where there are no modes.
-pub fn mode_figures(hardware: &hardware::Hardware) -> Result<Vec<ModeFigures>, Diagnostic> {
-    let design = &hardware.design;
+pub fn mode_figures(bound: &Bound, design: &Design) -> Result<Vec<ModeFigures>, Diagnostic> {
     let count = if design.modes() > 1 && !design.is_long() { design.modes() as u8 } else { 0 };
     let figures = |mode| {
         let timing = design.mode_timing(mode).map_err(|fault| cannot_predict(&fault))?;
-        Ok(ModeFigures { timing, bit_products: hardware.bound.bit_products(usize::from(mode)) })
+        Ok(ModeFigures { timing, bit_products: bound.bit_products(usize::from(mode)) })
     };
     (0..count).map(figures).collect()
 }

@@ -147,7 +147,8 @@ fn as_data(node: &Node, inputs: &[Option<&Constant>]) -> Checked<Constant> {
     let tensors = inputs.iter().map(|constant| {
         constant.map(|constant| float::tensor(constant.array.floats(), &constant.array.dims)).transpose()
     });
-    let operands = Operands { node, tensors: tensors.collect::<Checked<_>>()?, constants: inputs.to_vec(), batch: 1 };
+    let tensors = tensors.collect::<Checked<_>>()?;
+    let operands = Operands { node, tensors, constants: inputs.to_vec(), batch: 1, shapes_only: false };
     let made = float::apply(&operands)?.into_iter().next().ok_or_else(unknown)?;
     let values = made.flatten_all().and_then(|flat| flat.to_vec1()).map_err(float::fault)?;
     elements(made.dims())?;

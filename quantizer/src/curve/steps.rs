@@ -1,7 +1,8 @@
 //! A curve under a quantizer as a list of steps: where the code changes, and to what.
 //!
 //! Pieces on which the slope keeps its sign, or on which bounds show one code alone, are found by halving; the steps
-//! of a monotone piece by bisection; short pieces are evaluated integer by integer.
+//! of a monotone piece by bisection, the last of it guided by the curve's values; short pieces are evaluated integer by
+//! integer.
 
 use super::Curve;
 use super::interval::Interval;
@@ -17,6 +18,10 @@ pub(crate) const MAX_STEPS: usize = (1 << 17) - 1;
 const MAX_PIECES: usize = 1 << 19;
 /// Pieces of so few integers are evaluated one by one.
 const SHORT: i64 = 8;
+/// Rounds of a search that is guided by the curve's values.
+const GUIDED_ROUNDS: u32 = 3;
+/// Pieces of fewer integers are not worth a guess.
+const GUIDED_WIDTH: i64 = 32;
 
 /// The code of the least sum, and each sum at which another code begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +80,41 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// About where a code begins: where a search does well to look first.
+    fn boundary(&self, code: i64) -> f64 {
+        match self {
+            Rule::Rounded { rounding, truncation, code_shift, .. } => {
+                let code = (code - code_shift) as f64;
+                let edge = match rounding {
+                    Rounding::HalfEven | Rounding::HalfUp | Rounding::HalfDown => code - 0.5,
+                    Rounding::Ceil => code - 1.0,
+                    Rounding::Floor => code,
+                    Rounding::Up => {
+                        if code > 0.0 {
+                            code - 1.0
+                        } else {
+                            code
+                        }
+                    }
+                    Rounding::Down => {
+                        if code > 0.0 {
+                            code
+                        } else {
+                            code - 1.0
+                        }
+                    }
+                };
+                edge * truncation.map_or(1.0, |shift| 2f64.powi(shift as i32))
+            }
+            Rule::Counted { boundaries, first } => {
+                let place = usize::try_from(code - first - 1).unwrap_or(0);
+                boundaries.get(place).copied().unwrap_or(f64::NAN)
+            }
+        }
+    }
+}
+
 fn rounded(rounding: Rounding, x: f64) -> f64 {
     match rounding {
         Rounding::HalfEven => x.round_ties_even(),
@@ -100,11 +140,12 @@ pub(crate) fn steps(
     limit: usize,
 ) -> Checked<Staircase> {
     let rule = Rule::new(stairs);
-    let number = |sum: i64| gain * curve.at(channel, sum as f64) + offset;
-    let code = |sum: i64| rule.code(number(sum));
-    let (least, most) = (sums.min(), sums.max());
-    let ends = [number(least), number(most)];
-    if ends.iter().any(|end| end.is_nan()) {
+    let end = |sum: i64| {
+        let number = gain * curve.at(channel, sum as f64) + offset;
+        End { sum, number, code: rule.code(number) }
+    };
+    let (least, most) = (end(sums.min()), end(sums.max()));
+    if least.number.is_nan() || most.number.is_nan() {
         return Err(Fault::operator(
             "an activation function whose value is no number for some input",
             "check its parameters",
@@ -116,20 +157,19 @@ pub(crate) fn steps(
             "quantize to fewer bits after the activation function, or give all channels one scale",
         )
     };
-    let first = code(least);
     let mut steps = Vec::new();
     let mut pieces = 0;
-    // The pieces still to be looked at, the lowest last: ends and their codes.
-    let mut open = vec![(least, most, first, code(most))];
-    while let Some((from, to, low_code, high_code)) = open.pop() {
+    // The pieces still to be looked at, the lowest last.
+    let mut open = vec![(least, most)];
+    while let Some((from, to)) = open.pop() {
         pieces += 1;
         if pieces > MAX_PIECES || steps.len() > limit {
             return Err(many());
         }
-        if to - from <= SHORT {
-            let mut last = low_code;
-            for sum in from + 1..=to {
-                let next = code(sum);
+        if to.sum - from.sum <= SHORT {
+            let mut last = from.code;
+            for sum in from.sum + 1..=to.sum {
+                let next = end(sum).code;
                 if next != last {
                     steps.push((sum, next));
                     last = next;
@@ -137,52 +177,84 @@ pub(crate) fn steps(
             }
             continue;
         }
-        let bounds = curve.over(channel, Interval::new(from as f64, to as f64)).affine(gain, offset);
+        let bounds = curve.over(channel, Interval::new(from.sum as f64, to.sum as f64)).affine(gain, offset);
         let slack = |x: f64| 1e-12 * x.abs();
         let (low, high) = (bounds.value.low, bounds.value.high);
         if rule.code(low - slack(low)) == rule.code(high + slack(high)) {
             continue;
         }
         if bounds.slope.low >= 0.0 || bounds.slope.high <= 0.0 {
-            bisect(&code, (from, to, low_code, high_code), &mut steps, limit).ok_or_else(many)?;
+            bisect(&rule, &end, (from, to), &mut steps, limit).ok_or_else(many)?;
             continue;
         }
-        let middle = from + (to - from) / 2;
-        let middle_code = code(middle);
-        open.push((middle, to, middle_code, high_code));
-        open.push((from, middle, low_code, middle_code));
+        let middle = end(from.sum + (to.sum - from.sum) / 2);
+        open.push((middle, to));
+        open.push((from, middle));
     }
     if steps.len() > limit {
         return Err(many());
     }
-    Ok(Staircase { first, steps })
+    Ok(Staircase { first: least.code, steps })
+}
+
+/// A sum, the number that it means, and its code.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    sum: i64,
+    number: f64,
+    code: i64,
 }
 
 /// All steps of a monotone piece; `None` where they become more than `limit`.
 fn bisect(
-    code: &dyn Fn(i64) -> i64,
-    piece: (i64, i64, i64, i64),
+    rule: &Rule,
+    end: &dyn Fn(i64) -> End,
+    piece: (End, End),
     steps: &mut Vec<(i64, i64)>,
     limit: usize,
 ) -> Option<()> {
     let mut open = vec![piece];
-    while let Some((from, to, low_code, high_code)) = open.pop() {
-        if low_code == high_code {
+    while let Some((mut from, mut to)) = open.pop() {
+        if from.code == to.code {
             continue;
         }
-        if to - from == 1 {
-            steps.push((to, high_code));
+        if (from.code - to.code).abs() == 1 {
+            narrow(rule.boundary(from.code.max(to.code)), end, &mut from, &mut to);
+        }
+        if to.sum - from.sum == 1 {
+            steps.push((to.sum, to.code));
             if steps.len() > limit {
                 return None;
             }
             continue;
         }
-        let middle = from + (to - from) / 2;
-        let middle_code = code(middle);
-        open.push((middle, to, middle_code, high_code));
-        open.push((from, middle, low_code, middle_code));
+        let middle = end(from.sum + (to.sum - from.sum) / 2);
+        open.push((middle, to));
+        open.push((from, middle));
     }
     Some(())
+}
+
+/// Brings the ends of a piece with a single step, about where the curve has the value `edge`, near to it: along the line
+/// through the ends, then along the line through what was found there. What is left over is for bisection, so that nothing
+/// depends on how well the lines fit.
+fn narrow(edge: f64, end: &dyn Fn(i64) -> End, from: &mut End, to: &mut End) {
+    for round in 0..GUIDED_ROUNDS {
+        let width = to.sum - from.sum;
+        let part = (edge - from.number) / (to.number - from.number);
+        if width < GUIDED_WIDTH || !(0.0..=1.0).contains(&part) {
+            return;
+        }
+        // A little to either side, so that both ends come near; the less, the better the line is known to fit.
+        let margin = (width >> (4 * round + 4)).max(1);
+        let guess = from.sum + (part * width as f64) as i64;
+        for sum in [guess - margin, guess + margin] {
+            if sum > from.sum && sum < to.sum {
+                let found = end(sum);
+                *(if found.code == from.code { &mut *from } else { &mut *to }) = found;
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Weights times data: Conv, ConvTranspose, Gemm, MatMul.
 
-use super::bounded;
 use super::convolution;
 use super::operator::{Operands, fault};
 use super::pointwise::meet;
 use super::window::{Windows, list, pad_axis, select};
+use super::{bounded, tensor};
 use crate::fault::{Checked, Fault};
 use candle_core::Tensor;
 
@@ -22,6 +22,9 @@ pub(super) fn conv(operands: &Operands<'_>) -> Checked<Tensor> {
     bounded(&made)?;
     if let Some(fault) = convolution::is_empty(dims, shape) {
         return Err(fault);
+    }
+    if operands.shapes_only {
+        return tensor(vec![0.0; made.iter().product()], &made);
     }
     let result = convolution::convolve(x, weights, &windows, group)?;
     add_bias(result, operands)

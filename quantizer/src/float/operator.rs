@@ -16,6 +16,8 @@ pub(crate) struct Operands<'a> {
     pub constants: Vec<Option<&'a Constant>>,
     /// The batch that the model was exported with; frames have a batch of 1.
     pub batch: usize,
+    /// Whether shapes alone are asked for: a convolution then gives zeros.
+    pub shapes_only: bool,
 }
 
 impl<'a> Operands<'a> {

@@ -277,7 +277,7 @@ mod tests {
         };
         let constants = vec![None; tensors.len()];
         let tensors = tensors.into_iter().map(Some).collect();
-        pointwise(&Operands { node: &node, tensors, constants, batch: 1 }).unwrap()
+        pointwise(&Operands { node: &node, tensors, constants, batch: 1, shapes_only: false }).unwrap()
     }
 
     /// What gradients go through has the values of the quick form, and its slopes.

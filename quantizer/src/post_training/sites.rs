@@ -90,6 +90,12 @@ pub(super) struct Sites {
 }
 
 impl Sites {
+    /// These groups alone, of tensors without weights.
+    #[cfg(test)]
+    pub fn of_groups(groups: Vec<Group>, of: BTreeMap<ValueId, usize>) -> Self {
+        Sites { groups, of, widths: BTreeMap::new(), root: Vec::new() }
+    }
+
     /// Finds the sites of a folded model.
     pub fn find(
         model: &Model,

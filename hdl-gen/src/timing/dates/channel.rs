@@ -97,6 +97,54 @@ impl Channel {
         self.open_from = self.next;
     }
 
+    /// How many of the giver's next words, at most `words`, are done with by the dates of their offers alone: each has a
+    /// place among `places` when it comes, and either all of them move when they are offered or none does yet. The first is
+    /// taken by the giver in cycle `first` and offered in the next one; the others follow by a cycle or more.
+    #[inline]
+    pub(super) fn bulk(&self, places: u64, first: u64, words: u64) -> u64 {
+        if self.moved == self.offered && self.offered < self.open {
+            // A word leaves one cycle after it came, so with two places there is always one.
+            let is_free = places > 1 && self.open_pitch == 1 && self.next.max(self.open_from) <= first + 1;
+            return if is_free { words.min(self.open - self.offered) } else { 0 };
+        }
+        let words = words.min(self.moved + places - self.offered);
+        // The last place is the last to be free.
+        let is_free = words > 0 && self.freed(self.offered + words - 1, places).is_some_and(|from| from <= first);
+        if is_free { words } else { 0 }
+    }
+
+    /// The giver offers as many words as [`Channel::bulk`] allows, each one cycle after it took it at `input`: the last words
+    /// that it came to there.
+    pub(super) fn offer_after(&mut self, input: &Channel, words: u64) {
+        let moves = self.moved == self.offered && self.offered < self.open;
+        let (mask, from_mask) = (self.dates.len() - 1, input.dates.len() - 1);
+        let (to, from) = (self.offered as usize, (input.taken - words) as usize);
+        for word in 0..words as usize {
+            self.dates[(to + word) & mask] = input.dates[(from + word) & from_mask] + 1;
+        }
+        self.offered += words;
+        if moves {
+            self.moved = self.offered;
+            self.next = self.date(self.offered - 1) + 1;
+            self.open_from = self.next;
+        }
+    }
+
+    /// Makes place for so many words more of a giver that never looks back.
+    pub(super) fn grow(&mut self, words: u64) {
+        let needed = self.offered + words - self.taken;
+        if needed <= self.dates.len() as u64 {
+            return;
+        }
+        let size = usize::try_from(needed).unwrap_or(usize::MAX / 2).next_power_of_two();
+        let mut dates = vec![0; size].into_boxed_slice();
+        let oldest = self.offered.saturating_sub(self.dates.len() as u64);
+        for word in oldest..self.offered {
+            dates[word as usize & (size - 1)] = self.date(word);
+        }
+        self.dates = dates;
+    }
+
     /// Whether a word is offered whose move is not known.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
@@ -125,6 +173,12 @@ impl Channel {
         self.offered - self.taken
     }
 
+    /// The date of the word so many words behind the taker's next.
+    #[inline]
+    pub(super) fn ahead(&self, words: u64) -> u64 {
+        self.date(self.taken + words)
+    }
+
     /// The first cycle in which the taker's next word is seen.
     #[inline]
     pub(super) fn seen(&self) -> u64 {
@@ -145,6 +199,40 @@ impl Channel {
         self.taken += 1;
         self.next = cycle + 1;
         cycle
+    }
+
+    /// The taker's next words move as soon as they are seen and `from` has come.
+    pub(super) fn take_many(&mut self, words: u64, from: u64) {
+        let end = self.taken + words;
+        let mask = self.dates.len() - 1;
+        let mut next = self.next.max(from);
+        for word in self.moved..end {
+            let date = &mut self.dates[word as usize & mask];
+            *date = (*date).max(next);
+            next = *date + 1;
+        }
+        if self.moved < end {
+            (self.moved, self.next) = (end, next);
+        }
+        self.taken = end;
+    }
+
+    /// The date of one of the last words that the taker came to, `back` words before the last.
+    #[inline]
+    pub(super) fn taken_date(&self, back: u64) -> u64 {
+        self.date(self.taken - 1 - back)
+    }
+
+    /// Copies the dates of the taker's next words, whose moves are known, into a ring from a place on; the date of the last.
+    pub(super) fn take_into(&mut self, words: u64, ring: &mut [u64], place: usize) -> u64 {
+        let (mask, ring_mask) = (self.dates.len() - 1, ring.len() - 1);
+        let (mut from, mut to, mut left) = (self.taken as usize & mask, place & ring_mask, words as usize);
+        while left > 0 {
+            let count = left.min(self.dates.len() - from).min(ring.len() - to);
+            ring[to..to + count].copy_from_slice(&self.dates[from..from + count]);
+            (from, to, left) = ((from + count) & mask, (to + count) & ring_mask, left - count);
+        }
+        self.take_known(words)
     }
 
     /// Words whose moves are known and to which the taker has not come.

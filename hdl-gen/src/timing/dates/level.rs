@@ -47,6 +47,14 @@ impl Level {
         }
     }
 
+    /// Rises at the last words that the taker of a stream came to.
+    #[inline]
+    pub(super) fn up_with(&mut self, input: &Channel, words: u64) {
+        if self.on {
+            self.rises.extend((0..words).rev().map(|back| input.taken_date(back)));
+        }
+    }
+
     /// A fall by `amount`.
     #[inline]
     pub(super) fn down(&mut self, cycle: u64, amount: i64) {

@@ -5,23 +5,40 @@ use super::level::Level;
 use super::visit::Visitor;
 use crate::timing::{Concat, Fifo, Fork, WidthAdapter};
 
+/// More words than any run has.
+const ENDLESS: u64 = u64::MAX / 4;
+
 /// [`Fifo`]: word k is taken when word k - depth has left, and offered one cycle after it came.
 #[derive(Clone, Debug)]
 pub(super) struct FifoDates {
     depth: u64,
+    /// It never fills, and the stream behind it grows as it needs.
+    is_endless: bool,
 }
 
 impl FifoDates {
     pub(super) fn new(twin: &Fifo) -> Self {
-        Self { depth: u64::from(twin.capacity_words) }
+        let is_endless = twin.capacity_words == Fifo::ENDLESS;
+        Self { depth: if is_endless { ENDLESS } else { u64::from(twin.capacity_words) }, is_endless }
     }
 
     pub(super) fn outstanding(&self) -> u64 {
-        self.depth
+        if self.is_endless { 0 } else { self.depth }
     }
 
     pub(super) fn advance(&self, input: &mut Channel, output: &mut Channel, level: &mut Level) {
+        if self.is_endless {
+            output.grow(input.untaken());
+        }
         while input.waits() {
+            let words = input.untaken();
+            let words = if words > 1 { output.bulk(self.depth, input.seen(), words) } else { 0 };
+            if words > 1 {
+                input.take_many(words, 0);
+                output.offer_after(input, words);
+                level.up_with(input, words);
+                continue;
+            }
             let Some(from) = output.freed(output.offered, self.depth) else { break };
             let cycle = input.take(from);
             output.offer(cycle + 1);
@@ -66,6 +83,11 @@ impl AdapterDates {
             if output.is_full() {
                 return;
             }
+            let many = self.many(input, output);
+            if many > 1 {
+                self.pass(many, input, output, level);
+                continue;
+            }
             // Words before the one that completes a word of the output.
             let known = input.known().min((self.out_units - self.rest).div_ceil(self.in_units) - 1);
             if known > 0 && !level.is_on() {
@@ -82,6 +104,31 @@ impl AdapterDates {
                 self.rest -= self.out_units;
                 output.offer(cycle + 1);
             }
+        }
+    }
+
+    /// How many words of the output are complete by words that have moved, and move themselves when they are offered.
+    fn many(&self, input: &Channel, output: &Channel) -> u64 {
+        if self.in_units > self.out_units {
+            return 0;
+        }
+        let complete = (self.rest + input.known() * self.in_units) / self.out_units;
+        if complete < 2 {
+            return 0;
+        }
+        let first = (self.out_units - self.rest).div_ceil(self.in_units);
+        let (leaving, from) = output.promise();
+        if from <= input.ahead(first - 1) + 1 { complete.min(leaving) } else { 0 }
+    }
+
+    /// Takes and offers what makes so many words of the output, as [`AdapterDates::many`] allows.
+    fn pass(&mut self, words: u64, input: &mut Channel, output: &mut Channel, level: &mut Level) {
+        for _ in 0..words {
+            let parts = (self.out_units - self.rest).div_ceil(self.in_units);
+            let cycle = input.take_known(parts);
+            level.up_with(input, parts);
+            self.rest = self.rest + parts * self.in_units - self.out_units;
+            output.offer(cycle + 1);
         }
     }
 
@@ -146,6 +193,19 @@ impl ForkDates {
             level.see(&channels[output]);
         }
         while channels[input].waits() {
+            let (first, mut words) = (channels[input].seen(), channels[input].untaken());
+            for &output in outputs {
+                words = if words > 1 { channels[output].bulk(Self::WORDS, first, words) } else { 0 };
+            }
+            if words > 1 {
+                channels[input].take_many(words, 0);
+                for (level, &output) in self.levels.iter_mut().zip(outputs) {
+                    let Ok([input, output]) = channels.get_disjoint_mut([input, output]) else { return };
+                    output.offer_after(input, words);
+                    level.up_with(input, words);
+                }
+                continue;
+            }
             let mut from = Some(0);
             for &output in outputs {
                 let output = &channels[output];
@@ -209,19 +269,46 @@ impl ConcatDates {
         let Some(&input) = inputs.get(self.input) else { return };
         let mut input = input;
         while channels[input].waits() {
+            let turn = self.words.get(self.input).map_or(0, |&words| words - self.position);
+            let words = channels[input].untaken().min(turn);
+            let first = channels[input].seen().max(self.next);
+            let words = if words > 1 { channels[output].bulk(Self::WORDS, first, words) } else { 0 };
+            if words > 1 {
+                let Ok([from, to]) = channels.get_disjoint_mut([input, output]) else { return };
+                from.take_many(words, self.next);
+                self.next = from.taken_date(0) + 1;
+                to.offer_after(from, words);
+                level.up_with(from, words);
+                if self.count(words)
+                    && let Some(&next) = inputs.get(self.input)
+                {
+                    input = next;
+                }
+                continue;
+            }
             let out = &channels[output];
             let Some(from) = out.freed(out.offered, Self::WORDS) else { break };
             let cycle = channels[input].take(from.max(self.next));
             self.next = cycle + 1;
             channels[output].offer(cycle + 1);
             level.up(cycle);
-            self.position += 1;
-            if self.words.get(self.input) == Some(&self.position) {
-                self.position = 0;
-                self.input = (self.input + 1) % self.words.len();
-                input = inputs.get(self.input).copied().unwrap_or(input);
+            if self.count(1)
+                && let Some(&next) = inputs.get(self.input)
+            {
+                input = next;
             }
         }
+    }
+
+    /// Counts words of an input's turn; whether that was the last.
+    fn count(&mut self, words: u64) -> bool {
+        self.position += words;
+        let is_last = self.words.get(self.input) == Some(&self.position);
+        if is_last {
+            self.position = 0;
+            self.input = (self.input + 1) % self.words.len();
+        }
+        is_last
     }
 
     /// Promises room for the rest of the turn of one input.

@@ -153,9 +153,7 @@ impl SlidingDates {
             if words < 2 {
                 return false;
             }
-            for word in 0..words as usize {
-                self.writes[(first + word) & mask] = input.take_known(1);
-            }
+            input.take_into(words, &mut self.writes, first);
             words
         } else {
             let words = pixel.min(room);

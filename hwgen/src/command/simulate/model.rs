@@ -20,11 +20,11 @@ use serde_json::{Value, json};
 pub fn run(options: &SimulateOptions, as_json: bool) -> Outcome<()> {
     let loaded = plan_file::load(&options.plan)?;
     super::check_modes(&loaded, options)?;
-    let hardware = hardware::of_plan(&loaded, &Interrupt::listen(|| {}))?;
-    let design = &hardware.design;
+    let hardware = hardware::figures_of_plan(&loaded, &Interrupt::listen(|| {}))?;
+    let design = hardware.design.design();
     let frames = options.frames.frames.unwrap_or(DEFAULT_RANDOM_FRAMES);
     let stalls = (options.stall > 0.0).then(|| Stalls::uniform(options.seed, options.stall));
-    let modes = super::mode_figures(&hardware)?;
+    let modes = super::mode_figures(&hardware.bound, design)?;
     let request = Request { name: loaded.network.name(), options, frames, modes };
     match design.predict_modes(frames, stalls, &options.modes) {
         Ok(report) => {
