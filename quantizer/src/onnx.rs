@@ -36,6 +36,8 @@ pub(crate) struct Graph {
     pub input: Vec<ValueInfo>,
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfo>,
+    #[prost(message, repeated, tag = "13")]
+    pub value_info: Vec<ValueInfo>,
     #[prost(message, repeated, tag = "14")]
     pub quantization_annotation: Vec<Annotation>,
 }

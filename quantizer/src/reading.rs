@@ -12,6 +12,8 @@ use network::{Code, Diagnostics};
 pub struct Reading {
     /// Lengths of inputs' axes, for a model that leaves some open.
     pub input_shapes: Vec<InputShape>,
+    /// Tensors, or nodes for their first outputs, that become inputs; what makes them is left out.
+    pub inputs: Vec<String>,
     /// Tensors, or nodes for their first outputs, that become the outputs; none for the model's own.
     pub outputs: Vec<String>,
 }
@@ -32,8 +34,8 @@ pub struct InputShape {
 /// states otherwise.
 pub(crate) fn read(bytes: &[u8], file: &str, reading: &Reading) -> Result<Model, Diagnostics> {
     let mut wire = onnx::decode(bytes).map_err(|fault| of_file(fault, file))?;
-    if let (Some(graph), false) = (&mut wire.graph, reading.outputs.is_empty()) {
-        cut(graph, &reading.outputs).map_err(|fault| of_file(fault, file))?;
+    if let Some(graph) = &mut wire.graph {
+        cut(graph, reading).map_err(|fault| of_file(fault, file))?;
     }
     let mut model = Model::build(wire, file)?;
     for shape in &reading.input_shapes {
@@ -42,15 +44,37 @@ pub(crate) fn read(bytes: &[u8], file: &str, reading: &Reading) -> Result<Model,
     Ok(model)
 }
 
-/// Makes tensors the graph's outputs in place of its own.
-fn cut(graph: &mut onnx::Graph, outputs: &[String]) -> Checked<()> {
+/// Begins and ends the graph at the tensors that are named.
+fn cut(graph: &mut onnx::Graph, reading: &Reading) -> Checked<()> {
+    let outputs = tensors(graph, &reading.outputs, "output")?;
+    let inputs = tensors(graph, &reading.inputs, "input")?;
+    let info = |name| onnx::ValueInfo { name, ..onnx::ValueInfo::default() };
+    if !outputs.is_empty() {
+        graph.output = outputs.into_iter().map(info).collect();
+    }
+    if let Some(name) = inputs.iter().find(|name| graph.output.iter().any(|output| output.name == **name)) {
+        let what = format!("`{name}` is to be an input and an output");
+        return Err(Fault::new(Code::ModelGraph, what, "end the network behind where it begins"));
+    }
+    for name in inputs {
+        // Whoever made it makes a tensor that nobody reads.
+        let makers = graph.node.iter_mut().flat_map(|node| &mut node.output);
+        makers.filter(|output| **output == name).for_each(String::clear);
+        let known = graph.value_info.iter().find(|info| info.name == name).cloned();
+        graph.input.push(known.unwrap_or_else(|| info(name)));
+    }
+    Ok(())
+}
+
+/// The tensors that are named, by themselves or by the nodes that make them first.
+fn tensors(graph: &onnx::Graph, names: &[String], what: &str) -> Checked<Vec<String>> {
     let tensor = |name: &str| {
         let made = graph.node.iter().flat_map(|node| &node.output).any(|output| output == name);
         let of_node = || graph.node.iter().find(|node| node.name == name).and_then(|node| node.output.first());
         if made { Some(name.to_owned()) } else { of_node().cloned() }
     };
-    let mut chosen: Vec<onnx::ValueInfo> = Vec::new();
-    for name in outputs {
+    let mut chosen: Vec<String> = Vec::new();
+    for name in names {
         let tensor = tensor(name).ok_or_else(|| {
             let tensors = graph.node.iter().flat_map(|node| &node.output).map(String::as_str);
             let names: Vec<&str> = graph.node.iter().map(|node| node.name.as_str()).chain(tensors).collect();
@@ -60,13 +84,12 @@ fn cut(graph: &mut onnx::Graph, outputs: &[String]) -> Checked<()> {
             };
             Fault::new(Code::ModelGraph, format!("no node makes `{name}`, and none has this name"), help)
         })?;
-        if chosen.iter().any(|output| output.name == tensor) {
-            return Err(Fault::new(Code::ModelGraph, format!("output `{tensor}` is named twice"), "name it once"));
+        if chosen.contains(&tensor) {
+            return Err(Fault::new(Code::ModelGraph, format!("{what} `{tensor}` is named twice"), "name it once"));
         }
-        chosen.push(onnx::ValueInfo { name: tensor, ..onnx::ValueInfo::default() });
+        chosen.push(tensor);
     }
-    graph.output = chosen;
-    Ok(())
+    Ok(chosen)
 }
 
 /// States the axes of an input that the model leaves open.

@@ -191,7 +191,7 @@ pub(crate) fn walk(
 fn only_constants(op: &str) -> Fault {
     Fault::operator(
         format!("`{op}` can only be applied to constants"),
-        "cut the model before it (--outputs), or leave it out",
+        "cut the model before it (--outputs) or behind it (--inputs), or leave it out",
     )
 }
 

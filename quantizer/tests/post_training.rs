@@ -413,6 +413,37 @@ fn a_model_is_cut_at_stated_outputs() {
     assert!(cut(&["bnet"]).unwrap_err().0[0].help.contains("did you mean"));
 }
 
+/// A network begins where the user says; what is in front need not be known, and frames are those of the tensor.
+#[test]
+fn a_model_is_cut_at_stated_inputs() {
+    let bytes = Net::new(&[1, 3])
+        .floats("w", &[2, 2], &[0.5, -0.5, 0.25, 1.0])
+        .node("Det", &["x"], "a", &[])
+        .node("MatMul", &["a", "w"], "b", &[])
+        .node("Relu", &["b"], "y", &[])
+        .bytes();
+    let cut = |inputs: &[&str], outputs: &[&str], dims: &[u64]| {
+        let all = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let input_shapes = vec![InputShape { name: Some("a".into()), dims: dims.to_vec() }];
+        let reading = Reading { inputs: all(inputs), outputs: all(outputs), input_shapes };
+        let post_training = Some(reals(&[1, 2], &[1.0, -1.0]));
+        import(&bytes, "net.onnx", &ImportOptions { reading, post_training, ..ImportOptions::default() })
+    };
+    let parts = cut(&["a"], &[], &[1, 2]).unwrap().parts;
+    assert_eq!((parts.inputs.len(), parts.inputs[0].shape.to_string()), (1, "1x1x2".to_owned()));
+    assert_eq!((parts.inputs[0].name.as_str(), parts.layers.len()), ("a", 1));
+    for (inputs, outputs, text) in [
+        (&["x"][..], &[][..], "`x`"),
+        (&["a", "a"], &[], "twice"),
+        (&["a"], &["a"], "an input and an output"),
+        (&["y"], &[], "an input and an output"),
+    ] {
+        let faults = cut(inputs, outputs, &[1, 2]).unwrap_err();
+        assert_eq!(faults.0[0].code, ModelGraph, "{faults}");
+        assert!(faults.0[0].message.contains(text), "{faults}");
+    }
+}
+
 #[test]
 fn wrong_frames() {
     let good = codes(&[1, 3], &[1.0, 2.0, 3.0], "u4", 0.25, 0.0);

@@ -35,6 +35,14 @@ fn a_model_is_cut_where_the_user_says() {
     let text = folder.read("plan.yaml");
     assert!(text.contains("/2/Gemm_output_0") && text.contains("/1/Relu_output_0"), "{text}");
     folder.refuses(&format!("{plan} --outputs /2/Gem"), 2, "E0406", "/2/Gem");
+    let behind = folder.run(&format!("{plan} --inputs /1/Relu --input-shape 1,64"));
+    assert_eq!(behind.exit_code, 0, "{}", behind.stderr);
+    assert!(behind.stdout.contains("fc3") && !behind.stdout.contains("fc4"), "{}", behind.stdout);
+    let text = folder.read("plan.yaml");
+    assert!(text.contains("/1/Relu_output_0") && !text.contains("/0/Gemm"), "{text}");
+    folder.refuses(&format!("{plan} --inputs /1/Rel"), 2, "E0406", "/1/Rel");
+    folder.refuses(&format!("{plan} --inputs /1/Relu,/1/Relu_output_0"), 2, "E0406", "twice");
+    folder.refuses(&format!("{plan} --inputs /1/Relu --outputs /1/Relu"), 2, "E0406", "an input and an output");
     folder.refuses(&format!("{plan} --input-shape other=1,64"), 2, "E0403", "other");
     folder.refuses(&format!("{plan} --input-shape 1,65"), 2, "E0403", "64");
     assert_eq!(folder.run(&format!("{plan} --input-shape input=1,x")).exit_code, 2);

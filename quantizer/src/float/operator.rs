@@ -105,7 +105,7 @@ pub(super) fn unknown(node: &Node) -> Fault {
     let name = if node.domain.is_empty() { node.op.clone() } else { format!("{}.{}", node.domain, node.op) };
     Fault::operator(
         format!("operator `{name}` cannot be evaluated in float"),
-        "cut the model before it (--outputs), or quantize the model in training and give it as QONNX",
+        "cut the model before it (--outputs) or behind it (--inputs), or quantize the model in training and give it as QONNX",
     )
 }
 

@@ -86,7 +86,7 @@ pub(super) fn refusal(node: &Node, reads_data: bool) -> Option<Fault> {
             "DynamicQuantizeLinear" => "quantize statically: scales that depend on the data cannot be built",
             "Loop" | "If" | "Scan" => "export a static graph: control flow cannot be built",
             _ => {
-                "replace it by dense, convolution, max pooling, batch normalisation, Relu, Clip and quantizers, or cut the model before it (--outputs)"
+                "replace it by dense, convolution, max pooling, batch normalisation, Relu, Clip and quantizers, or cut the model before it (--outputs) or behind it (--inputs)"
             }
         };
         return Some(Fault::operator(format!("operator `{operator}` cannot be built"), help));

@@ -2,7 +2,40 @@
 
 use super::channel::Channel;
 use super::visit::Visitor;
-use std::collections::VecDeque;
+
+/// What waits to be merged, in the order of cycles; read as a slice.
+#[derive(Clone, Debug)]
+struct Queue<T> {
+    items: Vec<T>,
+    /// Items before this one are done.
+    done: usize,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), done: 0 }
+    }
+}
+
+impl<T> Queue<T> {
+    /// So many items that are done are thrown away together.
+    const KEPT: usize = 1024;
+
+    fn waiting(&self) -> &[T] {
+        &self.items[self.done..]
+    }
+
+    fn finish(&mut self, items: usize) {
+        self.done += items;
+        if self.done == self.items.len() {
+            self.items.clear();
+            self.done = 0;
+        } else if self.done >= Self::KEPT {
+            self.items.drain(..self.done);
+            self.done = 0;
+        }
+    }
+}
 
 /// Rises and falls of what a module holds, merged in the order of their cycles.
 #[derive(Clone, Debug)]
@@ -11,8 +44,8 @@ pub(super) struct Level {
     rise: i64,
     fall: i64,
     now: i64,
-    rises: VecDeque<u64>,
-    falls: VecDeque<(u64, i64)>,
+    rises: Queue<u64>,
+    falls: Queue<(u64, i64)>,
     /// Words of the giver's stream whose moves are entered as falls.
     seen: u64,
     /// For 1, 2, 3, ... words the cycle in which that many were first held.
@@ -27,8 +60,8 @@ impl Level {
             rise,
             fall,
             now: start,
-            rises: VecDeque::new(),
-            falls: VecDeque::new(),
+            rises: Queue::default(),
+            falls: Queue::default(),
             seen: 0,
             reached: Vec::new(),
         }
@@ -43,7 +76,7 @@ impl Level {
     #[inline]
     pub(super) fn up(&mut self, cycle: u64) {
         if self.on {
-            self.rises.push_back(cycle);
+            self.rises.items.push(cycle);
         }
     }
 
@@ -51,7 +84,7 @@ impl Level {
     #[inline]
     pub(super) fn up_with(&mut self, input: &Channel, words: u64) {
         if self.on {
-            self.rises.extend((0..words).rev().map(|back| input.taken_date(back)));
+            self.rises.items.extend((0..words).rev().map(|back| input.taken_date(back)));
         }
     }
 
@@ -59,7 +92,7 @@ impl Level {
     #[inline]
     pub(super) fn down(&mut self, cycle: u64, amount: i64) {
         if self.on {
-            self.falls.push_back((cycle, amount));
+            self.falls.items.push((cycle, amount));
         }
     }
 
@@ -67,10 +100,9 @@ impl Level {
     #[inline]
     pub(super) fn see(&mut self, output: &Channel) {
         if self.on {
-            while self.seen < output.moved {
-                self.falls.push_back((output.date(self.seen), self.fall));
-                self.seen += 1;
-            }
+            let fall = self.fall;
+            self.falls.items.extend((self.seen..output.moved).map(|word| (output.date(word), fall)));
+            self.seen = output.moved;
             self.merge();
         }
     }
@@ -80,29 +112,33 @@ impl Level {
         if !self.on {
             return;
         }
-        while let (Some(&rise), Some(&(fall, amount))) = (self.rises.front(), self.falls.front()) {
+        let (rises, falls) = (self.rises.waiting(), self.falls.waiting());
+        let (mut risen, mut fallen, mut now) = (0, 0, self.now);
+        while let (Some(&rise), Some(&(fall, amount))) = (rises.get(risen), falls.get(fallen)) {
             if fall <= rise {
-                self.now -= amount;
-                self.falls.pop_front();
+                now -= amount;
+                fallen += 1;
             } else {
-                self.rises.pop_front();
-                self.raise(rise);
+                now += self.rise;
+                risen += 1;
+                while (self.reached.len() as i64) < now {
+                    self.reached.push(rise);
+                }
             }
         }
-    }
-
-    fn raise(&mut self, cycle: u64) {
-        self.now += self.rise;
-        while (self.reached.len() as i64) < self.now {
-            self.reached.push(cycle);
-        }
+        self.now = now;
+        self.rises.finish(risen);
+        self.falls.finish(fallen);
     }
 
     /// The most that was held up to the edge that ends `cycle`; nothing comes any more.
     pub(super) fn most(&mut self, cycle: u64) -> u32 {
         self.merge();
-        while let Some(rise) = self.rises.pop_front() {
-            self.raise(rise);
+        for &rise in self.rises.waiting() {
+            self.now += self.rise;
+            while (self.reached.len() as i64) < self.now {
+                self.reached.push(rise);
+            }
         }
         u32::try_from(self.reached.partition_point(|&reached| reached <= cycle)).unwrap_or(u32::MAX)
     }
@@ -113,11 +149,11 @@ impl Level {
             return;
         }
         visitor.difference(self.now);
-        visitor.count(self.rises.len() as u64);
-        for rise in &mut self.rises {
+        visitor.count(self.rises.waiting().len() as u64);
+        for rise in &mut self.rises.items[self.rises.done..] {
             visitor.date(rise, 0);
         }
-        for (fall, amount) in &mut self.falls {
+        for (fall, amount) in &mut self.falls.items[self.falls.done..] {
             visitor.date(fall, 0);
             visitor.difference(*amount);
         }
