@@ -177,8 +177,10 @@ fn published_model_sizes() {
     // YOLOv5n of one class: 1,747,648 + 4,752 + 8,064 + 54 parameters in float are 7.042 MB; YOLOv9-C 100.911 MB.
     check(0, 1_747_648 + 4_752 + 8_064 + 54, [32, 32], 7.042, 1e-4);
     check(0, 25_227_859, [32, 32], 100.911, 1e-5);
-    // The 80-class table has 25,380,928 parameters; one class and the original head's grouped box branch: 100.911 MB.
-    let one_class = 25_320_019 - 92_160;
+    // From the table of 80 classes: one class instead (three heads of 256 channels, with bias), and the box branches'
+    // second and third convolutions of 64 channels in four groups, as the original head has them.
+    let one_class = 25_380_928 - 3 * 79 * (256 + 1) - 3 * (64 * 64 * 9 + 64 * 64) / 4 * 3;
+    assert_eq!(one_class, 25_227_859);
     check(0, one_class, [32, 32], 100.911, 1e-5);
     let (float, quantized) = (86_200, 1_674_400);
     check(float, quantized, [8, 8], 2.02, 3e-3);
