@@ -81,22 +81,18 @@ pub fn closure<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<LibraryModul
     // Modules come after the ones they instantiate, so one pass from the end finds them all.
     for module in LIBRARY.iter().rev() {
         if wanted.contains(module.name) {
-            for other in LIBRARY.iter().filter(|other| other.name != module.name) {
-                if instantiates(module.text, other.name) {
-                    wanted.insert(other.name);
-                }
-            }
+            wanted.extend(instances(module.text));
         }
     }
     LIBRARY.iter().filter(|module| wanted.contains(module.name)).copied().collect()
 }
 
-/// Whether a line of `text` begins an instance of `module`.
-fn instantiates(text: &str, module: &str) -> bool {
-    text.lines().any(|line| {
-        line.trim_start()
-            .strip_prefix(module)
-            .is_some_and(|rest| rest.trim_start().starts_with("#(") || rest.starts_with(" u_"))
+/// The first words of all lines of a text that begin an instance.
+fn instances(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let (module, rest) = line.split_at(line.find([' ', '#'])?);
+        (rest.trim_start().starts_with("#(") || rest.starts_with(" u_")).then_some(module)
     })
 }
 
@@ -108,7 +104,8 @@ mod tests {
     fn modules_come_after_the_ones_they_instantiate() {
         for (index, module) in LIBRARY.iter().enumerate() {
             for later in &LIBRARY[index + 1..] {
-                assert!(!instantiates(module.text, later.name), "{} stands before {}", module.name, later.name);
+                let is_inside = instances(module.text).any(|name| name == later.name);
+                assert!(!is_inside, "{} stands before {}", module.name, later.name);
             }
         }
     }

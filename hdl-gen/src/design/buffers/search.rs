@@ -3,8 +3,8 @@
 //! A trial makes one FIFO shallower and runs frames. A shallower FIFO only ever delays (dates are monotone in all bounds), so
 //! what is too shallow with deep FIFOs elsewhere stays too shallow, and what ends too late in the first frame does so in a
 //! longer run. So each FIFO in turn is made as shallow as the first frame allows, and one long run then shows that
-//! nothing is late behind it; where something is, the FIFOs that were done last get their words back and are tried again
-//! in long runs. After that no FIFO could lose a word.
+//! nothing is late behind it; where something is, the FIFOs that cause it, found by halving, get their words back and are
+//! tried again in long runs, from the depth that the first frame asks for. After that no FIFO could lose a word.
 //!
 //! Most FIFOs need either a single word or nearly all that they ever held: the trials begin at both ends. A design that
 //! stands still is known at once, so that the search from below costs little.
@@ -12,6 +12,7 @@
 use super::super::{Design, PredictError};
 use super::{FRAMES, LEAST};
 use crate::timing::{Report, Run, RunError};
+use std::collections::BTreeMap;
 
 /// FIFOs that never hold more words than this are first tried all together with a single one.
 const FEW: u32 = 16;
@@ -57,32 +58,58 @@ impl Search<'_> {
         watch: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<bool, PredictError> {
         let first = Run { latest_ends: latest_ends.clone(), ..Run::frames(1) };
+        let two = Run { latest_ends: latest_ends.clone(), ..Run::frames(2) };
         let all = Run { latest_ends, ..Run::frames(FRAMES) };
         let enough = self.depths();
         self.shrink_together(&first)?;
         let mut order = Vec::new();
         for (number, stage) in self.stages.clone().into_iter().enumerate() {
-            self.shrink(stage, &first)?;
-            order.push(stage);
+            self.shrink(stage, LEAST, &first)?;
+            order.push((stage, self.design.depth(stage)));
             if !watch(number + 1, self.stages.len()) {
                 return Ok(false);
             }
         }
-        // Frames behind the first.
-        let mut again = Vec::new();
-        while self.verdict(&all)? != Verdict::InTime {
-            let Some(stage) = order.pop() else { break };
-            let before = enough.iter().find(|(at, _)| *at == stage).map_or(LEAST, |&(_, depth)| depth);
-            self.design.set_depth(stage, before);
-            again.push(stage);
-        }
-        for stage in again {
-            self.shrink(stage, &all)?;
-            if !watch(self.stages.len(), self.stages.len()) {
-                return Ok(false);
+        // Frames behind the first: mostly the second is late already.
+        for run in [two, all] {
+            for (stage, asked) in self.deepen(&enough, &mut order, &run)? {
+                self.shrink(stage, asked, &run)?;
+                order.push((stage, self.design.depth(stage)));
+                if !watch(self.stages.len(), self.stages.len()) {
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
+    }
+
+    /// Gives FIFOs that are too shallow for a longer run the words back that were `enough`; which, and the depths that were
+    /// too few. `order` has all FIFOs with their depths.
+    fn deepen(
+        &mut self,
+        enough: &[(usize, u32)],
+        order: &mut Vec<(usize, u32)>,
+        run: &Run,
+    ) -> Result<Vec<(usize, u32)>, PredictError> {
+        let enough: BTreeMap<usize, u32> = enough.iter().copied().collect();
+        let mut deepened = Vec::new();
+        while self.verdict(run)? != Verdict::InTime && !order.is_empty() {
+            // With the last FIFOs deep from this one on the run is in time; with one less it is late.
+            let (mut late, mut in_time) = (order.len(), 0);
+            while in_time + 1 < late {
+                let middle = in_time + (late - in_time) / 2;
+                for (place, (stage, asked)) in order.iter().enumerate() {
+                    let depth = if place >= middle { enough.get(stage).unwrap_or(asked) } else { asked };
+                    self.design.set_depth(*stage, *depth);
+                }
+                if self.verdict(run)? == Verdict::InTime { in_time = middle } else { late = middle }
+            }
+            let (culprit, asked) = order.remove(in_time);
+            deepened.push((culprit, asked));
+            order.iter().for_each(|&(stage, asked)| self.design.set_depth(stage, asked));
+            self.design.set_depth(culprit, enough.get(&culprit).copied().unwrap_or(asked));
+        }
+        Ok(deepened)
     }
 
     fn depths(&self) -> Vec<(usize, u32)> {
@@ -99,18 +126,18 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// One FIFO as shallow as it can be.
-    fn shrink(&mut self, stage: usize, run: &Run) -> Result<(), PredictError> {
+    /// One FIFO as shallow as it can be; fewer words than `asked` are known to be too few.
+    fn shrink(&mut self, stage: usize, asked: u32, run: &Run) -> Result<(), PredictError> {
         // `low` is the least depth that has not been seen to fail, `high` is enough.
         let mut high = self.design.depth(stage);
-        if high == LEAST {
+        if high <= asked {
             return Ok(());
         }
-        let verdict = self.try_with(stage, LEAST, run)?;
+        let verdict = self.try_with(stage, asked, run)?;
         if verdict == Verdict::InTime {
             return Ok(());
         }
-        let mut low = LEAST + 1;
+        let mut low = asked + 1;
         // Up to where it no longer stands still, which is seldom far below what is enough.
         let mut stands_still = verdict == Verdict::StandsStill;
         while stands_still && low + NEAR < high {
