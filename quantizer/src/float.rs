@@ -18,6 +18,7 @@ mod window;
 use crate::constant::{Constant, evaluate_all};
 use crate::fault::{Checked, Fault};
 use crate::model::{Array, Data, Model, ModelInput, Node, ValueId};
+use crate::reading::axes;
 use candle_core::{Device, Tensor};
 pub(crate) use matrix::patches;
 use network::{Diagnostic, Diagnostics};
@@ -308,8 +309,8 @@ pub(crate) fn elements(tensor: &Tensor) -> Vec<f32> {
 /// An input's shape with a batch of 1, and the batch that was declared.
 fn frame_dims(input: &ModelInput) -> Checked<(Vec<usize>, usize)> {
     let declared = input.shape.as_ref();
-    let declared =
-        declared.ok_or_else(|| Fault::shape("the input has no shape", "run shape inference, or export again"))?;
+    let declared = declared
+        .ok_or_else(|| Fault::shape("the input has no shape", "state it with --input-shape, or run shape inference"))?;
     let batch = if declared.len() > 1 { declared[0].unwrap_or(1) } else { 1 };
     let dims: Option<Vec<usize>> = declared
         .iter()
@@ -319,7 +320,7 @@ fn frame_dims(input: &ModelInput) -> Checked<(Vec<usize>, usize)> {
     let dims = dims.ok_or_else(|| {
         let help =
             "state them with --input-shape, or export with fixed sizes; only the first axis (the batch) may be open";
-        Fault::shape(format!("the input's shape {declared:?} is not static"), help)
+        Fault::shape(format!("the input's shape {} is not static", axes(declared)), help)
     })?;
     bounded(&dims)?;
     Ok((dims, usize::try_from(batch).unwrap_or(1)))

@@ -110,13 +110,17 @@ fn fix_input(model: &mut Model, shape: &InputShape) -> Checked<()> {
     let declared = input.shape.clone().unwrap_or_else(|| vec![None; dims.len()]);
     let fits = declared.iter().zip(dims).all(|(declared, &stated)| declared.is_none_or(|length| length == stated));
     if declared.len() != dims.len() || !fits || dims.contains(&0) {
-        let text = |axis: &Option<u64>| axis.map_or("?".to_owned(), |length| length.to_string());
-        let declared: Vec<String> = declared.iter().map(text).collect();
         return Err(Fault::shape(
-            format!("an input shape of {dims:?} for the model's ({})", declared.join(", ")),
+            format!("an input shape of {dims:?} for the model's {}", axes(&declared)),
             "give a positive length for each axis; those that the model states cannot be changed",
         ));
     }
     input.shape = Some(dims.iter().copied().map(Some).collect());
     Ok(())
+}
+
+/// Axes as text, those that are open as `?`.
+pub(crate) fn axes(declared: &[Option<u64>]) -> String {
+    let text = |axis: &Option<u64>| axis.map_or("?".to_owned(), |length| length.to_string());
+    format!("({})", declared.iter().map(text).collect::<Vec<String>>().join(", "))
 }

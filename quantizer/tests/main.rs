@@ -20,6 +20,7 @@ mod post_training;
 mod published_identities;
 mod qdq;
 mod random;
+mod readings;
 mod recorded;
 mod resizing;
 mod tails;

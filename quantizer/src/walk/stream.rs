@@ -7,6 +7,7 @@ use crate::exact::{Exact, Functions, Piece, from_f32, integer, to_f64};
 use crate::fault::{Checked, Fault};
 use crate::layout::Layout;
 use crate::model::ValueId;
+use crate::reading::axes;
 use network::graph::{Encoding, HostStep, Tensor, TensorId};
 use network::op::Op;
 use network::requantization::{Form, Requantization, Shift};
@@ -189,7 +190,7 @@ fn input_dims(declared: &[Option<u64>]) -> Checked<(Vec<u64>, u64)> {
     let known: Option<Vec<u64>> = rest.iter().copied().collect();
     let known = known.ok_or_else(|| {
         Fault::shape(
-            format!("the input's shape {declared:?} is not static"),
+            format!("the input's shape {} is not static", axes(declared)),
             "state them with --input-shape, or export with fixed sizes; only the first axis (the batch) may be open",
         )
     })?;
@@ -210,8 +211,9 @@ impl Walk<'_> {
     pub(super) fn input_stream(&mut self, input: usize, plan: InputPlan) -> Checked<Stream> {
         let own = &self.model.inputs[input];
         let declared = own.shape.as_ref();
-        let declared =
-            declared.ok_or_else(|| Fault::shape("the input has no shape", "run shape inference, or export again"))?;
+        let declared = declared.ok_or_else(|| {
+            Fault::shape("the input has no shape", "state it with --input-shape, or run shape inference")
+        })?;
         let (dims, batch) = input_dims(declared)?;
         if batch > 1 && self.batch != batch {
             self.notes.push(format!("the model's fixed batch of {batch} was taken as one frame at a time"));
