@@ -50,9 +50,33 @@ impl Counts {
             // Yosys makes look-up tables of products here.
             Family::Ice40 | Family::Gowin | Family::Asic => {
                 self.exact.ff += n * real(cost.dsp_ff);
-                self.add(Term::DatapathProduct, n * real(cost.product_bits));
+                let product = if cost.constant_operand { Term::ConstantProduct } else { Term::DatapathProduct };
+                self.add(product, n * real(cost.product_bits));
             }
         }
         self.add(if cost.scales { Term::UnitDsp } else { Term::DatapathDsp }, n * real(cost.dsp));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::Inventory;
+
+    /// A product that no DSP block makes has a price of its own where an operand is a constant.
+    #[test]
+    fn products_with_constants_are_priced_apart() {
+        let counted = |family: Family, constant_operand: bool| {
+            let mut inventory = Inventory::default();
+            inventory.add_datapaths(Cost { product_bits: 12, constant_operand, ..Cost::default() }, 3);
+            let counts = Counts::of(&inventory, family);
+            [counts.term(Term::DatapathProduct), counts.term(Term::ConstantProduct)]
+        };
+        for family in [Family::Ice40, Family::Gowin, Family::Asic] {
+            assert_eq!([counted(family, false), counted(family, true)], [[36.0, 0.0], [0.0, 36.0]]);
+        }
+        for family in [Family::Xc7, Family::Xcup, Family::Ecp5] {
+            assert_eq!([counted(family, false), counted(family, true)], [[0.0; 2]; 2]);
+        }
     }
 }

@@ -24,6 +24,7 @@ terms! {
     DatapathLut4: "datapath.lut4", UnitLut4: "unit.lut4", ConstantLut4: "constant.lut4",
     Constant: "constant", ConstantLut: "constant.lut", ConstantFf: "constant.ff", ConstantCarry: "constant.carry",
     ConstantShift: "constant.shift", ConstantSpare: "constant.spare", ConstantSpare4: "constant.spare4",
+    ConstantProduct: "constant.product",
     Control: "control", ControlReplay: "control.replay", ControlNext: "control.next", ControlStages: "control.stages",
     Counter: "counter", CounterBits: "counter.bits",
     Fifo: "fifo", FifoBits: "fifo.bits", FifoCount: "fifo.count", FifoTwo: "fifo.two", FifoTwoBits: "fifo.two.bits",

@@ -69,7 +69,7 @@ const LEAST_DSP_BITS: u32 = 9;
 fn count_product(netlist: &mut Netlist, registers: u32, used_bits: u32, operands: [u32; 2]) {
     let [left, right] = operands;
     netlist.cost.dsp18 += blocks18(left, right);
-    netlist.cost.product_bits += left * right;
+    netlist.cost.product_bits += product_bits(left, right);
     if used_bits >= LEAST_DSP_BITS {
         netlist.cost.ff -= registers;
         netlist.cost.dsp_ff += registers;
@@ -79,6 +79,12 @@ fn count_product(netlist: &mut Netlist, registers: u32, used_bits: u32, operands
         netlist.cost.lut += luts;
         netlist.cost.dsp_lut += luts;
     }
+}
+
+/// Pairs of operand bits that cost what a multiplier of look-up tables takes for one; with an operand of two bits it is one
+/// adder, whose bits count a sixth.
+fn product_bits(left: u32, right: u32) -> u32 {
+    if left.min(right) <= 2 { (left + right).div_ceil(6) } else { left * right }
 }
 
 /// Blocks of 18 by 18 bits that Yosys cuts a signed product into; a part of a single bit takes none.
@@ -231,4 +237,15 @@ pub(super) fn wide_product(netlist: &mut Netlist, operands: [(SignalId, bool); 2
         }
     }
     constant
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two bits times ten are one adder of twelve bits, a sixth of which counts; three times four are as many pairs.
+    #[test]
+    fn a_product_with_two_bits_is_one_adder() {
+        assert_eq!([[2, 10], [10, 2], [1, 6], [3, 4]].map(|[left, right]| product_bits(left, right)), [2, 2, 2, 12]);
+    }
 }
