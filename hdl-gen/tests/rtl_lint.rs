@@ -86,6 +86,7 @@ const CORNERS: &[(&str, &[&str])] = &[
         "hwgen_shift_accumulate",
         &[
             "COUNT_BITS=1 RESULT_BITS=1",
+            "COUNT_BITS=2 RESULT_BITS=1",
             "COUNT_BITS=9 RESULT_BITS=16",
             "COUNT_BITS=5 RESULT_BITS=17 SHIFT_BITS=2 SHIFT_MOST=3",
             "COUNT_BITS=13 RESULT_BITS=40 SHIFT_BITS=4 SHIFT_MOST=15",

@@ -94,6 +94,8 @@ module hwgen_shift_accumulate #(
             end else if (BITS > COUNT_BITS) begin : gen_count
                 assign addend = {{(BITS-COUNT_BITS){negate[part]}}, count_q};
             end else begin : gen_count_narrow
+                // Counts wider than the result can be only add up modulo its span.
+                wire unused_count = &{1'b0, count_q};
                 assign addend = count_q[BITS-1:0];
             end
 
