@@ -79,7 +79,9 @@ impl Growth {
     }
 
     fn fifo(&mut self, input: Open, least: u32, most: u32) -> Open {
-        let twin = Twin::Fifo(Fifo::new(self.random.pick(least, most)).unwrap());
+        let words = self.random.pick(least, most);
+        let words = if self.random.chance(5) { Fifo::ENDLESS } else { words };
+        let twin = Twin::Fifo(Fifo::new(words).unwrap());
         self.one(twin, input, input.rows, input.columns, input.words)
     }
 
@@ -309,4 +311,24 @@ fn random_graphs_give_the_same_report_as_cycle_by_cycle() {
     }
     assert!(standstills > 0 || count < 100, "no graph stands still");
     assert!(standstills < count / 2, "{standstills} of {count} graphs stand still");
+}
+
+/// A FIFO that never fills holds as much as comes, far more words than a stream keeps dates of at first: here all words of a
+/// frame, until those of the other branch have passed.
+#[test]
+fn a_fifo_without_an_end_holds_a_frame() {
+    let mut growth = Growth { random: Random(9), builder: GraphBuilder::default(), modules: 0, input: None };
+    let words = Open { from: None, rows: 40, columns: 30, words: 1 };
+    let fork = growth.place(Twin::Fork(Fork::new(2).unwrap()), &[words]);
+    let branch = |port| Open { from: Some((fork, port)), ..words };
+    let held = growth.one(Twin::Fifo(Fifo::new(Fifo::ENDLESS).unwrap()), branch(0), 40, 30, 1);
+    let joined = growth.place(Twin::Concat(Concat::new(vec![1200, 1200]).unwrap()), &[branch(1), held]);
+    growth.builder.sink(1, 2 * words.all(), joined, 0);
+    let graph = growth.builder.build().unwrap();
+    for frames in [1, 2, 5] {
+        let run = Run { keep_words: true, ..Run::frames(frames) };
+        let report = graph.run(&run).unwrap();
+        assert_eq!(Ok(&report), graph.run_by_cycle(&run).as_ref());
+        assert!(report.occupancy_max[1] >= 1200, "{:?}", report.occupancy_max);
+    }
 }
