@@ -18,7 +18,6 @@ mod window;
 use crate::constant::{Constant, evaluate_all};
 use crate::fault::{Checked, Fault};
 use crate::model::{Array, Data, Model, ModelInput, Node, ValueId};
-use crate::reading::axes;
 use candle_core::{Device, Tensor};
 pub(crate) use matrix::patches;
 use network::{Diagnostic, Diagnostics};
@@ -308,20 +307,9 @@ pub(crate) fn elements(tensor: &Tensor) -> Vec<f32> {
 
 /// An input's shape with a batch of 1, and the batch that was declared.
 fn frame_dims(input: &ModelInput) -> Checked<(Vec<usize>, usize)> {
-    let declared = input.shape.as_ref();
-    let declared = declared
-        .ok_or_else(|| Fault::shape("the input has no shape", "state it with --input-shape, or run shape inference"))?;
-    let batch = if declared.len() > 1 { declared[0].unwrap_or(1) } else { 1 };
-    let dims: Option<Vec<usize>> = declared
-        .iter()
-        .enumerate()
-        .map(|(axis, dim)| if axis == 0 && declared.len() > 1 { Some(1) } else { usize::try_from((*dim)?).ok() })
-        .collect();
-    let dims = dims.ok_or_else(|| {
-        let help =
-            "state them with --input-shape, or export with fixed sizes; only the first axis (the batch) may be open";
-        Fault::shape(format!("the input's shape {} is not static", axes(declared)), help)
-    })?;
+    let (dims, batch) = input.frame()?;
+    let length = |&dim: &u64| usize::try_from(dim).unwrap_or(usize::MAX);
+    let dims: Vec<usize> = dims.iter().map(length).collect();
     bounded(&dims)?;
     Ok((dims, usize::try_from(batch).unwrap_or(1)))
 }

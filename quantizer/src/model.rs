@@ -9,7 +9,7 @@ pub(crate) use array::{Array, Data, elements};
 pub(crate) use attributes::{Attribute, Attributes};
 pub(crate) use element::Element;
 
-use crate::fault::Fault;
+use crate::fault::{Checked, Fault};
 use crate::onnx;
 use crate::quantization;
 use network::{Code, Diagnostic, Diagnostics, Format, Place};
@@ -48,6 +48,37 @@ pub(crate) struct ModelInput {
     pub shape: Option<Vec<Option<u64>>>,
     /// The format of its codes, where an annotation of FINN's states one.
     pub annotated: Option<Format>,
+}
+
+impl ModelInput {
+    /// The shape of a frame, with a batch of 1, and the batch that was declared.
+    ///
+    /// # Errors
+    /// No shape is declared, the input is a scalar, or an axis other than the batch is open.
+    pub fn frame(&self) -> Checked<(Vec<u64>, u64)> {
+        let declared = self.shape.as_ref().ok_or_else(|| {
+            Fault::shape("the input has no shape", "state it with --input-shape, or run shape inference")
+        })?;
+        let (batch, rest) = match declared.as_slice() {
+            [] => return Err(Fault::shape("the input is a scalar", "a frame needs at least one axis")),
+            [only] => (None, std::slice::from_ref(only)),
+            [batch, rest @ ..] => (Some(batch.unwrap_or(1)), rest),
+        };
+        let known: Option<Vec<u64>> = rest.iter().copied().collect();
+        let known = known.ok_or_else(|| {
+            Fault::shape(
+                format!("the input's shape {} is not static", axes(declared)),
+                "state them with --input-shape, or export with fixed sizes; only the first axis (the batch) may be open",
+            )
+        })?;
+        Ok((batch.map(|_| 1).into_iter().chain(known).collect(), batch.unwrap_or(1)))
+    }
+}
+
+/// Axes as text, those that are open as `?`.
+pub(crate) fn axes(declared: &[Option<u64>]) -> String {
+    let text = |axis: &Option<u64>| axis.map_or("?".to_owned(), |length| length.to_string());
+    format!("({})", declared.iter().map(text).collect::<Vec<String>>().join(", "))
 }
 
 /// One operator.

@@ -2,7 +2,7 @@
 
 use crate::fault::{Checked, Fault};
 use crate::import::of_file;
-use crate::model::Model;
+use crate::model::{Model, axes};
 use crate::onnx;
 use network::diagnostic::closest;
 use network::{Code, Diagnostics};
@@ -117,10 +117,4 @@ fn fix_input(model: &mut Model, shape: &InputShape) -> Checked<()> {
     }
     input.shape = Some(dims.iter().copied().map(Some).collect());
     Ok(())
-}
-
-/// Axes as text, those that are open as `?`.
-pub(crate) fn axes(declared: &[Option<u64>]) -> String {
-    let text = |axis: &Option<u64>| axis.map_or("?".to_owned(), |length| length.to_string());
-    format!("({})", declared.iter().map(text).collect::<Vec<String>>().join(", "))
 }

@@ -110,53 +110,42 @@ pub(super) fn quantize_node(
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); count];
     (0..values.len()).for_each(|place| rows[channel(place)].push(place));
     let (coded, note) = coded::code(model, program, node, (input, &array.dims), &rows, (&values, bits), options);
-    if let Some(coded) = coded {
-        let grid = Grid { scale: 1.0, zero_point: 0.0, bits: coded.format.plain().bits(), signed: true };
-        let mut made = vec![0f32; values.len()];
-        for (places, scale) in rows.iter().zip(&coded.scales) {
-            places.iter().for_each(|&place| made[place] = (f64::from(coded.values[place]) * scale) as f32);
-        }
-        let scales = Array::float(scale_dims, coded.scales.iter().map(|&scale| scale as f32).collect());
-        let weights = Array::float(array.dims.clone(), made);
-        let (name, coding, payload_bits) = (node.name.clone(), Some(coded.format), Some(coded.payload_bits));
-        return Ok(Some(Layer {
-            node: index,
-            name,
-            input,
-            weights,
-            scales,
-            grid,
-            rows,
-            correction: None,
-            coding,
-            payload_bits,
-            note,
-        }));
-    }
-    let zero_point = if options.planes && bits > 1 { -0.5 } else { 0.0 };
-    let grid = Grid { scale: 1.0, zero_point, bits, signed: true };
+    let mut made = vec![0f32; values.len()];
     let mut scales = vec![0f32; count];
-    let mut made = values.clone();
-    for (row, places) in rows.iter().enumerate() {
-        let of_row: Vec<f64> = places.iter().map(|&place| f64::from(values[place])).collect();
-        let scale = row_scale(&of_row, &grid, options);
-        scales[row] = scale;
-        for &place in places {
-            made[place] = nearest(f64::from(values[place]), scale, &grid) as f32;
+    let (mut coding, mut payload_bits) = (None, None);
+    let grid = match coded {
+        Some(coded) => {
+            for (row, (places, &scale)) in rows.iter().zip(&coded.scales).enumerate() {
+                scales[row] = scale as f32;
+                places.iter().for_each(|&place| made[place] = (f64::from(coded.values[place]) * scale) as f32);
+            }
+            let bits = coded.format.plain().bits();
+            (coding, payload_bits) = (Some(coded.format), Some(coded.payload_bits));
+            Grid { scale: 1.0, zero_point: 0.0, bits, signed: true }
         }
-    }
-    let (weights, scales) = (Array::float(array.dims.clone(), made), Array::float(scale_dims, scales));
+        None => {
+            let zero_point = if options.planes && bits > 1 { -0.5 } else { 0.0 };
+            let grid = Grid { scale: 1.0, zero_point, bits, signed: true };
+            for (row, places) in rows.iter().enumerate() {
+                let of_row: Vec<f64> = places.iter().map(|&place| f64::from(values[place])).collect();
+                let scale = row_scale(&of_row, &grid, options);
+                scales[row] = scale;
+                places.iter().zip(of_row).for_each(|(&place, value)| made[place] = nearest(value, scale, &grid) as f32);
+            }
+            grid
+        }
+    };
     Ok(Some(Layer {
         node: index,
         name: node.name.clone(),
         input,
-        weights,
-        scales,
+        weights: Array::float(array.dims.clone(), made),
+        scales: Array::float(scale_dims, scales),
         grid,
         rows,
         correction: None,
-        coding: None,
-        payload_bits: None,
+        coding,
+        payload_bits,
         note,
     }))
 }

@@ -7,7 +7,6 @@ use crate::exact::{Exact, Functions, Piece, from_f32, integer, to_f64};
 use crate::fault::{Checked, Fault};
 use crate::layout::Layout;
 use crate::model::ValueId;
-use crate::reading::axes;
 use network::graph::{Encoding, HostStep, Tensor, TensorId};
 use network::op::Op;
 use network::requantization::{Form, Requantization, Shift};
@@ -180,24 +179,6 @@ pub(super) fn entry<T>(entries: &[T], channel: usize) -> &T {
     &entries[if entries.len() == 1 { 0 } else { channel }]
 }
 
-/// Most elements of the input: the tensor must have a shape of the network, which bounds it.
-fn input_dims(declared: &[Option<u64>]) -> Checked<(Vec<u64>, u64)> {
-    let (batch, rest) = match declared {
-        [] => return Err(Fault::shape("the input is a scalar", "a frame needs at least one axis")),
-        [only] => (None, std::slice::from_ref(only)),
-        [batch, rest @ ..] => (Some(batch.unwrap_or(1)), rest),
-    };
-    let known: Option<Vec<u64>> = rest.iter().copied().collect();
-    let known = known.ok_or_else(|| {
-        Fault::shape(
-            format!("the input's shape {} is not static", axes(declared)),
-            "state them with --input-shape, or export with fixed sizes; only the first axis (the batch) may be open",
-        )
-    })?;
-    let dims: Vec<u64> = batch.map(|_| 1).into_iter().chain(known).collect();
-    Ok((dims, batch.unwrap_or(1)))
-}
-
 /// The codes that an input of an integer type is.
 fn integer_input(model: &crate::model::Model, input: ValueId) -> Option<crate::import::InputGrid> {
     let element = model.element(input)?;
@@ -210,11 +191,7 @@ impl Walk<'_> {
     /// The stream that one of the network's inputs is; they are asked for in their order.
     pub(super) fn input_stream(&mut self, input: usize, plan: InputPlan) -> Checked<Stream> {
         let own = &self.model.inputs[input];
-        let declared = own.shape.as_ref();
-        let declared = declared.ok_or_else(|| {
-            Fault::shape("the input has no shape", "state it with --input-shape, or run shape inference")
-        })?;
-        let (dims, batch) = input_dims(declared)?;
+        let (dims, batch) = own.frame()?;
         if batch > 1 && self.batch != batch {
             self.notes.push(format!("the model's fixed batch of {batch} was taken as one frame at a time"));
         }

@@ -60,7 +60,7 @@ impl Search<'_> {
         let first = Run { latest_ends: latest_ends.clone(), ..Run::frames(1) };
         let two = Run { latest_ends: latest_ends.clone(), ..Run::frames(2) };
         let all = Run { latest_ends, ..Run::frames(FRAMES) };
-        let enough = self.depths();
+        let enough: BTreeMap<usize, u32> = self.depths().into_iter().collect();
         self.shrink_together(&first)?;
         let mut order = Vec::new();
         for (number, stage) in self.stages.clone().into_iter().enumerate() {
@@ -87,11 +87,10 @@ impl Search<'_> {
     /// too few. `order` has all FIFOs with their depths.
     fn deepen(
         &mut self,
-        enough: &[(usize, u32)],
+        enough: &BTreeMap<usize, u32>,
         order: &mut Vec<(usize, u32)>,
         run: &Run,
     ) -> Result<Vec<(usize, u32)>, PredictError> {
-        let enough: BTreeMap<usize, u32> = enough.iter().copied().collect();
         let mut deepened = Vec::new();
         while self.verdict(run)? != Verdict::InTime && !order.is_empty() {
             // With the last FIFOs deep from this one on the run is in time; with one less it is late.

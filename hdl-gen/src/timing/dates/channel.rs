@@ -97,11 +97,14 @@ impl Channel {
         self.open_from = self.next;
     }
 
-    /// How many of the giver's next words, at most `words`, are done with by the dates of their offers alone: each has a
+    /// How many of the giver's next words, several and at most `words`, are done with by the dates of their offers alone: each has a
     /// place among `places` when it comes, and either all of them move when they are offered or none does yet. The first is
     /// taken by the giver in cycle `first` and offered in the next one; the others follow by a cycle or more.
     #[inline]
     pub(super) fn bulk(&self, places: u64, first: u64, words: u64) -> u64 {
+        if words < 2 {
+            return 0;
+        }
         if self.moved == self.offered && self.offered < self.open {
             // A word leaves one cycle after it came, so with two places there is always one.
             let is_free = places > 1 && self.open_pitch == 1 && self.next.max(self.open_from) <= first + 1;

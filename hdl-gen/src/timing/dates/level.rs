@@ -121,9 +121,7 @@ impl Level {
             } else {
                 now += self.rise;
                 risen += 1;
-                while (self.reached.len() as i64) < now {
-                    self.reached.push(rise);
-                }
+                reach(&mut self.reached, now, rise);
             }
         }
         self.now = now;
@@ -136,9 +134,7 @@ impl Level {
         self.merge();
         for &rise in self.rises.waiting() {
             self.now += self.rise;
-            while (self.reached.len() as i64) < self.now {
-                self.reached.push(rise);
-            }
+            reach(&mut self.reached, self.now, rise);
         }
         u32::try_from(self.reached.partition_point(|&reached| reached <= cycle)).unwrap_or(u32::MAX)
     }
@@ -157,5 +153,12 @@ impl Level {
             visitor.date(fall, 0);
             visitor.difference(*amount);
         }
+    }
+}
+
+/// Notes that so many words are held from `cycle` on.
+fn reach(reached: &mut Vec<u64>, words: i64, cycle: u64) {
+    while (reached.len() as i64) < words {
+        reached.push(cycle);
     }
 }

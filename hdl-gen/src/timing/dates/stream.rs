@@ -8,6 +8,13 @@ use crate::timing::{Concat, Fifo, Fork, WidthAdapter};
 /// More words than any run has.
 const ENDLESS: u64 = u64::MAX / 4;
 
+/// Passes as many words on as [`Channel::bulk`] allows, none taken before `from`.
+fn pass(words: u64, from: u64, input: &mut Channel, output: &mut Channel, level: &mut Level) {
+    input.take_many(words, from);
+    output.offer_after(input, words);
+    level.up_with(input, words);
+}
+
 /// [`Fifo`]: word k is taken when word k - depth has left, and offered one cycle after it came.
 #[derive(Clone, Debug)]
 pub(super) struct FifoDates {
@@ -31,12 +38,9 @@ impl FifoDates {
             output.grow(input.untaken());
         }
         while input.waits() {
-            let words = input.untaken();
-            let words = if words > 1 { output.bulk(self.depth, input.seen(), words) } else { 0 };
+            let words = output.bulk(self.depth, input.seen(), input.untaken());
             if words > 1 {
-                input.take_many(words, 0);
-                output.offer_after(input, words);
-                level.up_with(input, words);
+                pass(words, 0, input, output, level);
                 continue;
             }
             let Some(from) = output.freed(output.offered, self.depth) else { break };
@@ -74,6 +78,11 @@ impl AdapterDates {
         (self.in_units + self.out_units) / self.out_units + 1
     }
 
+    /// Words of the input that complete the next word of the output.
+    fn missing(&self) -> u64 {
+        (self.out_units - self.rest).div_ceil(self.in_units)
+    }
+
     pub(super) fn amounts(&self) -> (i64, i64) {
         (self.in_units as i64, self.out_units as i64)
     }
@@ -89,7 +98,7 @@ impl AdapterDates {
                 continue;
             }
             // Words before the one that completes a word of the output.
-            let known = input.known().min((self.out_units - self.rest).div_ceil(self.in_units) - 1);
+            let known = input.known().min(self.missing() - 1);
             if known > 0 && !level.is_on() {
                 input.take_known(known);
                 self.rest += known * self.in_units;
@@ -116,7 +125,7 @@ impl AdapterDates {
         if complete < 2 {
             return 0;
         }
-        let first = (self.out_units - self.rest).div_ceil(self.in_units);
+        let first = self.missing();
         let (leaving, from) = output.promise();
         if from <= input.ahead(first - 1) + 1 { complete.min(leaving) } else { 0 }
     }
@@ -124,7 +133,7 @@ impl AdapterDates {
     /// Takes and offers what makes so many words of the output, as [`AdapterDates::many`] allows.
     fn pass(&mut self, words: u64, input: &mut Channel, output: &mut Channel, level: &mut Level) {
         for _ in 0..words {
-            let parts = (self.out_units - self.rest).div_ceil(self.in_units);
+            let parts = self.missing();
             let cycle = input.take_known(parts);
             level.up_with(input, parts);
             self.rest = self.rest + parts * self.in_units - self.out_units;
@@ -146,7 +155,7 @@ impl AdapterDates {
     /// Where the words of the output move as soon as they are offered, that is in the cycle after a word was taken and
     /// those behind, none is left when the next word comes.
     fn room(&self, next: u64, output: &Channel) -> (u64, u64) {
-        let first = (self.out_units - self.rest).div_ceil(self.in_units);
+        let first = self.missing();
         let (leaving, from) = output.promise();
         if leaving == 0 || from > next + first {
             (first, 1)
@@ -195,7 +204,7 @@ impl ForkDates {
         while channels[input].waits() {
             let (first, mut words) = (channels[input].seen(), channels[input].untaken());
             for &output in outputs {
-                words = if words > 1 { channels[output].bulk(Self::WORDS, first, words) } else { 0 };
+                words = channels[output].bulk(Self::WORDS, first, words);
             }
             if words > 1 {
                 channels[input].take_many(words, 0);
@@ -270,15 +279,12 @@ impl ConcatDates {
         let mut input = input;
         while channels[input].waits() {
             let turn = self.words.get(self.input).map_or(0, |&words| words - self.position);
-            let words = channels[input].untaken().min(turn);
             let first = channels[input].seen().max(self.next);
-            let words = if words > 1 { channels[output].bulk(Self::WORDS, first, words) } else { 0 };
+            let words = channels[output].bulk(Self::WORDS, first, channels[input].untaken().min(turn));
             if words > 1 {
                 let Ok([from, to]) = channels.get_disjoint_mut([input, output]) else { return };
-                from.take_many(words, self.next);
+                pass(words, self.next, from, to, level);
                 self.next = from.taken_date(0) + 1;
-                to.offer_after(from, words);
-                level.up_with(from, words);
                 if self.count(words)
                     && let Some(&next) = inputs.get(self.input)
                 {

@@ -151,6 +151,7 @@ fn probabilities(logits: &[Vec<f64>], frozen: &[Option<usize>]) -> Vec<Vec<f64>>
 
 impl Study<'_> {
     /// Mean loss of a mixture and its gradient in the probabilities.
+    ///
     /// Where every decision is certain, that is the loss of the choice (on the frames that gradients are taken on).
     ///
     /// # Errors
@@ -250,7 +251,7 @@ mod tests {
     use crate::allocate::Budget;
     use crate::allocate::tables::{LayerTable, OptionTable, Reads, Tables};
 
-    /// METHODS of SSPS: a certain mixture is plain quantization, bit by bit.
+    /// As the method has it: a certain mixture is plain quantization, bit by bit.
     #[test]
     fn a_certain_mixture_is_one_of_its_tensors() {
         let mut random = crate::post_training::Generator(11);
