@@ -38,9 +38,37 @@ pub(crate) fn network_name(file: &str) -> String {
     if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("net_{name}") }
 }
 
+/// Characters of an input's or output's name in a plan.
+const PORT_CHARACTERS: usize = 256;
+
+/// The name of a model's input or output as a plan can have it: its printable characters, of a longer name both ends.
+pub(crate) fn port_name(name: &str) -> String {
+    let printable: Vec<char> = name.chars().filter(|c| !c.is_control()).collect();
+    let Some(extra) = printable.len().checked_sub(PORT_CHARACTERS).filter(|&extra| extra > 0) else {
+        return printable.into_iter().collect();
+    };
+    let (first, last) = (&printable[..PORT_CHARACTERS / 2], &printable[PORT_CHARACTERS / 2 + extra + 1..]);
+    first.iter().chain(&['…']).chain(last).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::network_name;
+    use super::{network_name, port_name};
+
+    #[test]
+    fn port_names() {
+        assert_eq!(port_name("x;y/z:0"), "x;y/z:0");
+        assert_eq!(port_name("a\nb"), "ab");
+        let at_most = "k".repeat(256);
+        assert_eq!(port_name(&at_most), at_most);
+        let long: String = (0..400).map(|at| char::from(b'a' + (at % 26) as u8)).collect();
+        let short = port_name(&long);
+        assert_eq!(short.chars().count(), 256);
+        assert!(short.starts_with(&long[..128]) && short.ends_with(&long[400 - 127..]), "{short}");
+        // Names that differ at one end alone stay different.
+        assert_ne!(port_name(&format!("{long}0")), port_name(&format!("{long}1")));
+        assert_ne!(port_name(&format!("0{long}")), port_name(&format!("1{long}")));
+    }
 
     #[test]
     fn network_names() {

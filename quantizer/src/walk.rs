@@ -27,6 +27,7 @@ use crate::constant::{Constant, evaluate_all};
 use crate::fault::{Checked, Fault};
 use crate::import::{ImportOptions, Imported};
 use crate::model::{Array, Model, Node, Refused, ValueId};
+use crate::names::port_name;
 use crate::quantization;
 pub(crate) use activation::ACTIVATIONS;
 use host::Region;
@@ -441,7 +442,7 @@ impl Walk<'_> {
     /// The finished inputs; the first that has no format by its name.
     fn inputs(&self) -> Result<Vec<Input>, String> {
         let input = |(number, input): (usize, &crate::model::ModelInput)| {
-            let name = self.model.names[input.id].clone();
+            let name = port_name(&self.model.names[input.id]);
             let Some((format, quantizer)) = self.input_formats[number] else { return Err(name) };
             let axes = match self.plans[number] {
                 InputPlan::Image { axes, .. } => axes,

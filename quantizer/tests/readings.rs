@@ -3,6 +3,7 @@
 use crate::builder::{Net, Value};
 use crate::post_training::reals;
 use network::Code::{ModelGraph, ModelShape};
+use network::plan::{WriteOptions, write};
 use quantizer::{Calibration, ImportOptions, InputShape, PostTraining, Reading, import};
 
 /// An input whose axes are open becomes static by what the user states.
@@ -85,4 +86,28 @@ fn a_model_is_cut_at_stated_inputs() {
         assert_eq!(faults.0[0].code, ModelGraph, "{faults}");
         assert!(faults.0[0].message.contains(text), "{faults}");
     }
+}
+
+/// Some exporters join the names of all that was fused; a plan has names of 256 characters at most.
+#[test]
+fn inputs_and_outputs_with_long_names_fit_into_a_plan() {
+    let (begin, end) = ("model/fused;".repeat(40), "model/activated;".repeat(40));
+    let bytes = Net::new(&[1, 3])
+        .floats("w", &[2, 2], &[0.5, -0.5, 0.25, 1.0])
+        .node("Det", &["x"], &begin, &[])
+        .node("MatMul", &[&begin, "w"], "b", &[])
+        .node("Relu", &["b"], &end, &[])
+        .node("Det", &[&end], "y", &[])
+        .bytes();
+    let input_shapes = vec![InputShape { name: Some(begin.clone()), dims: vec![1, 2] }];
+    let reading = Reading { inputs: vec![begin.clone()], outputs: vec![end.clone()], input_shapes };
+    let post_training = Some(reals(&[1, 2], &[1.0, -1.0]));
+    let options = ImportOptions { reading, post_training, ..ImportOptions::default() };
+    let parts = import(&bytes, "net.onnx", &options).unwrap().parts;
+    for (name, whole) in [(&parts.inputs[0].name, &begin), (&parts.outputs[0].name, &end)] {
+        assert!(name.chars().count() == 256 && whole.starts_with(&name[..100]), "{name}");
+    }
+    let options = WriteOptions { arrays_file: "net.arrays.safetensors".into(), ..WriteOptions::default() };
+    let written = write(&parts, &options);
+    assert!(written.is_ok(), "{:?}", written.err());
 }

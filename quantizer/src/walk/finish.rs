@@ -9,6 +9,7 @@ use crate::fault::{Checked, Fault};
 use crate::import::Imported;
 use crate::layout::Layout;
 use crate::model::{Node, ValueId};
+use crate::names::port_name;
 use crate::solve::collapse;
 use network::Diagnostics;
 use network::format::Kind;
@@ -91,7 +92,8 @@ impl Walk<'_> {
         let numbers = |f: fn(&Piece) -> f64| stream.function.iter().map(f).collect::<Vec<f64>>();
         let (scales, offsets) = (numbers(|piece| to_f64(&piece.gain)), numbers(|piece| to_f64(&piece.offset)));
         let (scales, offsets) = (collapse(scales), collapse(offsets));
-        Ok(Output { tensor, name: self.model.names[output].clone(), axes, scales, offsets, modes: Vec::new(), host })
+        let name = port_name(&self.model.names[output]);
+        Ok(Output { tensor, name, axes, scales, offsets, modes: Vec::new(), host })
     }
 
     /// An input that leaves as it enters: a layer that moves nothing stands between.

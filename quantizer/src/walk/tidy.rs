@@ -4,7 +4,7 @@
 mod ahead;
 
 use super::Walk;
-use crate::names::Names;
+use crate::names::{Names, port_name};
 use network::Place;
 use network::graph::{Layer, Output, TensorId};
 use network::op::Op;
@@ -50,7 +50,7 @@ impl Walk<'_> {
         }
         // Layers have other names than inputs where there are several.
         let taken = if first > 1 {
-            self.model.inputs.iter().map(|input| self.model.names[input.id].clone()).collect()
+            self.model.inputs.iter().map(|input| port_name(&self.model.names[input.id])).collect()
         } else {
             Vec::new()
         };
