@@ -27,7 +27,7 @@ pub mod stall;
 mod stream;
 mod window;
 
-pub use dates::Untimed;
+pub use dates::{Recording, Region, Untimed};
 pub use graph::{Graph, GraphBuilder, GraphError, ModuleId};
 pub use join::{Concat, Join};
 pub use line_window::LineWindow;

@@ -145,7 +145,7 @@ fn a_search_that_is_stopped_finds_nothing() {
         done < 2
     });
     assert!(stopped.unwrap().is_none());
-    assert_eq!(heard, [(1, 3), (2, 3)]);
+    assert_eq!(heard, [(1, 6), (2, 6)]);
 }
 
 #[test]

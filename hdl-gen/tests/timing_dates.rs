@@ -54,10 +54,15 @@ struct Growth {
     builder: GraphBuilder,
     modules: usize,
     input: Option<u64>,
+    /// Numbers of the FIFOs and their depths, or 8.
+    fifos: Vec<(usize, u32)>,
 }
 
 impl Growth {
     fn place(&mut self, twin: Twin, inputs: &[Open]) -> ModuleId {
+        if let Twin::Fifo(fifo) = &twin {
+            self.fifos.push((self.modules, fifo.depth().min(8)));
+        }
         let id = self.builder.module(format!("m{}", self.modules), twin);
         self.modules += 1;
         for (port, input) in inputs.iter().enumerate() {
@@ -223,8 +228,12 @@ impl Growth {
 }
 
 fn graph(seed: u64) -> Graph {
+    graph_and_fifos(seed).0
+}
+
+fn graph_and_fifos(seed: u64) -> (Graph, Vec<(usize, u32)>) {
     let random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-    let mut growth = Growth { random, builder: GraphBuilder::default(), modules: 0, input: None };
+    let mut growth = Growth { random, builder: GraphBuilder::default(), modules: 0, input: None, fifos: Vec::new() };
     let random = &mut growth.random;
     let mut stream = Open { from: None, rows: random.pick(1, 7), columns: random.pick(1, 7), words: random.pick(1, 4) };
     stream = growth.fifo(stream, 1, 3);
@@ -245,7 +254,7 @@ fn graph(seed: u64) -> Graph {
     let wanted = if growth.random.chance(5) { stream.all() + 1 } else { stream.all() };
     let (from, port) = stream.from.unwrap();
     growth.builder.sink(sinks + 1, wanted, from, port);
-    growth.builder.build().unwrap()
+    (growth.builder.build().unwrap(), growth.fifos)
 }
 
 fn check(seed: u64) -> Result<(), String> {
@@ -317,7 +326,8 @@ fn random_graphs_give_the_same_report_as_cycle_by_cycle() {
 /// frame, until those of the other branch have passed.
 #[test]
 fn a_fifo_without_an_end_holds_a_frame() {
-    let mut growth = Growth { random: Random(9), builder: GraphBuilder::default(), modules: 0, input: None };
+    let mut growth =
+        Growth { random: Random(9), builder: GraphBuilder::default(), modules: 0, input: None, fifos: Vec::new() };
     let words = Open { from: None, rows: 40, columns: 30, words: 1 };
     let fork = growth.place(Twin::Fork(Fork::new(2).unwrap()), &[words]);
     let branch = |port| Open { from: Some((fork, port)), ..words };
@@ -331,4 +341,59 @@ fn a_fifo_without_an_end_holds_a_frame() {
         assert_eq!(Ok(&report), graph.run_by_cycle(&run).as_ref());
         assert!(report.occupancy_max[1] >= 1200, "{:?}", report.occupancy_max);
     }
+}
+
+/// Where the words around a part keep their cycles with another FIFO in it, so do all words of the whole.
+#[test]
+fn a_part_that_keeps_its_border_leaves_the_whole_as_it_is() {
+    let run = Run { keep_words: true, ..Run::frames(3) };
+    let (mut kept, mut changed, mut unseen) = (0, 0, 0);
+    for seed in 1..200 {
+        let (mut graph, fifos) = graph_and_fifos(seed);
+        for &(fifo, depth) in &fifos {
+            graph.set_twin(fifo, Twin::Fifo(Fifo::new(depth + 20).unwrap()));
+        }
+        let Ok(before) = graph.run_by_cycle(&run) else { continue };
+        let mut random = Random(seed ^ 0x3333_3333);
+        for &(fifo, depth) in &fifos {
+            let region = graph.region_around(fifo, random.pick(0, 6) as usize);
+            let border: Vec<usize> = region.border().collect();
+            let recording = graph.record(&run, &border).unwrap();
+            assert!(region.keeps(&recording, fifo, Twin::Fifo(Fifo::new(depth + 20).unwrap())), "seed {seed}");
+            let other = Twin::Fifo(Fifo::new(random.pick(1, depth + 10)).unwrap());
+            let mut whole = graph.clone();
+            whole.set_twin(fifo, other.clone());
+            let after = whole.run_by_cycle(&run).ok();
+            let same = after.is_some_and(|after| after.word_cycles == before.word_cycles);
+            match (region.keeps(&recording, fifo, other), same) {
+                (true, true) => kept += 1,
+                (true, false) => panic!("seed {seed}: FIFO {fifo} changes more than its part says"),
+                (false, true) => unseen += 1,
+                (false, false) => changed += 1,
+            }
+        }
+    }
+    assert!(kept > 50 && changed > 50, "{kept} kept, {changed} changed, {unseen} changed inside alone");
+}
+
+/// Between a fork and its join, a FIFO that is too shallow for the slower branch costs cycles from frame to frame.
+#[test]
+fn a_part_between_fork_and_join_tells_its_own_interval() {
+    let mut growth =
+        Growth { random: Random(9), builder: GraphBuilder::default(), modules: 0, input: None, fifos: Vec::new() };
+    let words = Open { from: None, rows: 40, columns: 30, words: 1 };
+    let lead = growth.one(Twin::Fifo(Fifo::new(2).unwrap()), words, 40, 30, 1);
+    let fork = growth.place(Twin::Fork(Fork::new(2).unwrap()), &[lead]);
+    let branch = |port| Open { from: Some((fork, port)), ..words };
+    let held = growth.one(Twin::Fifo(Fifo::new(2000).unwrap()), branch(0), 40, 30, 1);
+    let joined = growth.place(Twin::Concat(Concat::new(vec![1200, 1200]).unwrap()), &[branch(1), held]);
+    growth.builder.sink(1, 2 * words.all(), joined, 0);
+    let graph = growth.builder.build().unwrap();
+    let region = graph.region_between(2);
+    assert_eq!(region.modules(), 3, "the fork, the FIFO and the join");
+    let recording = graph.record(&Run::frames(1), &region.border().collect::<Vec<_>>()).unwrap();
+    let interval = |depth| region.interval(&recording, 2, Twin::Fifo(Fifo::new(depth).unwrap()));
+    // All words of one branch pass before those of the other.
+    assert_eq!(interval(2000), Some(2400));
+    assert_eq!(interval(600), None, "the fork waits for room, and the join for the other branch");
 }

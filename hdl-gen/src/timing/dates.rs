@@ -19,6 +19,7 @@ mod channel;
 mod level;
 mod pipe;
 mod rearrange;
+mod region;
 mod stream;
 mod unit;
 mod visit;
@@ -29,9 +30,12 @@ use super::graph::{Endpoint, From, Graph, To};
 use super::simulate::{Report, Run, RunError, Wait, WaitReason, check_run};
 use super::stall::stalled;
 use channel::{Channel, OPEN_WORDS};
+use region::Watch;
 use std::collections::VecDeque;
 use unit::Unit;
 use visit::Visitor;
+
+pub use region::{Recording, Region};
 
 /// Words that a source offers ahead where it does not pause.
 const SOURCE_WORDS: u64 = 255;
@@ -146,6 +150,7 @@ struct Dates<'a> {
     queue: Vec<u64>,
     /// Place of each module in that order.
     ranks: Vec<usize>,
+    watch: Watch<'a>,
     report: Report,
 }
 
@@ -177,6 +182,7 @@ impl<'a> Dates<'a> {
             queue: all_bits(units.len()),
             ranks: ranks(&graph.order),
             units,
+            watch: Watch::Nothing,
             report: Report {
                 first_input_cycle: 0,
                 last_output_cycle: 0,
@@ -187,9 +193,13 @@ impl<'a> Dates<'a> {
         })
     }
 
-    fn finish(mut self) -> Result<Report, RunError> {
+    fn finish(self) -> Result<Report, RunError> {
+        Ok(self.finish_watching()?.0)
+    }
+
+    fn finish_watching(mut self) -> Result<(Report, Watch<'a>), RunError> {
         let mut states: VecDeque<State> = VecDeque::new();
-        let compares = self.run.stalls.is_none() && !self.run.keep_words;
+        let compares = self.run.stalls.is_none() && !self.run.keep_words && matches!(self.watch, Watch::Nothing);
         let mut frame = 0;
         while frame < self.run.frames {
             self.let_in();
@@ -223,7 +233,7 @@ impl<'a> Dates<'a> {
         self.report.first_input_cycle = self.sources.iter().filter_map(|source| source.first).min().unwrap_or(0);
         let (end, channels) = (self.report.last_output_cycle, &self.channels);
         self.report.occupancy_max = self.units.iter_mut().map(|unit| unit.most(end, channels)).collect();
-        Ok(self.report)
+        Ok((self.report, self.watch))
     }
 
     fn untimed(mut self) -> Result<Untimed, RunError> {
@@ -262,6 +272,9 @@ impl<'a> Dates<'a> {
     /// Lets every module go on until none can.
     fn settle(&mut self) -> Result<(), RunError> {
         while let Some(index) = self.pop() {
+            if matches!(&self.watch, Watch::Compare(border) if border.is_changed) {
+                return Ok(());
+            }
             let module = &self.graph.modules[index];
             for &stream in &module.outputs {
                 self.ask(stream);
@@ -271,13 +284,13 @@ impl<'a> Dates<'a> {
                 if self.channels[stream].offered != self.told[stream].0 {
                     self.told[stream].0 = self.channels[stream].offered;
                     // Words that the giver has moved itself need not be told to it.
-                    self.told[stream].1 = self.channels[stream].moved;
+                    self.note_moves(stream);
                     match self.graph.streams[stream].to {
                         To::Module(taker) => self.wake(taker),
                         To::Sink(sink) => {
                             self.drain(sink)?;
                             if self.channels[stream].moved != self.told[stream].1 {
-                                self.told[stream].1 = self.channels[stream].moved;
+                                self.note_moves(stream);
                                 self.wake_held(index);
                             }
                         }
@@ -286,7 +299,7 @@ impl<'a> Dates<'a> {
             }
             for &stream in &module.inputs {
                 if self.channels[stream].moved != self.told[stream].1 {
-                    self.told[stream].1 = self.channels[stream].moved;
+                    self.note_moves(stream);
                     match self.graph.streams[stream].from {
                         From::Module(giver) => self.wake_held(giver),
                         From::Source(source) => self.feed(source),
@@ -295,6 +308,22 @@ impl<'a> Dates<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The words of a stream that have moved are known to both sides, and written down where asked.
+    fn note_moves(&mut self, stream: usize) {
+        let channel = &self.channels[stream];
+        let words = self.told[stream].1..channel.moved;
+        self.told[stream].1 = channel.moved;
+        match &mut self.watch {
+            Watch::Nothing => {}
+            Watch::Record(recorded) => {
+                if let Some(Some(cycles)) = recorded.get_mut(stream) {
+                    cycles.extend(words.map(|word| channel.date(word)));
+                }
+            }
+            Watch::Compare(border) => words.for_each(|word| border.compare(stream, word, channel.date(word))),
+        }
     }
 
     /// The module nearest to the sinks that may go on: so those in front find room for many words.
@@ -324,7 +353,9 @@ impl<'a> Dates<'a> {
             return;
         }
         match self.graph.streams[stream].to {
-            To::Sink(_) if self.run.stalls.is_none() => self.channels[stream].open(OPEN_WORDS, 0),
+            To::Sink(_) if self.run.stalls.is_none() && !matches!(self.watch, Watch::Compare(_)) => {
+                self.channels[stream].open(OPEN_WORDS, 0)
+            }
             To::Sink(_) => {}
             To::Module(taker) => {
                 if self.units[taker].hands_on() {
@@ -345,18 +376,22 @@ impl<'a> Dates<'a> {
             *first = Some(channel.date(0));
         }
         let before = channel.offered;
-        match self.run.stalls {
-            None => {
+        match (self.run.stalls, &self.watch) {
+            (_, Watch::Compare(border)) => {
+                let words = SOURCE_WORDS.saturating_sub(channel.untaken()).min(*left);
+                (0..words).for_each(|_| channel.offer(border.cycle(end.stream, channel.offered)));
+            }
+            (None, _) => {
                 let words = SOURCE_WORDS.saturating_sub(channel.untaken()).min(*left);
                 (0..words).for_each(|_| channel.offer(0));
             }
             // Whether it pauses is asked anew in each cycle after the last word's move.
-            Some(stalls) if *left > 0 && !channel.is_full() => {
+            (Some(stalls), _) if *left > 0 && !channel.is_full() => {
                 let pauses = |&cycle: &u64| stalled(stalls.seed, end.number, cycle, stalls.source_probability);
                 let from = (channel.next..).find(|cycle| !pauses(cycle)).unwrap_or(channel.next);
                 channel.offer(from);
             }
-            Some(_) => {}
+            (Some(_), _) => {}
         }
         *left -= channel.offered - before;
         if channel.offered != before
@@ -372,6 +407,9 @@ impl<'a> Dates<'a> {
         let channel = &mut self.channels[end.stream];
         while channel.waits() {
             let mut from = channel.seen();
+            if let Watch::Compare(border) = &self.watch {
+                from = from.max(border.cycle(end.stream, *words));
+            }
             if let Some(stalls) = self.run.stalls {
                 let pauses = |&cycle: &u64| stalled(stalls.seed, end.number, cycle, stalls.sink_probability);
                 from = (from..).find(|cycle| !pauses(cycle)).unwrap_or(from);

@@ -137,6 +137,13 @@ impl Graph {
         builder.build()
     }
 
+    /// Puts another twin with as many ports in the place of a module, by its number in the order of addition.
+    pub fn set_twin(&mut self, module: usize, twin: Twin) {
+        if let Some(module) = self.modules.get_mut(module) {
+            module.twin = twin;
+        }
+    }
+
     /// Names of the modules, in the order of addition.
     pub fn module_names(&self) -> impl Iterator<Item = &str> {
         self.modules.iter().map(|module| module.name.as_str())

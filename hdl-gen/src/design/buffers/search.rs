@@ -1,40 +1,41 @@
 //! The search for the least depths, by trial.
 //!
-//! A trial makes one FIFO shallower and runs frames. A shallower FIFO only ever delays (dates are monotone in all bounds), so
-//! what is too shallow with deep FIFOs elsewhere stays too shallow, and what ends too late in the first frame does so in a
-//! longer run. So each FIFO in turn is made as shallow as the first frame allows, and one long run then shows that
-//! nothing is late behind it; where something is, the FIFOs that cause it, found by halving, get their words back and are
-//! tried again in long runs, from the depth that the first frame asks for. After that no FIFO could lose a word.
+//! A shallower FIFO only ever delays (dates are monotone in all bounds), so what is too shallow among deep FIFOs stays too
+//! shallow when others lose words. The search goes down in four steps:
 //!
-//! Most FIFOs need either a single word or nearly all that they ever held: the trials begin at both ends. A design that
-//! stands still is known at once, so that the search from below costs little.
+//! 1. Each FIFO gets what it holds in the first frame while none is full.
+//! 2. In the first frame, each is made as shallow as the modules around it allow: where the words that enter and leave such a
+//!    part keep their cycles, nothing changes outside ([`Region`]), so that most trials run a tenth of the design. FIFOs
+//!    whose parts have nothing in common are tried in one round, side by side.
+//! 3. Runs of the whole design over more frames show whether that is enough. Where it is not, the FIFOs that cause it, found by
+//!    halving, get their words back and are tried again in such runs.
+//! 4. Each FIFO is tried with one word less in a run of the whole; where that is in time it goes on from there.
+//!
+//! So the depths that are found rest on runs of the whole alone: one of all depths together that is in time, and for each FIFO one
+//! with a word less that is not.
+
+mod steps;
 
 use super::super::{Design, PredictError};
 use super::{FRAMES, LEAST};
-use crate::timing::{Report, Run, RunError};
+use crate::timing::{Fifo, Graph, Region, Run, RunError, Twin};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
+use steps::{between, descend, last_good, next_depths};
 
-/// FIFOs that never hold more words than this are first tried all together with a single one.
-const FEW: u32 = 16;
-
-/// So near to what is enough the search goes on from there.
-const NEAR: u32 = 128;
-
-/// How a trial ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    InTime,
-    Late,
-    StandsStill,
-}
+/// How many streams around a FIFO a part reaches, first and where more must be known.
+const NEAR: usize = 8;
+const WIDE: usize = 14;
+/// Trials of one word less that are made between two questions whether to go on.
+const BATCH: usize = 4;
 
 /// A search through all FIFOs.
-struct Search<'a> {
-    design: &'a mut Design,
+struct Search {
+    graph: Graph,
     /// The FIFOs, the widest first: there a word less saves most.
-    stages: Vec<usize>,
-    /// Words that the last FIFO could do without, of those that it held; the next one may be alike.
-    spare: u32,
+    order: Vec<usize>,
+    depths: BTreeMap<usize, u32>,
+    latest_ends: Vec<Vec<u64>>,
 }
 
 impl Design {
@@ -45,37 +46,52 @@ impl Design {
         latest_ends: Vec<Vec<u64>>,
         watch: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<bool, PredictError> {
-        let mut stages = stages.to_vec();
-        stages.sort_by_key(|&stage| std::cmp::Reverse(self.buffer_bits(stage)));
-        Search { design: self, stages, spare: 1 }.run(latest_ends, watch)
+        let mut order = stages.to_vec();
+        order.sort_by_key(|&stage| std::cmp::Reverse(self.buffer_bits(stage)));
+        let depths = order.iter().map(|&stage| (stage, self.depth(stage))).collect();
+        let graph = self.graph().map_err(PredictError::Graph)?;
+        let mut search = Search { graph, order, depths, latest_ends };
+        let is_finished = search.run(watch)?;
+        search.depths.iter().for_each(|(&stage, &depth)| self.set_depth(stage, depth));
+        Ok(is_finished)
     }
 }
 
-impl Search<'_> {
-    fn run(
-        &mut self,
-        latest_ends: Vec<Vec<u64>>,
-        watch: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<bool, PredictError> {
-        let first = Run { latest_ends: latest_ends.clone(), ..Run::frames(1) };
-        let two = Run { latest_ends: latest_ends.clone(), ..Run::frames(2) };
-        let all = Run { latest_ends, ..Run::frames(FRAMES) };
-        let enough: BTreeMap<usize, u32> = self.depths().into_iter().collect();
-        self.shrink_together(&first)?;
-        let mut order = Vec::new();
-        for (number, stage) in self.stages.clone().into_iter().enumerate() {
-            self.shrink(stage, LEAST, &first)?;
-            order.push((stage, self.design.depth(stage)));
-            if !watch(number + 1, self.stages.len()) {
-                return Ok(false);
+impl Search {
+    /// `watch` hears of each FIFO twice: when it is shallow, and when a word less is known to be too few.
+    fn run(&mut self, watch: &mut dyn FnMut(usize, usize) -> bool) -> Result<bool, PredictError> {
+        let steps = 2 * self.order.len();
+        self.take_first_frame()?;
+        let enough = self.depths.clone();
+        let mut left = self.order.clone();
+        while !left.is_empty() {
+            let before = left.len();
+            left = self.shrink_in_parts(left)?;
+            for number in self.order.len() - before..self.order.len() - left.len() {
+                if !watch(number + 1, steps) {
+                    return Ok(false);
+                }
             }
         }
-        // Frames behind the first: mostly the second is late already.
-        for run in [two, all] {
-            for (stage, asked) in self.deepen(&enough, &mut order, &run)? {
-                self.shrink(stage, asked, &run)?;
-                order.push((stage, self.design.depth(stage)));
-                if !watch(self.stages.len(), self.stages.len()) {
+        // Mostly the second frame is late already.
+        for frames in [2, FRAMES] {
+            for (stage, too_few) in self.deepen(&enough, frames)? {
+                self.shrink_in_runs(stage, too_few, frames)?;
+            }
+        }
+        let mut left: Vec<usize> = self.order.iter().copied().filter(|stage| self.depths[stage] > LEAST).collect();
+        let mut done = steps - left.len();
+        while !left.is_empty() {
+            let batch: Vec<usize> = left.drain(..BATCH.min(left.len())).collect();
+            let less = |&stage: &usize| self.is_in_time(&[(stage, self.depths[&stage] - 1)], FRAMES);
+            let could: Vec<bool> = batch.par_iter().map(less).collect::<Result<_, _>>()?;
+            for (stage, could) in batch.into_iter().zip(could) {
+                if could && self.lower(stage)? && self.depths[&stage] > LEAST {
+                    left.insert(0, stage);
+                    continue;
+                }
+                done += 1;
+                if !watch(done, steps) {
                     return Ok(false);
                 }
             }
@@ -83,143 +99,169 @@ impl Search<'_> {
         Ok(true)
     }
 
-    /// Gives FIFOs that are too shallow for a longer run the words back that were `enough`; which, and the depths that were
-    /// too few. `order` has all FIFOs with their depths.
-    fn deepen(
-        &mut self,
-        enough: &BTreeMap<usize, u32>,
-        order: &mut Vec<(usize, u32)>,
-        run: &Run,
-    ) -> Result<Vec<(usize, u32)>, PredictError> {
+    /// The depths that the first frame asks for where they do for all frames.
+    fn take_first_frame(&mut self) -> Result<(), PredictError> {
+        let first = self.graph_of(&[]).run_watching(&Run::frames(1), &self.order).map_err(PredictError::Run)?;
+        let enough = self.depths.clone();
+        for (&stage, depth) in &mut self.depths {
+            let held = first.occupancy_max.get(stage).map_or(u32::MAX, |held| held.saturating_add(1));
+            *depth = (*depth).min(held.max(LEAST));
+        }
+        self.deepen(&enough, FRAMES).map(drop)
+    }
+
+    /// Makes FIFOs whose parts have nothing in common as shallow as their parts allow; the others are left.
+    fn shrink_in_parts(&mut self, stages: Vec<usize>) -> Result<Vec<usize>, PredictError> {
+        let graph = self.graph_of(&[]);
+        let (mut chosen, mut left): (Vec<(usize, Region)>, Vec<usize>) = Default::default();
+        for stage in stages {
+            let region = graph.region_around(stage, NEAR);
+            let is_apart = chosen.iter().all(|(_, other)| !other.touches(&region));
+            if is_apart { chosen.push((stage, region)) } else { left.push(stage) }
+        }
+        self.shrink_in(&graph, chosen)?;
+        Ok(left)
+    }
+
+    /// Makes FIFOs as shallow as leaves the first frame as it is around their parts and the parts between fork and join
+    /// fast enough for the frames behind.
+    fn shrink_in(&mut self, graph: &Graph, parts: Vec<(usize, Region)>) -> Result<(), PredictError> {
+        let loops: Vec<Region> = parts.iter().map(|&(stage, _)| graph.region_between(stage)).collect();
+        let border = parts.iter().map(|(_, region)| region).chain(&loops).flat_map(Region::border).collect::<Vec<_>>();
+        let recording = graph.record(&Run::frames(1), &border).map_err(PredictError::Run)?;
+        let enough: Vec<u32> = parts.iter().map(|(stage, _)| self.depths[stage]).collect();
+        let least = |(stage, region): &(usize, Region)| {
+            let keeps = |depth| Fifo::new(depth).is_ok_and(|fifo| region.keeps(&recording, *stage, Twin::Fifo(fifo)));
+            (*stage, descend(self.depths[stage], keeps))
+        };
+        let least: Vec<(usize, u32)> = parts.par_iter().map(least).collect();
+        self.depths.extend(least.iter().copied());
+        let graph = self.graph_of(&[]);
+        let modules = self.graph.module_names().count();
+        let fast = |(place, &(stage, least)): (usize, &(usize, u32))| {
+            let is_small = loops[place].modules() * 2 < modules;
+            let region = graph.region_between(stage);
+            let keeps = |depth| {
+                let interval =
+                    Fifo::new(depth).ok().and_then(|fifo| region.interval(&recording, stage, Twin::Fifo(fifo)));
+                interval.is_some_and(|interval| interval <= self.interval())
+            };
+            // Where even what is enough seems too slow, nothing is learnt.
+            let is_slow = is_small && least < enough[place] && !keeps(least) && keeps(enough[place]);
+            let depth = if is_slow { between(least, enough[place], keeps) } else { least };
+            (stage, depth)
+        };
+        let fast: Vec<(usize, u32)> = least.par_iter().enumerate().map(fast).collect();
+        self.depths.extend(fast);
+        Ok(())
+    }
+
+    /// Cycles from frame to frame that are allowed.
+    fn interval(&self) -> u64 {
+        let last_two = |ends: &Vec<u64>| match ends.as_slice() {
+            [.., before, last] => last - before,
+            _ => u64::MAX,
+        };
+        self.latest_ends.iter().map(last_two).max().unwrap_or(u64::MAX)
+    }
+
+    /// Gives FIFOs that are too shallow for a run the words back that were `enough`; which, and the depths that were too few.
+    fn deepen(&mut self, enough: &BTreeMap<usize, u32>, frames: u64) -> Result<Vec<(usize, u32)>, PredictError> {
         let mut deepened = Vec::new();
-        while self.verdict(run)? != Verdict::InTime && !order.is_empty() {
-            // With the last FIFOs deep from this one on the run is in time; with one less it is late.
-            let (mut late, mut in_time) = (order.len(), 0);
-            while in_time + 1 < late {
-                let middle = in_time + (late - in_time) / 2;
-                for (place, (stage, asked)) in order.iter().enumerate() {
-                    let depth = if place >= middle { enough.get(stage).unwrap_or(asked) } else { asked };
-                    self.design.set_depth(*stage, *depth);
-                }
-                if self.verdict(run)? == Verdict::InTime { in_time = middle } else { late = middle }
-            }
-            let (culprit, asked) = order.remove(in_time);
-            deepened.push((culprit, asked));
-            order.iter().for_each(|&(stage, asked)| self.design.set_depth(stage, asked));
-            self.design.set_depth(culprit, enough.get(&culprit).copied().unwrap_or(asked));
+        let mut order: Vec<usize> =
+            self.order.iter().copied().filter(|stage| self.depths[stage] < enough[stage]).collect();
+        while !order.is_empty() && !self.is_in_time(&[], frames)? {
+            // With the FIFOs from this one on deep the run is in time; with one less it is late.
+            let culprit = last_good(order.len() as u32, |place| {
+                let deep = order.iter().skip(place as usize);
+                self.is_in_time(&deep.map(|&stage| (stage, enough[&stage])).collect::<Vec<_>>(), frames)
+            })?;
+            let stage = order.remove(culprit as usize);
+            let too_few = self.depths.insert(stage, enough[&stage]).unwrap_or(LEAST);
+            deepened.push((stage, too_few));
         }
         Ok(deepened)
     }
 
-    fn depths(&self) -> Vec<(usize, u32)> {
-        self.stages.iter().map(|&stage| (stage, self.design.depth(stage))).collect()
-    }
-
-    /// All FIFOs that hold few words, with a single one.
-    fn shrink_together(&mut self, run: &Run) -> Result<(), PredictError> {
-        let before: Vec<(usize, u32)> = self.depths().into_iter().filter(|&(_, depth)| depth <= FEW).collect();
-        before.iter().for_each(|&(stage, _)| self.design.set_depth(stage, LEAST));
-        if self.verdict(run)? != Verdict::InTime {
-            before.iter().for_each(|&(stage, depth)| self.design.set_depth(stage, depth));
-        }
-        Ok(())
-    }
-
-    /// One FIFO as shallow as it can be; fewer words than `asked` are known to be too few.
-    fn shrink(&mut self, stage: usize, asked: u32, run: &Run) -> Result<(), PredictError> {
-        // `low` is the least depth that has not been seen to fail, `high` is enough.
-        let mut high = self.design.depth(stage);
-        if high <= asked {
-            return Ok(());
-        }
-        let verdict = self.try_with(stage, asked, run)?;
-        if verdict == Verdict::InTime {
-            return Ok(());
-        }
-        let mut low = asked + 1;
-        // Up to where it no longer stands still, which is seldom far below what is enough.
-        let mut stands_still = verdict == Verdict::StandsStill;
-        while stands_still && low + NEAR < high {
-            let middle = low + (high - low) / 2;
-            match self.try_with(stage, middle, run)? {
-                Verdict::InTime => high = self.design.depth(stage),
-                verdict => (low, stands_still) = (middle + 1, verdict == Verdict::StandsStill),
+    /// One FIFO as shallow as runs of the whole allow, if it can be shallower than it is; so few words as `too_few` are, as
+    /// far as known, too few.
+    ///
+    /// Near the depth that is looked for, each word less makes frames late by as many cycles as its reader takes for one, so
+    /// that a line through two trials that are late leads there.
+    fn shrink_in_runs(&mut self, stage: usize, too_few: u32, frames: u64) -> Result<(), PredictError> {
+        let (mut late, mut high) = (too_few, self.depths[&stage]);
+        let mut points: Vec<(u32, u64)> = Vec::new();
+        let mut step: u32 = 1;
+        while late + 1 < high {
+            let mut pair = next_depths(&points, late, high);
+            if late == LEAST - 1 && points.is_empty() {
+                // Nothing is known below: down in growing steps.
+                pair = [step.saturating_mul(4), step].map(|step: u32| high.saturating_sub(step).max(LEAST));
+                step = step.saturating_mul(16);
             }
-        }
-        // Down from what is enough: first as far as the FIFO before, then in growing steps; and then between what fails and
-        // what does not. Two trials at a time, side by side.
-        let held = high;
-        let (mut step, mut is_first, mut fails) = (self.spare, true, false);
-        while low < high {
-            let span = high - low;
-            let [upper, lower] = if fails {
-                [low + span / 3 * 2 + span % 3 / 2, low + span / 3]
-            } else {
-                let upper = high - step.min(span);
-                [upper, if is_first { upper.saturating_sub(1) } else { high - step.saturating_mul(2).min(span) }]
-            };
-            match self.try_both(stage, [upper, lower.max(low)], run)? {
-                [_, Verdict::InTime] => {
-                    high = self.design.depth(stage);
-                    step = if is_first { 1 } else { step.saturating_mul(4) };
-                    is_first = false;
+            let trial = |depth| self.late_by(&[(stage, depth)], &Run::frames(frames));
+            let (first, second) = rayon::join(|| trial(pair[0]), || trial(pair[1]));
+            for (depth, cycles) in [(pair[0], first?), (pair[1], second?)] {
+                match cycles {
+                    Some(0) => high = high.min(depth),
+                    _ => late = late.max(depth),
                 }
-                [Verdict::InTime, _] => (low, high, fails) = (lower.max(low) + 1, upper, true),
-                _ => (low, fails) = (upper + 1, true),
+                points.extend(cycles.filter(|&cycles| cycles > 0).map(|cycles| (depth, cycles)));
             }
         }
-        self.spare = (held - high).max(1);
-        self.design.set_depth(stage, high);
+        self.depths.insert(stage, high);
         Ok(())
     }
 
-    /// Trials with two depths side by side; the FIFO keeps the second.
-    fn try_both(&mut self, stage: usize, [upper, lower]: [u32; 2], run: &Run) -> Result<[Verdict; 2], PredictError> {
-        if upper == lower {
-            return self.try_with(stage, lower, run).map(|verdict| [verdict; 2]);
+    /// A FIFO that can lose a word: loses it, and as many more as a wider part allows, or as runs of the whole do. False:
+    /// it can not, now that others have lost some.
+    fn lower(&mut self, stage: usize) -> Result<bool, PredictError> {
+        let depth = self.depths[&stage] - 1;
+        if !self.is_in_time(&[(stage, depth)], FRAMES)? {
+            return Ok(false);
         }
-        self.design.set_depth(stage, upper);
-        let graph = self.design.graph().map_err(PredictError::Graph)?;
-        self.design.set_depth(stage, lower);
-        let (other, own) = std::thread::scope(|scope| {
-            let other = scope.spawn(|| graph.run_cycles(run));
-            let own = self.verdict(run);
-            (other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), own)
-        });
-        Ok([judged(other, run)?.0, own?])
+        self.depths.insert(stage, depth);
+        let graph = self.graph_of(&[]);
+        let wide = graph.region_around(stage, WIDE);
+        self.shrink_in(&graph, vec![(stage, wide)])?;
+        let least = self.depths[&stage];
+        if least == depth {
+            self.shrink_in_runs(stage, LEAST - 1, FRAMES)?;
+        } else if !self.is_in_time(&[], FRAMES)? {
+            self.depths.insert(stage, depth);
+            self.shrink_in_runs(stage, least, FRAMES)?;
+        }
+        Ok(true)
     }
 
-    fn try_with(&mut self, stage: usize, depth: u32, run: &Run) -> Result<Verdict, PredictError> {
-        self.design.set_depth(stage, depth);
-        self.verdict(run)
-    }
-
-    /// How a run with the depths as they are ends. Where it ends in time, FIFOs that held less than they can become
-    /// shallower at once: the run stays the same.
-    fn verdict(&mut self, run: &Run) -> Result<Verdict, PredictError> {
-        let graph = self.design.graph().map_err(PredictError::Graph)?;
-        let (verdict, report) = judged(graph.run_watching(run, &self.stages), run)?;
-        let Some(report) = report.filter(|_| verdict == Verdict::InTime) else { return Ok(verdict) };
-        for &stage in &self.stages {
-            let enough = report.occupancy_max.get(stage).map_or(u32::MAX, |held| held.saturating_add(1));
-            if enough < self.design.depth(stage) {
-                self.design.set_depth(stage, enough.max(LEAST));
+    /// The design with its depths, some of them others.
+    fn graph_of(&self, others: &[(usize, u32)]) -> Graph {
+        let mut graph = self.graph.clone();
+        for (&stage, &depth) in self.depths.iter().chain(others.iter().map(|(stage, depth)| (stage, depth))) {
+            if let Ok(fifo) = Fifo::new(depth) {
+                graph.set_twin(stage, Twin::Fifo(fifo));
             }
         }
-        Ok(Verdict::InTime)
+        graph
     }
-}
 
-/// How a run ended, and its report.
-fn judged(ended: Result<Report, RunError>, run: &Run) -> Result<(Verdict, Option<Report>), PredictError> {
-    let report = match ended {
-        Ok(report) => report,
-        Err(RunError::Deadlock { .. }) => return Ok((Verdict::StandsStill, None)),
-        Err(RunError::Late { .. }) => return Ok((Verdict::Late, None)),
-        Err(fault) => return Err(PredictError::Run(fault)),
-    };
-    // Frames that are counted and not run are not compared while they are.
-    let mut frames = report.frame_end_cycles.iter().zip(&run.latest_ends);
-    let in_time = frames.all(|(ends, latest)| ends.iter().zip(latest).all(|(end, latest)| end <= latest));
-    Ok((if in_time { Verdict::InTime } else { Verdict::Late }, Some(report)))
+    /// Whether no frame of a run of the whole ends later than it may.
+    fn is_in_time(&self, others: &[(usize, u32)], frames: u64) -> Result<bool, PredictError> {
+        let run = Run { latest_ends: self.latest_ends.clone(), ..Run::frames(frames) };
+        Ok(self.late_by(others, &run)? == Some(0))
+    }
+
+    /// By how many cycles the latest frame of a run of the whole ends later than it may; none: the design stands still, or the
+    /// run was given up for a late frame.
+    fn late_by(&self, others: &[(usize, u32)], run: &Run) -> Result<Option<u64>, PredictError> {
+        let report = match self.graph_of(others).run_cycles(run) {
+            Ok(report) => report,
+            Err(RunError::Deadlock { .. } | RunError::Late { .. }) => return Ok(None),
+            Err(fault) => return Err(PredictError::Run(fault)),
+        };
+        let ends = report.frame_end_cycles.iter().zip(&self.latest_ends);
+        let late =
+            ends.flat_map(|(ends, latest)| ends.iter().zip(latest)).map(|(end, latest)| end.saturating_sub(*latest));
+        Ok(Some(late.max().unwrap_or(0)))
+    }
 }
