@@ -40,6 +40,11 @@ impl Family {
     /// The Yosys commands that map a design to the family.
     pub fn synthesis(self, top: &str) -> Option<Vec<String>> {
         let one = |command: &str| Some(vec![format!("{command} -top {top}")]);
+        // Yosys 0.23 puts an inverter in front of every register's reset; those that invert the same are one.
+        let merged = |command: &str| {
+            let [first, last] = ["begin:map_luts", "map_luts:"].map(|part| format!("{command} -top {top} -run {part}"));
+            Some(vec![first, "opt_merge".to_owned(), "clean".to_owned(), last])
+        };
         match self {
             Family::Xc7 => {
                 // Yosys 0.23 leaves large block RAMs with narrower ports than their cells have, on which abc9 ends by an
@@ -49,9 +54,9 @@ impl Family {
                 Some(vec![first, format!("hierarchy -top {top}"), last])
             }
             Family::Xcup => one("synth_xilinx -family xcup -flatten -noiopad -abc9"),
-            Family::Ecp5 => one("synth_ecp5"),
+            Family::Ecp5 => merged("synth_ecp5"),
             Family::Ice40 => one("synth_ice40"),
-            Family::Gowin => one("synth_gowin"),
+            Family::Gowin => merged("synth_gowin"),
             Family::Asic => None,
         }
     }

@@ -30,9 +30,11 @@ pub(super) fn files(manifest: &Manifest, clock_mhz: f64) -> Vec<(String, String)
             "synth/yosys_ecp5.ys".to_owned(),
             format!(
                 "# Area on Lattice ECP5: yosys -s synth/yosys_ecp5.ys, run in the design's folder.\n\
-                 {}synth_ecp5 -top {top} -json synth/{top}_ecp5.json\n\
+                 {}hierarchy -check -top {top}\n\
+                 {} -json synth/{top}_ecp5.json\n\
                  stat\n",
                 read("read_verilog -DSYNTHESIS"),
+                Family::Ecp5.synthesis(top).unwrap_or_default().join("\n"),
             ),
         ),
         super::harness::file(manifest),

