@@ -1,7 +1,7 @@
 """Random plans for the area fit: number N gives the same plan everywhere.
 
 A plan is a short chain of layers with random formats, shapes, kinds and foldings. Numbers divisible by 3 are held out:
-no coefficient ever sees them. Numbers from 2000 to 2999 and from 5000 on are for the last measurement alone.
+no coefficient ever sees them. Numbers from 2003 to 2999 and from 5003 on are for the last measurement alone.
 """
 
 import random
@@ -10,7 +10,7 @@ import random
 # Plans from this number on have more layers and larger arrays.
 LARGE = 3000
 # Plans from this number on, and from LARGE + this number on, are kept for the last measurement.
-FINAL = 2000
+FINAL = 2003
 # Plans from this number on have bit-serial arrays, with and without modes; their own numbers start from 0 here.
 SERIAL = 20000
 

@@ -12,6 +12,7 @@ mod block;
 mod clock;
 mod device;
 mod estimate;
+mod fifos;
 mod finn;
 mod inventory;
 mod layer;

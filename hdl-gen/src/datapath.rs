@@ -20,6 +20,7 @@ mod product;
 mod recode;
 pub mod regions;
 mod rescale;
+mod rescale_product;
 mod row;
 pub mod sub_bands;
 

@@ -12,6 +12,7 @@
 
 mod carry_adder;
 mod compress;
+mod cost;
 mod finish;
 mod group;
 mod netlist;
@@ -20,8 +21,9 @@ mod used_bits;
 
 pub use carry_adder::carry_adder;
 pub use compress::{make_nets, stage};
+pub use cost::{Cost, Source};
 pub use finish::{Accumulator, Finished, finish};
-pub use netlist::{Cost, Netlist, SignalId};
+pub use netlist::{Netlist, SignalId};
 pub use product_counter::ProductTable;
 
 /// What the generated logic is mapped to.

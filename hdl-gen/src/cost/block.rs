@@ -10,6 +10,9 @@ use crate::verilog::{Part, Value};
 pub enum Block {
     /// A generated netlist, as its schedule counted it.
     Datapath(Cost),
+    /// Registers that only delay the operand which several netlists see alike: flip-flops, shift registers with what they
+    /// hold, and bits that a register in front makes one.
+    SharedOperand { registers: u64, shifts: u64, shifted: u64, edges: u64 },
     /// Control bits of netlists that work in step, over so many register stages.
     ControlStages { stages: u64 },
     /// `hwgen_delay`

@@ -91,7 +91,8 @@ fn depths(block: &Block, family: Family) -> [f64; 6] {
         }
         Block::MaxReduce { lane_bits, lanes, .. } => [*lane_bits, 0, 0, moved(lane_bits * lanes), 0, 0],
         Block::Argmax { bits, .. } | Block::TopK { bits, .. } => [*bits, 0, 0, 0, 0, 0],
-        Block::ControlStages { .. }
+        Block::SharedOperand { .. }
+        | Block::ControlStages { .. }
         | Block::Delay { .. }
         | Block::Join { .. }
         | Block::Groups { .. }

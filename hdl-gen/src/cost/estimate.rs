@@ -28,22 +28,25 @@ pub struct LayerEstimate {
 impl Estimate {
     /// Prices a design.
     pub fn of(design: &Design, model: &Model) -> Self {
-        let mut layers: Vec<(String, Inventory)> = Vec::new();
+        let mut layers: Vec<(String, Counts, Inventory)> = Vec::new();
         for stage in design.inventory() {
-            match layers.iter_mut().find(|(layer, _)| *layer == stage.layer) {
-                Some((_, inventory)) => inventory.extend(&stage.inventory),
-                None => layers.push((stage.layer, stage.inventory)),
+            let counts = Counts::of_stage(&stage, model.family());
+            match layers.iter_mut().find(|(layer, ..)| *layer == stage.layer) {
+                Some((_, sum, inventory)) => {
+                    sum.extend(&counts);
+                    inventory.extend(&stage.inventory);
+                }
+                None => layers.push((stage.layer, counts, stage.inventory)),
             }
         }
         let mut unknown = Vec::new();
-        let price = |(layer, inventory): &(String, Inventory)| {
-            let counts = Counts::of(inventory, model.family());
+        let price = |(layer, counts, _): &(String, Counts, Inventory)| {
             unknown.extend(counts.unknown.iter().cloned());
-            LayerEstimate { layer: layer.clone(), resources: model.price_counts(&counts) }
+            LayerEstimate { layer: layer.clone(), resources: model.price_counts(counts) }
         };
         let priced: Vec<LayerEstimate> = layers.iter().map(price).collect();
         let total: Resources = priced.iter().map(|layer| layer.resources).sum();
-        let inventories = layers.iter().map(|(_, inventory)| inventory);
+        let inventories = layers.iter().map(|(.., inventory)| inventory);
         let paths = Paths::of(inventories, total.lut + total.lut_memory, model.family());
         unknown.sort();
         unknown.dedup();

@@ -25,6 +25,8 @@ pub struct StageInventory {
     pub layer: String,
     /// Its blocks.
     pub inventory: Inventory,
+    /// Whether it is the last of the design, whose marks of frames' ends leave.
+    pub ends: bool,
 }
 
 impl Inventory {
@@ -45,18 +47,24 @@ impl Inventory {
         self.blocks.iter().map(|(block, &count)| (block, count))
     }
 
-    /// Adds netlists that work in step: their control bits stand once.
+    /// Adds netlists that work in step: their control bits, and the registers of an operand that all see, stand once.
     pub fn add_datapaths(&mut self, cost: Cost, count: u64) {
         let control = cost.control_stages;
         // Two bits; three and more stages become two shift registers.
         let (registers, shifts) = if control < 3 { (2 * control, 0) } else { (0, 2) };
         let own = Cost {
-            ff: cost.ff.saturating_sub(registers),
-            shift: cost.shift.saturating_sub(shifts),
+            ff: cost.ff.saturating_sub(registers + cost.shared_ff),
+            shift: cost.shift.saturating_sub(shifts + cost.shared_shift),
+            shift_ff: cost.shift_ff.saturating_sub(if shifts > 0 { 2 * control } else { 0 } + cost.shared_shift_ff),
             control_stages: 0,
-            ..cost
+            ..cost.unshared()
         };
         self.add(Block::Datapath(own), count);
+        let shared = [cost.shared_ff, cost.shared_shift, cost.shared_shift_ff, cost.shared_edge];
+        let [registers, shifts, shifted, edges] = shared.map(u64::from);
+        if registers + shifts + edges > 0 {
+            self.add(Block::SharedOperand { registers, shifts, shifted, edges }, 1);
+        }
         if control > 0 {
             self.add(Block::ControlStages { stages: u64::from(control) }, 1);
         }
@@ -71,7 +79,12 @@ impl Design {
         if self.modes() > 1 {
             let mut inventory = Inventory::default();
             inventory.add(Block::ModeRegister { modes: u64::from(self.modes()) }, 1);
-            stages.push(StageInventory { name: "mode_register".to_owned(), layer: "input".to_owned(), inventory });
+            stages.push(StageInventory {
+                name: "mode_register".to_owned(),
+                layer: "input".to_owned(),
+                inventory,
+                ends: false,
+            });
         }
         stages
     }
@@ -90,9 +103,13 @@ pub(crate) fn stage_inventories<'a>(
         let part = Part::new(&stage.module, stage.parameters.iter().map(|(name, value)| (*name, value)));
         let mut inventory = Inventory::default();
         generated.count(&part, 1, &mut inventory);
-        StageInventory { name: stage.name.clone(), layer: stage.layer.clone(), inventory }
+        StageInventory { name: stage.name.clone(), layer: stage.layer.clone(), inventory, ends: false }
     };
-    stages.map(stage).collect()
+    let mut found: Vec<StageInventory> = stages.map(stage).collect();
+    if let Some(last) = found.last_mut() {
+        last.ends = true;
+    }
+    found
 }
 
 /// Generated modules by name.
@@ -172,4 +189,36 @@ fn live(part: &Part, text: &str) -> Option<Value> {
 /// Contents as a parameter's value, which [`Block::of`] reads again.
 fn listed(tables: &[TableContents]) -> Value {
     Value::List(tables.iter().flat_map(|table| table.numbers()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::{Counts, Family, Term};
+
+    /// Each netlist has 6 registers of its own and 2 shift registers of 3; 4 registers and a shift register of 3 hold what
+    /// all four see.
+    #[test]
+    fn what_netlists_see_alike_is_registered_once() {
+        let cost = Cost {
+            ff: 10,
+            shared_ff: 4,
+            shift: 3,
+            shift_ff: 9,
+            shared_shift: 1,
+            shared_shift_ff: 3,
+            edge: 2,
+            shared_edge: 5,
+            ..Cost::default()
+        };
+        let counted = |cost: Cost, family| {
+            let mut inventory = Inventory::default();
+            inventory.add_datapaths(cost, 4);
+            let counts = Counts::of(&inventory, family);
+            [counts.exact.ff, counts.exact.lut_memory, counts.term(Term::Edge)]
+        };
+        assert_eq!(counted(cost, Family::Xc7), [4.0 * 6.0 + 4.0, 4.0 * 2.0 + 1.0, 4.0 * 2.0 + 5.0]);
+        assert_eq!(counted(cost, Family::Ecp5), [28.0 + 4.0 * 6.0 + 3.0, 0.0, 13.0]);
+        assert_eq!(counted(cost.apart(), Family::Xc7), [40.0, 12.0, 4.0 * 7.0]);
+    }
 }

@@ -24,7 +24,12 @@ impl Counts {
         self.add(one, n);
         self.add(lut, n * left * real(cost.lut.saturating_sub(small)));
         self.add(Term::ConstantSpare, n * (1.0 - left) * real(cost.lut.saturating_sub(small)));
-        self.add(ff, n * real(cost.ff));
+        self.add(ff, n * left * real(cost.ff));
+        self.add(Term::ConstantSpareFf, n * (1.0 - left) * real(cost.ff));
+        if cost.scales && !cost.constant_operand {
+            // Of a rescaler's constants some bits are the same for all channels.
+            self.add(Term::UnitSpareFf, n * (1.0 - real(cost.rows_left) / 1000.0) * real(cost.ff));
+        }
         self.add(carry, n * real(cost.carry));
         self.add(shift, n * real(cost.shift));
         if !memory::has_six_inputs(family) {
@@ -37,10 +42,8 @@ impl Counts {
             self.add(Term::ConstantSpare4, n * (1.0 - left) * real(cost.lut4));
         }
         self.exact.ff += n * real(cost.ff);
-        match memory::has_shift_registers(family) {
-            true => self.exact.lut_memory += n * real(cost.shift),
-            false => self.exact.ff += n * 4.0 * real(cost.shift),
-        }
+        self.shifts(n * real(cost.shift), n * real(cost.shift_ff), family);
+        self.add(Term::Edge, n * real(cost.edge));
         match family {
             Family::Xc7 | Family::Xcup => self.exact.dsp += n * real(cost.dsp),
             Family::Ecp5 => {
@@ -55,6 +58,14 @@ impl Counts {
             }
         }
         self.add(if cost.scales { Term::UnitDsp } else { Term::DatapathDsp }, n * real(cost.dsp));
+    }
+
+    /// Shift registers of netlists, and the registers that they hold where there are no such things.
+    pub(super) fn shifts(&mut self, number: f64, registers: f64, family: Family) {
+        match memory::has_shift_registers(family) {
+            true => self.exact.lut_memory += number,
+            false => self.exact.ff += registers,
+        }
     }
 }
 

@@ -128,7 +128,7 @@ mod tests {
     fn check(blocks: &[Block], family: Family, ff: f64, lut_memory: f64) {
         let mut inventory = Inventory::default();
         blocks.iter().for_each(|block| inventory.add(block.clone(), 1));
-        let exact = Counts::of(&inventory, family).exact;
+        let exact = Counts::alone(&inventory, family).exact;
         assert_eq!((exact.ff, exact.lut_memory), (ff, lut_memory), "{blocks:?}, {}", family.name());
     }
 

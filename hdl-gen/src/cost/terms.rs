@@ -1,7 +1,8 @@
 //! What the blocks are counted in: exact registers and memories, and the terms that look-up tables are fitted over.
 
 use super::block::PoolBlock;
-use super::{Block, Family, Inventory, Resources, memory};
+use super::fifos::Port;
+use super::{Block, Family, Inventory, Resources, StageInventory, memory};
 use num_integer::gcd;
 
 macro_rules! terms {
@@ -20,19 +21,19 @@ terms! {
     DatapathLut: "datapath.lut", DatapathCarry: "datapath.carry", DatapathFf: "datapath.ff", Datapath: "datapath",
     DatapathDsp: "datapath.dsp", UnitDsp: "unit.dsp", DatapathShift: "datapath.shift",
     DatapathProduct: "datapath.product",
-    Unit: "unit", UnitLut: "unit.lut", UnitFf: "unit.ff", UnitCarry: "unit.carry", UnitShift: "unit.shift",
+    Unit: "unit", UnitLut: "unit.lut", UnitFf: "unit.ff", UnitSpareFf: "unit.spare.ff", UnitCarry: "unit.carry", UnitShift: "unit.shift",
     DatapathLut4: "datapath.lut4", UnitLut4: "unit.lut4", ConstantLut4: "constant.lut4",
     Constant: "constant", ConstantLut: "constant.lut", ConstantFf: "constant.ff", ConstantCarry: "constant.carry",
-    ConstantShift: "constant.shift", ConstantSpare: "constant.spare", ConstantSpare4: "constant.spare4",
+    ConstantShift: "constant.shift", ConstantSpare: "constant.spare", ConstantSpare4: "constant.spare4", ConstantSpareFf: "constant.spare.ff",
     ConstantProduct: "constant.product",
     Control: "control", ControlReplay: "control.replay", ControlNext: "control.next", ControlStages: "control.stages",
     Counter: "counter", CounterBits: "counter.bits",
-    Fifo: "fifo", FifoBits: "fifo.bits", FifoCount: "fifo.count", FifoTwo: "fifo.two", FifoTwoBits: "fifo.two.bits",
+    Fifo: "fifo", FifoGlue: "fifo.glue", Edge: "edge", FifoBits: "fifo.bits", FifoCount: "fifo.count", FifoTwo: "fifo.two", FifoTwoBits: "fifo.two.bits",
     Credit: "credit", CreditCount: "credit.count",
     RamBanks: "ram.banks", BlockChoice: "block.choice",
     Rom2: "rom.2", Rom4: "rom.4", Rom16: "rom.16", Rom64: "rom.64", Rom256: "rom.256", RomWide: "rom.wide", Delay: "delay",
     Adapter: "adapter", AdapterCount: "adapter.count", AdapterScatter: "adapter.scatter", AdapterBarrel: "adapter.barrel",
-    AdapterSelect: "adapter.select",
+    AdapterSelect: "adapter.select", AdapterMerged: "adapter.merged",
     Fork: "fork", Join: "join", Concat: "concat", ConcatBits: "concat.bits", ConcatCount: "concat.count",
     Window: "window", WindowFill: "window.fill", WindowAddress: "window.address", WindowWrap: "window.wrap",
     LineWindow: "line_window", WindowPad: "window.pad", WindowPadded: "window.padded",
@@ -59,16 +60,43 @@ pub struct Counts {
     pub terms: Vec<f64>,
     /// Modules that no model counts.
     pub unknown: Vec<String>,
+    /// Whether streams carry the mark of a frame's last word, which nothing reads inside a design.
+    pub(super) marked: bool,
 }
 
 impl Counts {
-    /// Counts an inventory.
+    /// Counts an inventory as part of a design, in which synthesis leaves out what nothing reads.
     pub fn of(inventory: &Inventory, family: Family) -> Self {
-        let mut counts = Counts { exact: Resources::default(), terms: vec![0.0; TERMS.len()], unknown: Vec::new() };
+        Counts::with(inventory, family, false)
+    }
+
+    /// Counts a module of the top as part of its design.
+    pub fn of_stage(stage: &StageInventory, family: Family) -> Self {
+        Counts::with(&stage.inventory, family, stage.ends)
+    }
+
+    /// Adds what another counted.
+    pub fn extend(&mut self, other: &Counts) {
+        self.exact.add(&other.exact, 1.0);
+        self.terms.iter_mut().zip(&other.terms).for_each(|(sum, count)| *sum += count);
+        self.unknown.extend(other.unknown.iter().cloned());
+    }
+
+    /// Counts an inventory that is synthesised as a module by itself.
+    pub fn alone(inventory: &Inventory, family: Family) -> Self {
+        Counts::with(inventory, family, true)
+    }
+
+    fn with(inventory: &Inventory, family: Family, marked: bool) -> Self {
+        let mut counts = Counts { marked, ..Counts::none() };
         for (block, count) in inventory.blocks() {
             counts.block(block, count as f64, family);
         }
         counts
+    }
+
+    pub(super) fn none() -> Self {
+        Counts { exact: Resources::default(), terms: vec![0.0; TERMS.len()], unknown: Vec::new(), marked: true }
     }
 
     /// A term's number.
@@ -89,6 +117,15 @@ impl Counts {
             Block::ControlStages { stages } => {
                 self.add(Term::ControlStages, n);
                 self.delay(2, *stages, false, n, family);
+            }
+            Block::SharedOperand { registers, shifts, shifted, edges } => {
+                self.exact.ff += n * real(*registers);
+                self.shifts(n * real(*shifts), n * real(*shifted), family);
+                self.add(Term::Edge, n * real(*edges));
+            }
+            // Two of them stand side by side: whether there is a word, and whether it is the last of its frame.
+            Block::Delay { bits: 1, cycles, reset: true } if !self.marked => {
+                self.delay(1, *cycles, true, n / 2.0, family)
             }
             Block::Delay { bits, cycles, reset } => self.delay(*bits, *cycles, *reset, n, family),
             Block::Rom { bits, depth, block, cycles, contents } => {
@@ -196,11 +233,13 @@ impl Counts {
                 self.credit_fifo(bits, if *taps == 1 { 3 } else { 2 }, n, family);
             }
             Block::Argmax { bits, lanes, words, index_bits } => {
-                let nodes = lanes.next_power_of_two();
+                let (compared, registers) = tree(*bits, *lanes);
                 self.add(Term::Argmax, n);
-                self.add(Term::ArgmaxBits, n * real(bits * lanes));
+                self.add(Term::ArgmaxBits, n * (compared + real(*bits)));
                 self.counter(*words, n);
-                self.exact.ff += n * real((lanes.min(&nodes) - 1) * (bits + 1) + bits + 2 * index_bits + 2);
+                // What the results of a frame's words start from stays zero where there is one word.
+                let base = if *words > 1 { *index_bits } else { 0 };
+                self.exact.ff += n * real(registers + 2 * log2(*lanes) + bits + index_bits + base + 2);
                 let room = (log2(*lanes) + 3).div_ceil(*words).max(2);
                 self.credit_fifo(*index_bits, room, n, family);
             }
@@ -230,8 +269,7 @@ impl Counts {
             let bits = log2(limit);
             self.add(Term::Counter, n);
             self.add(Term::CounterBits, n * bits as f64);
-            // Of two things the count and its last one are the same register.
-            self.exact.ff += n * if limit == 2 { 1.0 } else { (bits + 1) as f64 };
+            self.exact.ff += n * counter_registers(limit) as f64;
         }
     }
 
@@ -243,7 +281,9 @@ impl Counts {
             self.store(bits, inputs, block, true, n, family);
             // Yosys takes the address register into the read port and makes it anew.
             self.exact.ff += if block { 0.0 } else { n * log2(inputs) as f64 };
-            self.banks(bits, inputs, block, n, family);
+            if !block || family == Family::Asic {
+                self.banks([bits, inputs], Port::Registered, n, family);
+            }
         }
     }
 
@@ -263,7 +303,9 @@ impl Counts {
         }
         self.store(bits, words, block, true, n, family);
         self.exact.ff += if block { 0.0 } else { n * bits as f64 };
-        self.banks(bits, words, block, n, family);
+        if !block || family == Family::Asic {
+            self.banks([bits, words], Port::Registered, n, family);
+        }
     }
 
     /// The cells of a memory.
@@ -277,57 +319,6 @@ impl Counts {
         }
     }
 
-    /// Look-up tables that choose among the banks of a deep memory in look-up tables.
-    fn banks(&mut self, bits: u64, words: u64, block: bool, n: f64, family: Family) {
-        let bank = memory::bank_words(family);
-        if (!block || family == Family::Asic) && words > bank {
-            self.add(Term::RamBanks, n * (bits * (words.div_ceil(bank) - 1)) as f64);
-        }
-    }
-
-    pub(super) fn fifo(&mut self, bits: u64, depth: u64, n: f64, family: Family) {
-        let word = bits + 1;
-        if depth <= 2 {
-            self.add(Term::FifoTwo, n);
-            self.add(Term::FifoTwoBits, n * word as f64);
-            self.exact.ff += n * if depth == 1 { word + 1 } else { 2 * word + 4 } as f64;
-            return;
-        }
-        let rest = depth - 1;
-        let count = log2(rest + 1);
-        self.add(Term::Fifo, n);
-        self.add(Term::FifoBits, n * word as f64);
-        self.add(Term::FifoCount, n * count as f64);
-        // Yosys takes the register of the read address into the read port and makes it anew.
-        self.exact.ff += n * (word + count + 3 + log2(rest)) as f64;
-        self.counter(rest, 2.0 * n);
-        self.exact.add(&memory::lut_ram(family, word, rest), n);
-        self.banks(word, rest, false, n, family);
-    }
-
-    /// Its parts: head, skid, two counts, two addresses, the RAM with a register in front of and behind it.
-    fn block_fifo(&mut self, bits: u64, depth: u64, n: f64, family: Family) {
-        let (word, count) = (bits + 1, log2(depth + 1));
-        self.credit_fifo(bits, 16, n, family);
-        self.fifo(bits, 4, n, family);
-        self.add(Term::Fifo, n);
-        self.add(Term::FifoBits, n * word as f64);
-        self.add(Term::FifoCount, 2.0 * n * count as f64);
-        self.exact.ff += n * (2 * word + 2 * count + 6) as f64;
-        self.counter(depth, 2.0 * n);
-        let ram = memory::block_ram(family, word, depth, true);
-        self.exact.add(&ram.resources, n);
-        self.add(Term::BlockChoice, n * ram.chosen_bits as f64);
-    }
-
-    pub(super) fn credit_fifo(&mut self, bits: u64, depth: u64, n: f64, family: Family) {
-        let count = log2(depth + 1);
-        self.fifo(bits, depth, n, family);
-        self.add(Term::Credit, n);
-        self.add(Term::CreditCount, n * count as f64);
-        self.exact.ff += n * (count + 1) as f64;
-    }
-
     fn adapter(&mut self, [lane_bits, from, to, words]: [u64; 4], n: f64) {
         let unit_lanes = gcd(from, to).max(1);
         let (unit, from, to) = (lane_bits * unit_lanes, from / unit_lanes, to / unit_lanes);
@@ -338,7 +329,10 @@ impl Counts {
         let data = match (from, to) {
             (1, to) => unit * to,
             (from, 1) => {
-                self.add(Term::AdapterScatter, n * (unit * (from - 1)) as f64);
+                // Where the counts are small, synthesis for ECP5 repeats their logic in front of every bit.
+                let merged = log2(words) <= 6 && count <= 3;
+                let term = if merged { Term::AdapterMerged } else { Term::AdapterScatter };
+                self.add(term, n * (unit * (from - 1)) as f64);
                 unit * from
             }
             (from, to) => {
@@ -373,6 +367,31 @@ impl Counts {
     }
 }
 
+/// What the nodes of a tree over so many lanes compare and choose, in bits, and their registers. A lane without a partner is only
+/// delayed, and so is the last one, once, beside nodes that none has left.
+fn tree(bits: u64, lanes: u64) -> (f64, u64) {
+    let (mut compared, mut registers) = (0.0, 0);
+    for level in 1..=log2(lanes) {
+        let nodes = lanes.div_ceil(1 << level);
+        let alone = (nodes - 1) << level == lanes - 1;
+        let beside = lanes.next_power_of_two() >> level > nodes;
+        let meeting = nodes - u64::from(alone);
+        // A winner's lane has as many bits as levels were met.
+        compared += (meeting * (2 * bits + level)) as f64 / 2.0;
+        registers += meeting * (bits + level) + if alone || beside { bits } else { 0 };
+    }
+    (compared, registers)
+}
+
+/// Registers of a counter of so many things; of two the count and its last one are the same.
+pub(super) fn counter_registers(limit: u64) -> u64 {
+    match limit {
+        0..=1 => 0,
+        2 => 1,
+        _ => log2(limit) + 1,
+    }
+}
+
 /// Bits that count so many things: `$clog2`.
 pub(super) fn log2(number: u64) -> u64 {
     u64::from(64 - number.max(1).wrapping_sub(1).leading_zeros())
@@ -380,4 +399,18 @@ pub(super) fn log2(number: u64) -> u64 {
 
 fn address_bits(words: u64) -> u64 {
     log2(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of five lanes of 5 bits two pairs meet, and one lane waits for two levels: 2 * 6 + 5, 7 + 5 and 8 registers. Of twelve
+    /// lanes of 9 bits the last one waits beside full pairs for two levels.
+    #[test]
+    fn a_tree_holds_what_meets_and_what_waits() {
+        assert_eq!(tree(5, 5), (2.0 * 5.5 + 6.0 + 6.5, 37));
+        assert_eq!(tree(9, 12).1, (60 + 9) + (33 + 9) + 2 * 12 + 13);
+        assert_eq!(tree(7, 1), (0.0, 0));
+    }
 }

@@ -5,7 +5,7 @@ use super::memo::{Memo, best_order};
 use super::operand::{DatapathError, Multiplier, Operand, within};
 use super::product::{Lanes, Operands, Order};
 use super::recode::{DotProductForm, bits_for};
-use crate::heap::{Accumulator, Bit, Cost, Finished, Heap, Netlist, SignalId};
+use crate::heap::{Accumulator, Bit, Cost, Finished, Heap, Netlist, SignalId, Source};
 use crate::verilog::{BinaryOp, Expr, Item, Module, ModuleText, Port, Statement};
 
 /// What a dot product is generated for.
@@ -243,6 +243,8 @@ fn build(spec: &DotProductSpec, result_bits: u32, start: i64, order: &Order, mut
     let form = &spec.form;
     let activation = netlist.port("activation_i", spec.lanes * form.activation.bits());
     let weight = netlist.port("weight_i", spec.lanes * form.weight.bits());
+    netlist.note_input(activation, Source::Shared);
+    netlist.note_input(weight, Source::Input);
     let accumulator = spec.accumulate.then(|| controls(&mut netlist, start, result_bits));
     let mut heap = Heap::new(result_bits, form.target);
     let mut initial = match spec.initial_bits {

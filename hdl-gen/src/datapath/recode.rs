@@ -203,6 +203,15 @@ impl DotProductForm {
         level - self.gain() * self.constant(weight)
     }
 
+    /// Of a thousand partial products of a lane those that a constant weight leaves: rows whose digit is zero vanish.
+    pub fn rows_left(&self, weight: i64) -> i64 {
+        let code = i64::from(self.weight.code(weight));
+        let bits = |digit: &Digit| i64::from(digit.row_bits(self.activation));
+        let all: i64 = self.digits.iter().map(bits).sum();
+        let left: i64 = self.digits.iter().filter(|digit| digit.value_of(code) != 0).map(bits).sum();
+        if all == 0 { 1000 } else { 1000 * left / all }
+    }
+
     /// Least and largest raw result of one output channel, exact over all activation values in `activations` (for
     /// bipolar activations their odd values).
     pub fn raw_range(&self, weights: &[i32], activations: (i64, i64)) -> (i64, i64) {
@@ -417,6 +426,16 @@ mod tests {
     }
 
     /// Eight-bit weights against eight-bit activations take four Booth digits, bipolar single planes one xnor.
+    /// Of four Booth digits of eight bits 0000_0001 has one that is not zero, 0101_0101 four; a plane of a bipolar code is never zero.
+    #[test]
+    fn constants_leave_the_rows_of_their_digits() {
+        let form = |weight| DotProductForm::new(Operand::Unsigned { bits: 8 }, weight, Multiplier::Lut, Target::Lut6);
+        let signed = form(Operand::Signed { bits: 8 }).unwrap();
+        assert_eq!([0, 1, 0b0101_0101].map(|weight| signed.rows_left(weight)), [0, 250, 1000]);
+        let bipolar = form(Operand::Bipolar { planes: 1 }).unwrap();
+        assert_eq!([-1, 1].map(|weight| bipolar.rows_left(weight)), [1000, 1000]);
+    }
+
     #[test]
     fn digits_are_the_cheapest() {
         let digits = |activation, weight| {

@@ -2,10 +2,10 @@
 
 use super::dsp::{self, push_constant};
 use super::memo::{Memo, best_order};
-use super::operand::{DatapathError, Multiplier, Operand, within};
-use super::product::{Lanes, Operands, Order};
-use super::recode::{Digit, booth_digits};
-use crate::heap::{Bit, Cost, Finished, Heap, Net, Netlist, SignalId, Target, finish};
+use super::operand::{DatapathError, Multiplier, within};
+use super::product::{Operands, Order};
+use super::rescale_product::Product;
+use crate::heap::{Bit, Cost, Finished, Heap, Net, Netlist, SignalId, Source, Target, finish};
 use crate::verilog::{BinaryOp, Expr, Item, Module, ModuleText, Port, UnaryOp};
 
 /// How the shift rounds.
@@ -228,17 +228,6 @@ impl Rescale {
     }
 }
 
-impl Rescale {
-    /// The share of the product's partial products that is left where the multiplier is a constant: where it is recoded, rows
-    /// whose digit is zero vanish.
-    pub fn rows_left(&self, multiplier: i64) -> f64 {
-        let product = Product::new(&self.spec).filter(|product| product.recodes_multiplier);
-        let Some(product) = product.filter(|_| self.spec.multiplier == Multiplier::Lut) else { return 1.0 };
-        let left = product.digits.iter().filter(|digit| digit.value_of(multiplier) != 0).count();
-        left.max(1) as f64 / product.digits.len().max(1) as f64
-    }
-}
-
 /// Bits of a code.
 fn code_bits((low, high): (i64, i64)) -> u32 {
     if low < 0 { signed_bits((low, high)) } else { (signed_bits((low, high)) - 1).max(1) }
@@ -249,43 +238,6 @@ fn rounding_constant(spec: &RescaleSpec) -> i64 {
     match spec.rounding {
         ShiftRounding::HalfEven if spec.shift > 0 => 1 << (spec.shift - 1),
         ShiftRounding::HalfEven | ShiftRounding::Floor => 0,
-    }
-}
-
-/// Which operand of the product is recoded.
-struct Product {
-    digits: Vec<Digit>,
-    /// Format of the other operand, always as a signed number.
-    multiplicand: Operand,
-    recodes_multiplier: bool,
-}
-
-impl Product {
-    fn new(spec: &RescaleSpec) -> Option<Self> {
-        let RescaleFactor::Port { bits, signed } = spec.factor else { return None };
-        let widened = |bits: u32, signed: bool| Operand::Signed { bits: if signed { bits } else { bits + 1 } };
-        let over_multiplier = Product {
-            digits: booth_digits(bits, signed),
-            multiplicand: widened(spec.accumulator_bits, spec.accumulator_signed),
-            recodes_multiplier: true,
-        };
-        let over_accumulator = Product {
-            digits: booth_digits(spec.accumulator_bits, spec.accumulator_signed),
-            multiplicand: widened(bits, signed),
-            recodes_multiplier: false,
-        };
-        let cost = |product: &Product| -> u32 {
-            product.digits.iter().map(|digit| digit.row_bits(product.multiplicand)).sum()
-        };
-        Some(if cost(&over_accumulator) < cost(&over_multiplier) { over_accumulator } else { over_multiplier })
-    }
-
-    fn lanes(&self, spec: &RescaleSpec) -> Lanes<'_> {
-        let recoded_bits = match spec.factor {
-            RescaleFactor::Port { bits, .. } if self.recodes_multiplier => bits,
-            RescaleFactor::Port { .. } | RescaleFactor::One => spec.accumulator_bits,
-        };
-        Lanes { count: 1, digits: &self.digits, multiplicand: self.multiplicand, recoded_bits, target: spec.target }
     }
 }
 
@@ -301,9 +253,13 @@ fn multiply_add(spec: &RescaleSpec, width: u32, order: &Order, mut netlist: Netl
     let mut heap = Heap::new(width, spec.target);
     let mut constant = i128::from(rounding_constant(spec));
     let accumulator = netlist.port("accumulator_i", spec.accumulator_bits);
+    // A product reads it in every stage; a shift alone only passes it on, and registers it arrives in have no other reader.
+    let passes = spec.factor == RescaleFactor::One;
+    netlist.note_input(accumulator, if passes { Source::Early } else { Source::Input });
     let mut offset = match spec.offset_bits {
         Some(bits) => {
             let port = netlist.port("offset_i", bits);
+            netlist.note_input(port, Source::Input);
             (0..width).map(|column| Bit::direct(port, column.min(bits - 1))).collect()
         }
         None => Vec::new(),
@@ -380,6 +336,7 @@ fn lut_product(
 ) -> (u32, Heap) {
     let RescaleFactor::Port { bits, signed } = spec.factor else { return (0, heap) };
     let factor = netlist.port("multiplier_i", bits);
+    netlist.note_input(factor, Source::Input);
     let (recoded, other, other_signed) = if product.recodes_multiplier {
         (factor, accumulator, spec.accumulator_signed)
     } else {

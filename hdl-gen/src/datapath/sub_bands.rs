@@ -267,6 +267,7 @@ impl Builder {
         self.cost.lut += own.lut;
         self.cost.carry += own.carry;
         self.cost.shift += own.shift;
+        self.cost.shift_ff += own.shift_ff;
         self.cost.ff += own.ff + bits * late;
         let early = if late > 0 { format!("{net}_early") } else { net.to_owned() };
         self.items.push(Item::open_wire(&early, bits));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cost::{Cost, Delay, Source};
 use super::used_bits::UsedBits;
 use super::{Bit, Net, ProductTable};
 use crate::verilog::{BinaryOp, Connection, Direction, Expr, Function, Instance, Item, ModuleText, Port, Statement};
@@ -25,66 +26,6 @@ struct Stage {
     updates: Vec<Statement>,
 }
 
-/// Registers in a row from which synthesis makes a shift register.
-const SHIFT_REGISTER_BITS: u32 = 3;
-
-/// What a netlist costs on six-input LUTs, as the schedule counts it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cost {
-    /// LUTs that hold logic.
-    pub lut: u32,
-    /// LUTs of four inputs for the same, multiplexers of their outputs and the adders of carry chains left out.
-    pub lut4: u32,
-    /// Shift registers of three and more bits, half a LUT each.
-    pub shift: u32,
-    /// Registers.
-    pub ff: u32,
-    /// Cells of four bits on carry chains.
-    pub carry: u32,
-    /// DSP blocks that multiply 25 by 18 bits.
-    pub dsp: u32,
-    /// The same products in blocks that multiply 18 by 18 bits, narrow ones included.
-    pub dsp18: u32,
-    /// Registers that a DSP block holds and that are among no others; where blocks have none, they are registers.
-    pub dsp_ff: u32,
-    /// LUTs of products too narrow for a DSP block of 25 by 18 bits, which are among the others.
-    pub dsp_lut: u32,
-    /// Pairs of operand bits of the products for DSP blocks.
-    pub product_bits: u32,
-    /// Whether it is a rescaler: its operands come from registers of their own, behind memories and sums.
-    pub scales: bool,
-    /// An operand never changes, so that synthesis finds less to do than the schedule counts.
-    pub constant_operand: bool,
-    /// Of the rows of the product with that operand, how many in a thousand the constants leave.
-    pub rows_left: u32,
-    /// Register stages of an accumulator's two control bits, which are among the registers; instances that work in
-    /// step share them.
-    pub control_stages: u32,
-}
-
-impl Cost {
-    /// So many LUTs, each a function of so many inputs in front of a carry chain's adder or of a register.
-    pub fn add_luts(&mut self, luts: u32, inputs: u32) {
-        self.lut += luts;
-        self.lut4 += luts * small_luts(inputs);
-    }
-
-    /// The figure that the search minimises: LUTs, a shift register as half of one and a register as an eighth.
-    pub fn weight(self) -> u32 {
-        self.lut * 8 + self.shift * 4 + self.ff
-    }
-}
-
-/// LUTs of four inputs for a function; a lone input needs none.
-fn small_luts(inputs: u32) -> u32 {
-    match inputs {
-        0..=1 => 0,
-        2..=4 => 1,
-        5 => 2,
-        _ => 4,
-    }
-}
-
 /// Signals, stages and functions of one module.
 #[derive(Clone, Debug, Default)]
 pub struct Netlist {
@@ -97,7 +38,9 @@ pub struct Netlist {
     /// The operand bits behind partial products of two inputs.
     products: BTreeMap<Net, (ProductTable, Bit, Bit)>,
     /// How many registers in a row lead to each bit of a signal, where nothing lies between them.
-    delays: Vec<Vec<u32>>,
+    delays: Vec<Vec<Delay>>,
+    /// Input ports.
+    inputs: BTreeMap<SignalId, Source>,
     /// Running cost.
     pub cost: Cost,
     /// Only the cost is wanted: no text is made.
@@ -255,30 +198,35 @@ impl Netlist {
         self.port(name, bits)
     }
 
+    /// Notes that a port is an input, and what stands in front of it.
+    pub fn note_input(&mut self, port: SignalId, source: Source) {
+        self.inputs.insert(port, source);
+    }
+
     /// Notes that a register only delays another net. From the third in a row on they become one shift register.
     pub fn note_delay(&mut self, from: Net, to: Net) {
-        let delay = 1 + match from {
+        let before = match from {
             Net::Signal(signal, index) => {
-                self.delays.get(signal.0).and_then(|bits| bits.get(index as usize)).copied().unwrap_or(0)
+                let noted = self.delays.get(signal.0).and_then(|bits| bits.get(index as usize)).copied();
+                noted.filter(|delay| delay.registers > 0).unwrap_or_else(|| Delay {
+                    registers: 0,
+                    source: self.inputs.get(&signal).copied().unwrap_or_default(),
+                })
             }
-            Net::One => 0,
+            Net::One => Delay::default(),
         };
+        let delay = Delay { registers: before.registers + 1, ..before };
         if let Net::Signal(signal, index) = to {
             if self.delays.len() <= signal.0 {
                 self.delays.resize_with(signal.0 + 1, Vec::new);
             }
             let bits = &mut self.delays[signal.0];
             if bits.len() <= index as usize {
-                bits.resize(index as usize + 1, 0);
+                bits.resize(index as usize + 1, Delay::default());
             }
             bits[index as usize] = delay;
         }
-        if delay == SHIFT_REGISTER_BITS {
-            self.cost.shift += 1;
-            self.cost.ff = self.cost.ff.saturating_sub(SHIFT_REGISTER_BITS);
-        } else if delay > SHIFT_REGISTER_BITS {
-            self.cost.ff = self.cost.ff.saturating_sub(1);
-        }
+        self.cost.count_delay(delay);
     }
 
     /// Any item in the combinational part of a stage.

@@ -17,7 +17,7 @@ use super::serial::SerialSite;
 use super::wiring::{address_bits, credit_fifo, delay, instance, stream_ports, wire};
 use super::{Fault, Lowering, padding_code};
 use crate::bind::{MatrixLayer, as_convolution};
-use crate::datapath::{self, DotProductForm, DotProductSpec, Operand};
+use crate::datapath::{self, DotProductForm, DotProductSpec};
 use crate::heap::{Cost, Target};
 use crate::live_wires::LiveWires;
 use crate::requantize::RawMap;
@@ -35,7 +35,8 @@ mod products;
 mod split;
 mod store;
 
-use products::Arithmetic;
+pub(super) use products::seen_by;
+use products::{Arithmetic, operand};
 use split::SplitSpec;
 use store::Store;
 
@@ -100,7 +101,9 @@ impl<'a> Lowering<'a> {
         let parts = self.parts(index, name, &op, weights, matrix, activation)?;
         let constant_operand = parts.input_steps * parts.result_steps == 1;
         for (name, cost, modules) in parts.arithmetic.netlists() {
-            self.add_datapath(&name, Cost { constant_operand, rows_left: 1000, ..cost }, &modules);
+            let cost = seen_by(matrix, cost);
+            let rows_left = if constant_operand { parts.arithmetic.rows_left(weights) } else { 1000 };
+            self.add_datapath(&name, Cost { constant_operand, rows_left, ..cost }, &modules);
         }
         for (name, cost, modules) in &parts.store.netlists {
             self.add_datapath(name, *cost, modules);
@@ -155,7 +158,7 @@ impl<'a> Lowering<'a> {
         )?;
         let (output_steps, input_steps) = steps_of(weights, matrix);
         let arithmetic = match split {
-            Some(split) => Arithmetic::Split(split),
+            Some(split) => Arithmetic::Split(Box::new(split)),
             None => {
                 let offsets: Vec<i64> = (0..weights.outputs)
                     .map(|channel| {
@@ -493,12 +496,4 @@ fn sum_bits(parts: &Parts<'_>) -> u32 {
 pub(super) fn fifo_words(latency_cycles: u32, steps_per_result: u64) -> u32 {
     let in_flight = u64::from(latency_cycles + 2).div_ceil(steps_per_result);
     in_flight as u32 + 1
-}
-
-fn operand(format: Format) -> Operand {
-    match format.kind() {
-        Kind::Unsigned => Operand::Unsigned { bits: format.bits() },
-        Kind::Signed => Operand::Signed { bits: format.bits() },
-        Kind::Bipolar => Operand::Bipolar { planes: format.bits() },
-    }
 }

@@ -65,16 +65,19 @@ pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
     Ok(print(&text)?)
 }
 
-/// What the model's figures are counted from, one line for each module of the top.
+/// What the model's figures are counted from, one line for each module of the top by itself, and one behind `flat` for the same
+/// as part of the design.
 fn terms(design: &hdl_gen::CountedDesign, family: hdl_gen::cost::Family) -> String {
     let mut text = format!("stage,ff,lut_memory,dsp,bram18,{}\n", TERMS.join(","));
-    for stage in design.inventory() {
-        let counts = Counts::of(&stage.inventory, family);
+    let line = |name: &str, counts: &Counts| {
         let exact = counts.exact;
-        let mut line = format!("{},{},{},{},{}", stage.name, exact.ff, exact.lut_memory, exact.dsp, exact.bram18);
-        counts.terms.iter().for_each(|count| line.push_str(&format!(",{count}")));
-        text.push_str(&line);
-        text.push('\n');
+        let figures = [exact.ff, exact.lut_memory, exact.dsp, exact.bram18];
+        let figures: Vec<String> = figures.iter().chain(&counts.terms).map(f64::to_string).collect();
+        format!("{name},{}\n", figures.join(","))
+    };
+    for stage in design.inventory() {
+        text.push_str(&line(&stage.name, &Counts::alone(&stage.inventory, family)));
+        text.push_str(&line(&format!("flat {}", stage.name), &Counts::of_stage(&stage, family)));
     }
     text
 }

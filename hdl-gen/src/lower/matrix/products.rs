@@ -2,22 +2,40 @@
 
 use super::split::{Source, Split};
 use super::{Parts, reads_step, step_output};
-use crate::datapath::DotProduct;
+use crate::bind::MatrixLayer;
+use crate::datapath::{DotProduct, Operand};
 use crate::heap::Cost;
 use crate::lower::Lowering;
 use crate::lower::wiring::{address_bits, delay, instance, lane, wire};
 use crate::requantize::RawMap;
 use crate::verilog::{BinaryOp, Expr, Item, ModuleText};
+use network::Format;
+use network::format::Kind;
+use network::op::Weights;
 
 /// A generated module by name: its cost, and its text with those of the modules that it instantiates.
 pub(super) type Netlist = (String, Cost, Vec<ModuleText>);
+
+/// The cost of a PE's netlist, of which PEs that see the same operand share a part; those of groups side by side see their own.
+pub fn seen_by(matrix: &MatrixLayer, cost: Cost) -> Cost {
+    if matrix.side > 1 { cost.apart() } else { cost }
+}
+
+/// How a format enters a product.
+pub(super) fn operand(format: Format) -> Operand {
+    match format.kind() {
+        Kind::Unsigned => Operand::Unsigned { bits: format.bits() },
+        Kind::Signed => Operand::Signed { bits: format.bits() },
+        Kind::Bipolar => Operand::Bipolar { planes: format.bits() },
+    }
+}
 
 /// What multiplies and adds.
 pub(super) enum Arithmetic {
     /// A dot product for each PE, and what its raw sums mean.
     Single(Box<DotProduct>, Vec<RawMap>),
     /// Several for each PE or pair of PEs.
-    Split(Split),
+    Split(Box<Split>),
 }
 
 impl Arithmetic {
@@ -57,6 +75,19 @@ impl Arithmetic {
                 vec![(product.spec().module_name.clone(), product.cost(), product.modules().to_vec())]
             }
             Arithmetic::Split(split) => split.netlists(),
+        }
+    }
+
+    /// Of a thousand partial products those that constant weights leave, in the mean.
+    pub fn rows_left(&self, weights: &Weights) -> u32 {
+        match self {
+            Arithmetic::Single(product, _) => {
+                let form = &product.spec().form;
+                let of = |channel| weights.row_total(channel, |weight| form.rows_left(weight));
+                let left: i64 = (0..weights.outputs).map(of).sum();
+                u32::try_from(left / (weights.outputs * weights.length).max(1) as i64).unwrap_or(1000)
+            }
+            Arithmetic::Split(_) => 1000,
         }
     }
 

@@ -135,8 +135,16 @@ impl Lowering<'_> {
         let multiplier = rescaling.constants.first().map(|constant| constant.multiplier);
         let alike = rescaling.constants.iter().all(|constant| Some(constant.multiplier) == multiplier);
         let constant_operand = results.steps == 1 || (alike && !all_one);
-        let rows_left = if constant_operand { rows_left(&unit, &rescaling.constants) } else { 0 };
-        let cost = Cost { constant_operand, scales: true, rows_left, ..unit.cost() };
+        let rows_left = match constant_operand {
+            true => rows_left(&unit, &rescaling.constants),
+            false => columns_left(&rescaling.constants, results.lanes as usize, multiplier_bits, offset_bits),
+        };
+        let idle = all_one && unit.latency_cycles() == 1 && offsets == Range::new(0, 0);
+        let cost = match idle {
+            // Synthesis leaves a register, behind those of the sum and of the step, of what only gets another width.
+            true => Cost { ff: results.sum_bits, edge: results.sum_bits, scales: true, ..Cost::default() },
+            false => Cost { constant_operand, scales: true, rows_left, ..unit.cost() },
+        };
         self.add_datapath(&unit.spec().module_name, cost, unit.modules());
         self.uses(&["hwgen_rom", "hwgen_delay"]);
         Ok(1 + unit.latency_cycles())
@@ -153,12 +161,29 @@ fn image(layer: &str, rescaling: &Rescaling, results: &Results<'_>, multiplier_b
     let lane_bits = multiplier_bits + offset_bits;
     let mut image = Image::new(&title, lanes, lane_bits);
     for channels in rescaling.constants.chunks(lanes) {
-        image.push_wide(channels.iter().map(|constant| {
-            let mask = (1i128 << multiplier_bits) - 1;
-            (i128::from(constant.offset) << multiplier_bits) | (i128::from(constant.multiplier) & mask)
-        }));
+        image.push_wide(channels.iter().map(|constant| word(constant, multiplier_bits)));
     }
     image.into_text()
+}
+
+/// A channel's multiplier, with its offset above.
+fn word(constant: &ChannelRescale, multiplier_bits: u32) -> i128 {
+    let mask = (1i128 << multiplier_bits) - 1;
+    (i128::from(constant.offset) << multiplier_bits) | (i128::from(constant.multiplier) & mask)
+}
+
+/// Of a thousand bits of the constants those that change from group to group of channels.
+fn columns_left(constants: &[ChannelRescale], lanes: usize, multiplier_bits: u32, offset_bits: u32) -> u32 {
+    let lane_bits = multiplier_bits + offset_bits;
+    let mask = (1i128 << lane_bits.min(126)) - 1;
+    let changing = |lane: usize| {
+        let mut words =
+            constants.iter().skip(lane).step_by(lanes.max(1)).map(|constant| word(constant, multiplier_bits));
+        let first = words.next().unwrap_or(0);
+        (words.fold(0, |changed, word| changed | (word ^ first)) & mask).count_ones()
+    };
+    let changing: u32 = (0..lanes).map(changing).sum();
+    1000 * changing / (lanes as u32 * lane_bits).max(1)
 }
 
 /// Of a product's rows those in a thousand that the channels' multipliers leave, in the mean.
@@ -169,4 +194,18 @@ fn rows_left(unit: &Rescale, constants: &[ChannelRescale]) -> u32 {
 
 fn extent(values: impl Iterator<Item = i64>) -> Range {
     values.map(|value| Range::new(value, value)).reduce(Range::union).unwrap_or(Range::new(0, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two lanes with words of 4 + 4 bits: 0x12 and 0x1a differ in one bit, 0x30 and 0x0c in four.
+    #[test]
+    fn bits_that_change_are_left() {
+        let channel = |offset: i64, multiplier: i64| ChannelRescale { multiplier, offset };
+        let constants = [channel(1, 2), channel(3, 0), channel(1, 10), channel(0, 12)];
+        assert_eq!(columns_left(&constants, 2, 4, 4), 1000 * 5 / 16);
+        assert_eq!(columns_left(&constants[..2], 2, 4, 4), 0);
+    }
 }

@@ -5,6 +5,7 @@ use crate::datapath::{DotProductForm, DotProductSpec, Multiplier, Operand};
 use crate::heap::Target;
 use crate::lower::border::Borders;
 use crate::lower::chain::number;
+use crate::lower::matrix::seen_by;
 use crate::lower::wiring::{address_bits, delay, instance, lane, wire};
 use crate::lower::{Fault, Lowering};
 use crate::serial::{Gate, Schedule};
@@ -34,7 +35,8 @@ impl Lowering<'_> {
             initial_bits: None,
             result_range: (0, i64::from(simd)),
         })?;
-        self.add_datapath(&count.spec().module_name, count.cost(), count.modules());
+        let cost = seen_by(site.matrix, count.cost());
+        self.add_datapath(&count.spec().module_name, cost, count.modules());
         let count_bits = count.result_bits();
         // The plane of a step is known a cycle after it, its bits another one later; its weights later still.
         let fetch = ADDRESS_CYCLES + rom_cycles(site);

@@ -1,0 +1,162 @@
+//! What a generated netlist costs, as its schedule counts it.
+
+/// Registers in a row from which synthesis makes a shift register.
+const SHIFT_REGISTER_BITS: u32 = 3;
+
+/// What a netlist costs on six-input LUTs, as the schedule counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cost {
+    /// LUTs that hold logic.
+    pub lut: u32,
+    /// LUTs of four inputs for the same, multiplexers of their outputs and the adders of carry chains left out.
+    pub lut4: u32,
+    /// Shift registers of three and more bits, half a LUT each.
+    pub shift: u32,
+    /// Registers that those hold.
+    pub shift_ff: u32,
+    /// Registers.
+    pub ff: u32,
+    /// Cells of four bits on carry chains.
+    pub carry: u32,
+    /// DSP blocks that multiply 25 by 18 bits.
+    pub dsp: u32,
+    /// The same products in blocks that multiply 18 by 18 bits, narrow ones included.
+    pub dsp18: u32,
+    /// Registers that a DSP block holds and that are among no others; where blocks have none, they are registers.
+    pub dsp_ff: u32,
+    /// LUTs of products too narrow for a DSP block of 25 by 18 bits, which are among the others.
+    pub dsp_lut: u32,
+    /// Pairs of operand bits of the products for DSP blocks.
+    pub product_bits: u32,
+    /// Whether it is a rescaler: its operands come from registers of their own, behind memories and sums.
+    pub scales: bool,
+    /// An operand never changes, so that synthesis finds less to do than the schedule counts.
+    pub constant_operand: bool,
+    /// Of the rows of the product with that operand, how many in a thousand the constants leave; of a rescaler whose constants
+    /// differ from channel to channel, how many of their bits do.
+    pub rows_left: u32,
+    /// Register stages of an accumulator's two control bits, which are among the registers; instances that work in
+    /// step share them.
+    pub control_stages: u32,
+    /// Registers, among the others, that only delay the operand that several instances see alike: they are one.
+    pub shared_ff: u32,
+    /// Shift registers, among the others, of the same.
+    pub shared_shift: u32,
+    /// Registers that those hold.
+    pub shared_shift_ff: u32,
+    /// Input bits that registers in front make shift registers: delayed twice and no more, or once where two stand in front.
+    pub edge: u32,
+    /// The same of the operand that several instances see alike.
+    pub shared_edge: u32,
+}
+
+impl Cost {
+    /// So many LUTs, each a function of so many inputs in front of a carry chain's adder or of a register.
+    pub fn add_luts(&mut self, luts: u32, inputs: u32) {
+        self.lut += luts;
+        self.lut4 += luts * small_luts(inputs);
+    }
+
+    /// Counts one register more in a row, which is among the registers already.
+    pub(super) fn count_delay(&mut self, delay: Delay) {
+        let shared = delay.source == Source::Shared;
+        let in_front = match delay.source {
+            Source::Inside => None,
+            Source::Input | Source::Shared => Some(1),
+            Source::Early => Some(2),
+        };
+        let edge = if shared { &mut self.shared_edge } else { &mut self.edge };
+        if in_front.is_some_and(|in_front| delay.registers + in_front == SHIFT_REGISTER_BITS) {
+            *edge += 1;
+        } else if in_front.is_some() && delay.registers == SHIFT_REGISTER_BITS {
+            *edge = edge.saturating_sub(1);
+        }
+        if delay.registers < SHIFT_REGISTER_BITS {
+            self.shared_ff += u32::from(shared);
+            return;
+        }
+        let becomes = delay.registers == SHIFT_REGISTER_BITS;
+        let taken = if becomes { SHIFT_REGISTER_BITS } else { 1 };
+        self.ff = self.ff.saturating_sub(taken);
+        self.shift_ff += taken;
+        self.shared_shift_ff += if shared { taken } else { 0 };
+        if becomes {
+            self.shift += 1;
+            if shared {
+                self.shared_shift += 1;
+                self.shared_ff = self.shared_ff.saturating_sub(SHIFT_REGISTER_BITS - 1);
+            }
+        }
+    }
+
+    /// The same without what several instances share, which its own registers still hold.
+    pub fn unshared(self) -> Self {
+        Cost { shared_ff: 0, shared_shift: 0, shared_shift_ff: 0, shared_edge: 0, ..self }
+    }
+
+    /// The same where each instance sees an operand of its own.
+    pub fn apart(self) -> Self {
+        Cost { edge: self.edge + self.shared_edge, ..self.unshared() }
+    }
+
+    /// The figure that the search minimises: LUTs, a shift register as half of one and a register as an eighth.
+    pub fn weight(self) -> u32 {
+        self.lut * 8 + self.shift * 4 + self.ff
+    }
+}
+
+/// LUTs of four inputs for a function; a lone input needs none.
+fn small_luts(inputs: u32) -> u32 {
+    match inputs {
+        0..=1 => 0,
+        2..=4 => 1,
+        5 => 2,
+        _ => 4,
+    }
+}
+
+/// How a bit follows from an input: registers in a row with nothing between them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Delay {
+    pub registers: u32,
+    pub source: Source,
+}
+
+/// Where a delayed bit comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// From logic inside.
+    #[default]
+    Inside,
+    /// From an input port, in front of which stands one register.
+    Input,
+    /// From an input port in front of which stand two registers in a row that nothing else reads.
+    Early,
+    /// From the input port that several instances see alike.
+    Shared,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bit of an input after one, two, three and four registers in a row.
+    #[test]
+    fn three_registers_in_a_row_are_one_shift_register() {
+        let after = |registers: u32, source: Source| {
+            let mut cost = Cost { ff: registers, ..Cost::default() };
+            (1..=registers).for_each(|registers| cost.count_delay(Delay { registers, source }));
+            [cost.ff, cost.shift, cost.shift_ff, cost.shared_ff, cost.shared_shift, cost.edge, cost.shared_edge]
+        };
+        assert_eq!(
+            [1, 2, 3, 4].map(|registers| after(registers, Source::Input)),
+            [[1, 0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0, 1, 0], [0, 1, 3, 0, 0, 0, 0], [0, 1, 4, 0, 0, 0, 0]]
+        );
+        assert_eq!(
+            [1, 2, 3, 4].map(|registers| after(registers, Source::Shared)),
+            [[1, 0, 0, 1, 0, 0, 0], [2, 0, 0, 2, 0, 0, 1], [0, 1, 3, 0, 1, 0, 0], [0, 1, 4, 0, 1, 0, 0]]
+        );
+        assert_eq!(after(2, Source::Inside), [2, 0, 0, 0, 0, 0, 0]);
+        assert_eq!([1, 2, 3].map(|registers| after(registers, Source::Early)[5]), [1, 1, 0]);
+    }
+}
