@@ -85,12 +85,13 @@ fn depths(block: &Block, family: Family) -> [f64; 6] {
         Block::ModeGate { bits, frames, .. } => [log2(*frames), 0, banks(*frames, false), moved(*bits), 0, 0],
         Block::Threshold { bits, groups, code_bits, .. } => [*bits, table((groups << code_bits) / 2), 0, 0, 0, 0],
         Block::Search { bits, block, .. } => [*bits, 0, 0, 0, 0, u64::from(*block)],
-        Block::MaxPool(pool) => [pool.lane_bits, 0, 0, moved(pool.lane_bits * pool.lanes), 0, 0],
+        // What compares chooses behind it.
+        Block::MaxPool(pool) => [pool.lane_bits, 1, 0, moved(pool.lane_bits * pool.lanes), 0, 0],
         Block::SumPool { pool, sum_bits, block } => {
             [(*sum_bits).min(16), 0, 0, moved(sum_bits * pool.lanes), 0, u64::from(*block)]
         }
-        Block::MaxReduce { lane_bits, lanes, .. } => [*lane_bits, 0, 0, moved(lane_bits * lanes), 0, 0],
-        Block::Argmax { bits, .. } | Block::TopK { bits, .. } => [*bits, 0, 0, 0, 0, 0],
+        Block::MaxReduce { lane_bits, lanes, .. } => [*lane_bits, 1, 0, moved(lane_bits * lanes), 0, 0],
+        Block::Argmax { bits, .. } | Block::TopK { bits, .. } => [*bits, 1, 0, moved(*bits), 0, 0],
         Block::SharedOperand { .. }
         | Block::ControlStages { .. }
         | Block::Delay { .. }

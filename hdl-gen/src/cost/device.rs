@@ -230,6 +230,17 @@ mod tests {
     }
 
     #[test]
+    fn inverters_are_merged_before_look_up_tables_are_mapped() {
+        for family in [Family::Ecp5, Family::Gowin] {
+            let commands = family.synthesis("t").unwrap();
+            let place = |part: &str| commands.iter().position(|command| command.contains(part)).unwrap();
+            assert!(
+                place("begin:map_luts") < place("opt_merge") && place("opt_merge") < place("-top t -run map_luts:")
+            );
+        }
+    }
+
+    #[test]
     fn cells_have_areas() {
         let devices = Devices::known().unwrap();
         let cells = devices.get("osu018").unwrap().cells.unwrap();

@@ -166,6 +166,7 @@ fn between(places: &[(f64, f64)], at: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cost::{Block, Inventory};
 
     #[test]
     fn between_two_places_runs_a_straight_line() {
@@ -185,5 +186,16 @@ mod tests {
         };
         let of_a_bit = |depth: u64| lut(17, depth) - lut(16, depth);
         assert_eq!([1, 2, 17, 33, 65].map(of_a_bit), [0.0, 1.0, 1.0, 2.0, 3.0]);
+    }
+
+    /// A design reads no marks of frames' ends: of 8 bits and 17 words behind the first, two cells of 16 words of 4 bits each and
+    /// one register are left out.
+    #[test]
+    fn marks_cost_nothing_inside_a_design() {
+        let mut inventory = Inventory::default();
+        inventory.add(Block::Fifo { bits: 8, depth: 18 }, 1);
+        let [inside, alone] = [Counts::of, Counts::alone].map(|count| count(&inventory, Family::Ecp5).exact);
+        assert_eq!([inside.lut_memory, alone.lut_memory], [4.0 * 4.0, 4.0 * 6.0]);
+        assert_eq!(alone.ff - inside.ff, 1.0);
     }
 }

@@ -200,11 +200,11 @@ fn extent(values: impl Iterator<Item = i64>) -> Range {
 mod tests {
     use super::*;
 
-    /// Two lanes with words of 4 + 4 bits: 0x12 and 0x1a differ in one bit, 0x30 and 0x0c in four.
+    /// Two lanes with words of 4 + 4 bits: 0x12 and twice 0x1a differ in one bit, 0x30 and 0x0c in four.
     #[test]
     fn bits_that_change_are_left() {
         let channel = |offset: i64, multiplier: i64| ChannelRescale { multiplier, offset };
-        let constants = [channel(1, 2), channel(3, 0), channel(1, 10), channel(0, 12)];
+        let constants = [channel(1, 2), channel(3, 0), channel(1, 10), channel(0, 12), channel(1, 10), channel(3, 0)];
         assert_eq!(columns_left(&constants, 2, 4, 4), 1000 * 5 / 16);
         assert_eq!(columns_left(&constants[..2], 2, 4, 4), 0);
     }
