@@ -26,6 +26,8 @@ use steps::{between, descend, last_good, next_depths};
 /// How many streams around a FIFO a part reaches, first and where more must be known.
 const NEAR: usize = 8;
 const WIDE: usize = 14;
+/// Frames of a short run: mostly the second is late already.
+const SHORT: u64 = 2;
 /// Trials of one word less that are made between two questions whether to go on.
 const BATCH: usize = 4;
 
@@ -73,8 +75,7 @@ impl Search {
                 }
             }
         }
-        // Mostly the second frame is late already.
-        for frames in [2, FRAMES] {
+        for frames in [SHORT, FRAMES] {
             for (stage, too_few) in self.deepen(&enough, frames)? {
                 self.shrink_in_runs(stage, too_few, frames)?;
             }
@@ -230,11 +231,18 @@ impl Search {
         let wide = graph.region_around(stage, WIDE);
         self.shrink_in(&graph, vec![(stage, wide)])?;
         let least = self.depths[&stage];
-        if least == depth {
-            self.shrink_in_runs(stage, LEAST - 1, FRAMES)?;
-        } else if !self.is_in_time(&[], FRAMES)? {
+        if least < depth && self.is_in_time(&[], FRAMES)? {
+            return Ok(true);
+        }
+        // Short runs first, which are mostly as long as it takes.
+        let mut too_few = if least < depth { least } else { LEAST - 1 };
+        for frames in [SHORT, FRAMES] {
             self.depths.insert(stage, depth);
-            self.shrink_in_runs(stage, least, FRAMES)?;
+            self.shrink_in_runs(stage, too_few, frames)?;
+            if frames == FRAMES || self.is_in_time(&[], FRAMES)? {
+                break;
+            }
+            too_few = self.depths[&stage];
         }
         Ok(true)
     }
