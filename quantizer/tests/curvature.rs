@@ -180,7 +180,7 @@ fn certain_mixtures_are_the_networks_of_their_choices() {
 #[test]
 fn budgets_that_nothing_keeps_name_the_nearest() {
     let (bytes, given) = two_layers();
-    for method in Method::ALL.iter().filter(|method| **method != Method::Spmix) {
+    for method in Method::ALL.iter().filter(|method| !matches!(method, Method::Spmix | Method::PdbSeparability)) {
         let refused = study(&bytes, "net.onnx", &given, &options(8), &Unwatched, &mut |study| {
             let budget = Budget::parse("size=10").map_err(Ended::from)?;
             allocate(study, *method, &budget, &study.tables("toy"), &Sensitivities::default())
@@ -203,7 +203,7 @@ fn residual_sums_and_constant_layers_are_allocated() {
     let net = net.node("MatMul", &["r", "b"], "t", &[]).node("Relu", &["t"], "u", &[]);
     let bytes = net.node("Add", &["r", "u"], "v", &[]).node("MatMul", &["v", "c"], "y", &[]).bytes();
     let given = post_training(&[16, 8], numbers(34, 128));
-    for method in Method::ALL.iter().filter(|method| **method != Method::Spmix) {
+    for method in Method::ALL.iter().filter(|method| !matches!(method, Method::Spmix | Method::PdbSeparability)) {
         let mut layer_bits = Vec::new();
         let options = StudyOptions { activation_bits: vec![4, 8], ..options(8) };
         let made = study(&bytes, "net.onnx", &given, &options, &Unwatched, &mut |study| {

@@ -23,4 +23,5 @@ mod random;
 mod readings;
 mod recorded;
 mod resizing;
+mod separability;
 mod tails;

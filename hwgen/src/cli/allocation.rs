@@ -9,7 +9,8 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Choosing widths")]
 pub struct AllocationOptions {
     /// How to choose the widths of a float model's layers: joint (the default where a budget is given), uniform, pdb,
-    /// spmix, hmptq, hmptq-ratio, hmptq-a, dhmq, hawq-v1, hawq-v2, hawq-v3, zeroq, first-order, adaquant-ip or ssps.
+    /// pdb-separability, spmix, hmptq, hmptq-ratio, hmptq-a, dhmq, hawq-v1, hawq-v2, hawq-v3, zeroq, first-order, adaquant-ip
+    /// or ssps.
     #[arg(long, value_name = "METHOD", value_parser = method)]
     pub method: Option<Method>,
     /// Limits between commas, absolute or in percent of the widest widths: size, bitops, activations, weight_bits,

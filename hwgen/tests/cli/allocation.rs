@@ -62,6 +62,7 @@ fn every_method_keeps_the_budget() {
     let methods = [
         "uniform",
         "pdb",
+        "pdb-separability",
         "hmptq",
         "hmptq-ratio",
         "hmptq-a",

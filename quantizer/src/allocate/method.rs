@@ -8,6 +8,7 @@ mod distilled;
 mod joint;
 mod mixture;
 mod sensitivity;
+mod separated;
 
 pub use choose::{Allocation, Candidate, allocate, measured};
 pub use sensitivity::{Measure, Sensitivities};
@@ -19,6 +20,8 @@ pub enum Method {
     Uniform,
     /// Widths that never rise with depth (PDB).
     Pdb,
+    /// The same over stages whose classes come apart alike (PDB's separability).
+    PdbSeparability,
     /// Symmetric widths on both sides of an encoder-decoder network (SPMix-Q).
     Spmix,
     /// Reconstruction error and the loss of adjacent layers (HMPTQ), read as a difference.
@@ -52,6 +55,7 @@ impl Method {
     pub const ALL: &'static [Method] = &[
         Method::Uniform,
         Method::Pdb,
+        Method::PdbSeparability,
         Method::Spmix,
         Method::Hmptq,
         Method::HmptqRatio,
@@ -72,6 +76,7 @@ impl Method {
         match self {
             Method::Uniform => "uniform",
             Method::Pdb => "pdb",
+            Method::PdbSeparability => "pdb-separability",
             Method::Spmix => "spmix",
             Method::Hmptq => "hmptq",
             Method::HmptqRatio => "hmptq-ratio",

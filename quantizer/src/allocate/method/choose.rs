@@ -80,7 +80,8 @@ pub fn allocate(
 /// The tables with the losses that a method measures.
 pub(super) fn losses(study: &Study<'_>, method: Method, base: &Tables, known: &Sensitivities) -> Result<Tables, Ended> {
     let measure = match method {
-        Method::Uniform | Method::Pdb | Method::Spmix | Method::Dhmq | Method::Ssps | Method::Joint => Measure::Loss,
+        Method::Uniform | Method::Pdb | Method::PdbSeparability | Method::Spmix => Measure::Loss,
+        Method::Dhmq | Method::Ssps | Method::Joint => Measure::Loss,
         Method::Hmptq | Method::HmptqRatio | Method::HmptqA => Measure::Reconstruction,
         Method::HawqV1 => Measure::Eigenvalue,
         Method::HawqV2 | Method::HawqV3 => Measure::Trace,
@@ -92,7 +93,7 @@ pub(super) fn losses(study: &Study<'_>, method: Method, base: &Tables, known: &S
     for (layer, own) in tables.layers.iter_mut().zip(known.weights(study, measure)?) {
         layer.loss = super::super::tables::OptionTable { by_weights: own, ..Default::default() };
     }
-    if matches!(method, Method::Uniform | Method::Pdb | Method::Spmix | Method::Ssps | Method::Joint) {
+    if measure == Measure::Loss && method != Method::Dhmq {
         for (activation, own) in tables.activations.iter_mut().zip(known.activations(study)?) {
             activation.loss = own;
         }
@@ -118,13 +119,8 @@ pub(super) fn choose(study: &Study<'_>, method: Method, problem: &mut Problem<'_
     let plain = |choice: Choice| Chosen { choice, proved: true, notes: Vec::new() };
     match method {
         Method::Uniform => uniform(problem).map(plain),
-        Method::Pdb => {
-            let stages = &study.structure().stages;
-            let count = stages.last().map_or(1, |last| last + 1);
-            let sequences = monotone::non_increasing(count, &every_width(problem));
-            let stage_of = |decision: &Decision| stage(study, decision, &|layer| Some(stages[layer]));
-            monotone::best(problem, &sequences, &stage_of).map(plain).ok_or_else(|| unmet(problem))
-        }
+        Method::Pdb => decreasing(study, problem, &study.structure().stages).map(plain),
+        Method::PdbSeparability => decreasing(study, problem, &study.separated_stages()?).map(plain),
         Method::Spmix => spmix(study, problem).map(plain),
         Method::Hmptq => hmptq(study, problem, false),
         Method::HmptqRatio => hmptq(study, problem, true),
@@ -224,6 +220,14 @@ fn uniform(problem: &Problem<'_>) -> Result<Choice, Ended> {
         }
     }
     best.map(|(_, choice)| choice).ok_or_else(|| unmet(problem))
+}
+
+/// Widths that never rise from stage to stage.
+fn decreasing(study: &Study<'_>, problem: &Problem<'_>, stages: &[usize]) -> Result<Choice, Ended> {
+    let count = stages.last().map_or(1, |last| last + 1);
+    let sequences = monotone::non_increasing(count, &every_width(problem));
+    let stage_of = |decision: &Decision| stage(study, decision, &|layer| Some(stages[layer]));
+    monotone::best(problem, &sequences, &stage_of).ok_or_else(|| unmet(problem))
 }
 
 fn spmix(study: &Study<'_>, problem: &Problem<'_>) -> Result<Choice, Ended> {

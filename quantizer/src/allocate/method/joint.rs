@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 const RIVALS: &[Method] = &[
     Method::Uniform,
     Method::Pdb,
+    Method::PdbSeparability,
     Method::Spmix,
     Method::HawqV2,
     Method::HawqV3,
@@ -33,7 +34,7 @@ const RIVALS: &[Method] = &[
     Method::Ssps,
 ];
 /// Rivals that need no gradients; above [`MOST_MACS`] they are the only ones.
-const CHEAP: &[Method] = &[Method::Uniform, Method::Pdb, Method::Spmix];
+const CHEAP: &[Method] = &[Method::Uniform, Method::Pdb, Method::PdbSeparability, Method::Spmix];
 /// Multiply-accumulates of a frame up to which gradients are quick.
 const MOST_MACS: u64 = 300_000_000;
 /// Real evaluations of swaps.
