@@ -4,108 +4,28 @@ use crate::design::input_net;
 use network::manifest::{input_prefix, output_prefix};
 use std::collections::BTreeSet;
 
-/// Words that Verilog 2005 (and SystemVerilog tools) keep for themselves and that could come out as a top's name.
-const KEYWORDS: &[&str] = &[
-    "always",
-    "and",
-    "assert",
-    "assign",
-    "begin",
-    "bit",
-    "buf",
-    "byte",
-    "case",
-    "cell",
-    "class",
-    "config",
-    "const",
-    "cover",
-    "default",
-    "design",
-    "do",
-    "edge",
-    "else",
-    "end",
-    "enum",
-    "event",
-    "export",
-    "final",
-    "for",
-    "force",
-    "function",
-    "generate",
-    "if",
-    "import",
-    "initial",
-    "inout",
-    "input",
-    "instance",
-    "int",
-    "integer",
-    "join",
-    "large",
-    "library",
-    "logic",
-    "macromodule",
-    "medium",
-    "module",
-    "nand",
-    "new",
-    "nor",
-    "not",
-    "null",
-    "or",
-    "output",
-    "package",
-    "parameter",
-    "primitive",
-    "priority",
-    "program",
-    "property",
-    "pure",
-    "real",
-    "realtime",
-    "reg",
-    "release",
-    "repeat",
-    "return",
-    "scalared",
-    "sequence",
-    "signed",
-    "small",
-    "specify",
-    "static",
-    "string",
-    "strong0",
-    "strong1",
-    "struct",
-    "super",
-    "supply0",
-    "supply1",
-    "table",
-    "task",
-    "this",
-    "time",
-    "tran",
-    "tri",
-    "type",
-    "union",
-    "unique",
-    "unsigned",
-    "use",
-    "var",
-    "vectored",
-    "virtual",
-    "void",
-    "wait",
-    "wand",
-    "while",
-    "wire",
-    "with",
-    "wor",
-    "xnor",
-    "xor",
-];
+/// Words that IEEE 1800-2017 keeps for itself, those of Verilog 2005 among them: tools read `.v` files as either.
+const KEYWORDS: &str = "\
+    accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before \
+    begin bind bins binsof bit break buf bufif0 bufif1 byte case casex casez cell chandle checker class \
+    clocking cmos config const constraint context continue cover covergroup coverpoint cross deassign \
+    default defparam design disable dist do edge else end endcase endchecker endclass endclocking \
+    endconfig endfunction endgenerate endgroup endinterface endmodule endpackage endprimitive endprogram \
+    endproperty endsequence endspecify endtable endtask enum event eventually expect export extends \
+    extern final first_match for force foreach forever fork forkjoin function generate genvar global \
+    highz0 highz1 if iff ifnone ignore_bins illegal_bins implements implies import incdir include \
+    initial inout input inside instance int integer interconnect interface intersect join join_any \
+    join_none large let liblist library local localparam logic longint macromodule matches medium \
+    modport module nand negedge nettype new nexttime nmos nor noshowcancelled not notif0 notif1 null or \
+    output package packed parameter pmos posedge primitive priority program property protected pull0 \
+    pull1 pulldown pullup pulsestyle_ondetect pulsestyle_onevent pure rand randc randcase randsequence \
+    rcmos real realtime ref reg reject_on release repeat restrict return rnmos rpmos rtran rtranif0 \
+    rtranif1 s_always s_eventually s_nexttime s_until s_until_with scalared sequence shortint shortreal \
+    showcancelled signed small soft solve specify specparam static string strong strong0 strong1 struct \
+    super supply0 supply1 sync_accept_on sync_reject_on table tagged task this throughout time \
+    timeprecision timeunit tran tranif0 tranif1 tri tri0 tri1 triand trior trireg type typedef union \
+    unique unique0 unsigned until until_with untyped use uwire var vectored virtual void wait wait_order \
+    wand weak weak0 weak1 while wildcard wire with within wor xnor xor";
 
 /// The names given so far in one design.
 pub(super) struct Names {
@@ -117,7 +37,7 @@ impl Names {
     /// Names for a design with so many inputs and outputs; the top is called after the plan.
     pub fn new(plan: &str, inputs: usize, outputs: usize) -> Self {
         let mut top = legal(plan);
-        if KEYWORDS.contains(&top.as_str()) || top.starts_with("hwgen_") {
+        if KEYWORDS.split(' ').any(|word| word == top) || top.starts_with("hwgen_") {
             top.push_str("_top");
         }
         // These prefix the top's own nets.
@@ -203,5 +123,10 @@ mod tests {
         assert_eq!(Names::new("n", 2, 1).layer("s0_axis"), "s0_axis_n2");
         assert_eq!(names.layer("ä"), "n");
         assert_eq!(Names::new("hwgen_fifo", 1, 1).top(), "hwgen_fifo_top");
+        // Models may be called so; Verilator 5.006 refuses modules of all these names but `global`.
+        for word in ["soft", "global", "local", "cross", "dist", "weak", "tagged", "interface", "first_match", "xor"] {
+            assert_eq!(Names::new(word, 1, 1).top(), format!("{word}_top"));
+        }
+        assert_eq!(Names::new("softer", 1, 1).top(), "softer");
     }
 }
