@@ -131,6 +131,8 @@ fn modes_of_digits_mlp() {
     }
     folder.refuses(&format!("{run} 3"), 2, "E0206", "none is 3");
     folder.refuses(&format!("{plan} 8x8,1x1,1x1,1x1,1x1,1x1,1x1,1x1,1x1"), 2, "E0206", "9 modes");
+    folder.refuses(&format!("{plan} 8x8,9x8"), 2, "E0206", "9x8");
+    folder.refuses(&format!("{plan} 8x9"), 2, "E0206", "8x9");
     let (exit_code, report) = folder.json("check plan.yaml");
     assert_eq!(exit_code, 0, "{report}");
     // The timing of arrays with modes is clocked, which proves nothing about frames beyond its end.

@@ -11,7 +11,7 @@ use crate::failure::{Outcome, cannot_evaluate};
 use golden_model::{Evaluator, Trace};
 use network::format::Kind;
 use network::graph::{Encoding, NetworkParts, TensorId};
-use network::modes::{Mode, OutputMeaning, Planes};
+use network::modes::{MAX_MODES, Mode, OutputMeaning, Planes};
 use network::op::Op;
 use network::requantization::{Form, Requantization, Shift, per_channel};
 use network::{Code, Diagnostic, Network, Place};
@@ -36,6 +36,7 @@ pub fn add_modes(network: &Network, wanted: &[Widths], frames: &[Vec<i32>]) -> O
         )
         .into());
     }
+    check(network, &layers, wanted)?;
     let full = traces(network, frames)?;
     let mut parts = network.clone().into_parts();
     for &index in &layers {
@@ -101,6 +102,29 @@ pub fn add_modes(network: &Network, wanted: &[Widths], frames: &[Vec<i32>]) -> O
         }
     }
     Ok(parts)
+}
+
+/// Refuses more modes than a network has room for, and planes that no layer has. A layer with fewer planes than a mode
+/// reads gives all of them.
+fn check(network: &Network, layers: &[usize], wanted: &[Widths]) -> Result<(), Diagnostic> {
+    let refused = |message: String, help: &str| Err(Diagnostic::new(Code::Modes, Place::default(), message, help));
+    if wanted.len() > MAX_MODES {
+        return refused(format!("--modes lists {} modes", wanted.len()), "a network has 1 to 8 modes");
+    }
+    let all: Vec<Planes> = layers.iter().map(|&index| all_planes(network, index)).collect();
+    let most = |of: fn(&Planes) -> u32| all.iter().map(of).max().unwrap_or(0);
+    let (weights, activations) = (most(|planes| planes.weight), most(|planes| planes.activation));
+    for Widths { weights: w, activations: a } in wanted {
+        if *w > weights || *a > activations {
+            return refused(
+                format!(
+                    "the mode {w}x{a} reads more planes than any layer has: weights have {weights}, activations {activations}"
+                ),
+                "read at most these, or store more with --weight-bits and --activation-bits",
+            );
+        }
+    }
+    Ok(())
 }
 
 fn traces(network: &Network, frames: &[Vec<i32>]) -> Result<Vec<Trace>, Diagnostic> {
