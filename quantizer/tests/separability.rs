@@ -8,22 +8,18 @@ use quantizer::allocate::{
 use quantizer::{Calibration, PostTraining};
 
 /// Frames of two elements; the first one tells the class, the second is as large and tells nothing.
-const FRAMES: [[f32; 2]; 8] = [
-    [1.0, 3.0],
-    [-1.0, 3.0],
-    [1.5, -3.0],
-    [-1.5, -3.0],
-    [0.75, 1.0],
-    [-0.75, -1.0],
-    [1.25, 0.5],
-    [-1.25, -0.5],
-];
+const FRAMES: [[f32; 2]; 8] =
+    [[1.0, 3.0], [-1.0, 3.0], [1.5, -3.0], [-1.5, -3.0], [0.75, 1.0], [-0.75, -1.0], [1.25, 0.5], [-1.25, -0.5]];
 /// First all of both, then a mixture in which classes are no farther apart, then the first alone with little of the second.
 const A: [f32; 4] = [1.0, 0.0, 0.0, 1.0];
 const B: [f32; 4] = [0.5, 0.25, 0.25, 2.0];
 const C: [f32; 4] = [1.0, -1.0, -0.125, 0.125];
 
-fn studied<T>(loss: LossKind, frames: &[[f32; 2]], work: &mut dyn FnMut(&Study<'_>) -> Result<T, Ended>) -> Result<T, Ended> {
+fn studied<T>(
+    loss: LossKind,
+    frames: &[[f32; 2]],
+    work: &mut dyn FnMut(&Study<'_>) -> Result<T, Ended>,
+) -> Result<T, Ended> {
     let net = Net::new(&[1, 2]).floats("a", &[2, 2], &A).floats("b", &[2, 2], &B).floats("c", &[2, 2], &C);
     let bytes = net.node("MatMul", &["x", "a"], "s", &[]).node("MatMul", &["s", "b"], "t", &[]);
     let bytes = bytes.node("MatMul", &["t", "c"], "y", &[]).bytes();

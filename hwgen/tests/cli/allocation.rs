@@ -44,6 +44,14 @@ fn json(folder: &Folder, arguments: &str) -> Value {
     report
 }
 
+/// The help of a refusal.
+#[track_caller]
+fn refusal(folder: &Folder, arguments: &str) -> String {
+    let (exit_code, report) = folder.json(arguments);
+    assert_eq!(exit_code, 2, "{arguments}\n{report:#}");
+    report["diagnostics"][0]["help"].as_str().unwrap().to_owned()
+}
+
 #[track_caller]
 fn planned(folder: &Folder, name: &str, rest: &str) -> Value {
     let example = repository().join("examples/digits-mlp").display().to_string();
@@ -248,6 +256,14 @@ fn wrong_wishes_are_refused() {
     folder.refuses(&plan(&format!("{frames} --budget fps=1G --method uniform")), 2, "E0903", "interval=");
     folder.refuses(&plan(&format!("{frames} --budget lut=100,dsp=0,fps=10k --method uniform")), 2, "E0903", "lut=");
     folder.refuses(&plan(&format!("{frames} --budget fps=0 --method uniform")), 2, "E0902", "fps");
+    // A latency that no folding has is refused as such, and what can be limited is listed whole.
+    folder.refuses(&plan(&format!("{frames} --budget latency=0.01 --method uniform")), 2, "E0903", "is latency=");
+    folder.refuses(&plan(&format!("{frames} --budget luts=9 --method uniform")), 2, "E0902", "bram36, bram, bram18");
+    // What is named as the nearest can be asked for.
+    let few = format!("{frames} --weight-widths 2,8 --activation-widths 2,8 --method uniform");
+    let help = refusal(&folder, &plan(&format!("{few} --budget lut=1,size=50%")));
+    let nearest = help.split("lut=").nth(1).and_then(|rest| rest.split(';').next()).unwrap().to_owned();
+    good(&folder, &plan(&format!("{few} --budget lut={nearest},size=50%")));
     folder.refuses(&plan(&format!("{frames} --method spmix --budget size=50%")), 2, "E0904", "encoder");
     folder.refuses(&plan(&format!("{frames} --method uniform --weight-widths 0,4")), 2, "E0904", "[0, 4]");
     folder.refuses(

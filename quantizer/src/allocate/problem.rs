@@ -174,16 +174,15 @@ impl<'t> Problem<'t> {
         terms
     }
 
-    /// What the limits of a budget are over tables, in the costs' own units; unknown costs are left out.
-    pub fn limits_of(tables: &Tables, budget: &Budget) -> Vec<(String, f64)> {
+    /// Limits that some widths keep by the tables, nearest to those of a budget that none keep; `None` where some do.
+    /// Losses that the tables lack are none.
+    pub fn nearest(tables: &Tables, budget: &Budget) -> Option<Vec<(String, f64)>> {
         let mut stated = tables.clone();
         if let Some(layer) = stated.layers.first_mut() {
             layer.loss.by_weights.entry(layer.bits.first().copied().unwrap_or(8)).or_insert(0.0);
         }
-        match Problem::new(&stated, budget) {
-            Ok(problem) => problem.limits.iter().map(|&(cost, most)| (problem.costs[cost].clone(), most)).collect(),
-            Err(_) => Vec::new(),
-        }
+        let infeasible = Problem::new(&stated, budget).ok()?.solve().err()?;
+        Some(infeasible.limits.into_iter().map(|(name, most, used)| (name, used.max(most))).collect())
     }
 
     /// The tables.

@@ -13,7 +13,9 @@ use crate::failure::Outcome;
 use crate::interrupt::Interrupt;
 use crate::output::write_files;
 use network::{Code, Diagnostic, Place};
-use quantizer::allocate::{Allocation, Amount, Budget, Candidate, Ended, Limit, Method, Sensitivities, Study, Tables};
+use quantizer::allocate::{
+    Allocation, Amount, Budget, Candidate, Ended, Limit, Method, Problem, Sensitivities, Study, Tables,
+};
 use quantizer::{ImportOptions, PostTraining};
 use study::faults;
 
@@ -81,6 +83,7 @@ pub fn choose(job: &Job<'_>, interrupt: &Interrupt, as_json: bool) -> Outcome<Ch
     let Job { bytes, file, post_training, options, .. } = *job;
     let study_options = study_options(options, post_training, job.import.reading.clone())?;
     let budget = Budget::parse(options.budget.as_deref().unwrap_or(""))?;
+    goal::check_names(&budget)?;
     let method = options.method.unwrap_or(Method::Joint);
     let watch = Progress::new(interrupt, as_json);
     let asks_hardware = budget.limits.iter().any(goal::is_hardware);
@@ -202,26 +205,24 @@ impl Search<'_, '_> {
                 Ok(allocation) => allocation,
                 Err(Ended::Faults(found)) if self.may_be_slower(hardware, &found, slower) => {
                     slower += 1;
-                    hardware.goal.wanted.interval_cycles = hardware.goal.wanted.interval_cycles.saturating_mul(4);
-                    let target = hardware.goal.target_cycles();
-                    hardware.pairs =
-                        price::pairs(self.job, &hardware.goal.model, target, self.watch).map_err(faults)?;
-                    hardware.price_outputs(self.job, self.study, tables, self.watch)?;
-                    hardware.notes = vec![format!(
-                        "no rate was asked for: a frame may take {} cycles, so that the budget can be kept",
-                        hardware.goal.wanted.interval_cycles
-                    )];
+                    self.slow_down(hardware, tables)?;
                     limits = with(&hardware.goal);
                     continue;
                 }
                 // Tables are sums: the folded whole may take less.
                 Err(Ended::Faults(found))
-                    if nearest.is_none() && best.is_none() && is_unmet(&found) && stretched < STRETCHED =>
+                    if nearest.is_none() && best.is_none() && is_unmet(&found) && stretched <= STRETCHED =>
                 {
-                    stretched += 1;
                     let first = refused.get_or_insert(found);
-                    if !stretch(&mut limits, &hardware.goal) {
-                        return Err(Ended::Faults(std::mem::take(first)));
+                    stretched += 1;
+                    if stretched > STRETCHED || !stretch(&mut limits, &hardware.goal) {
+                        // What the whole takes that the tables find nearest is told in place of their sums.
+                        stretched = STRETCHED + 1;
+                        let Some(near) = Problem::nearest(tables, &Budget { limits: with(&hardware.goal) }) else {
+                            return Err(Ended::Faults(std::mem::take(first)));
+                        };
+                        let limit = |(cost, most)| Limit { cost, most: Amount::Absolute(most * (1.0 + 1e-9)) };
+                        limits = near.into_iter().map(limit).collect();
                     }
                     continue;
                 }
@@ -233,7 +234,10 @@ impl Search<'_, '_> {
             };
             let layer_bits = self.study.layer_bits(&allocation.widths);
             let chosen = PostTraining { layer_bits, ..self.job.post_training.clone() };
-            let network = price::network(self.job, &chosen).map_err(faults)?;
+            // What is told as the nearest is told of all frames.
+            let is_last = stretched > STRETCHED;
+            let made = if is_last { price::on_all_frames } else { price::network };
+            let network = made(self.job, &chosen).map_err(faults)?;
             match hardware.goal.fold(&network, self.watch.interrupt).map_err(faults)? {
                 Ok(point) => {
                     let figures = hardware.goal.figures(&point);
@@ -249,7 +253,8 @@ impl Search<'_, '_> {
                 Err(miss) => {
                     let (cost, most, used) = &miss;
                     let tightened = limits.iter_mut().find(|limit| limit.cost == *cost);
-                    let Some(limit) = tightened.filter(|_| repairs < REPAIRS && cost != price::INTERVAL) else {
+                    let may_repair = repairs < REPAIRS && stretched <= STRETCHED && cost != price::INTERVAL;
+                    let Some(limit) = tightened.filter(|_| may_repair) else {
                         return Err(Ended::from(missed(self.job.file, &miss)));
                     };
                     repairs += 1;
@@ -262,6 +267,19 @@ impl Search<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Gives a frame four times as many cycles, with builds and prices for them.
+    fn slow_down(&self, hardware: &mut Hardware, tables: &mut Tables) -> Result<(), Ended> {
+        hardware.goal.wanted.interval_cycles = hardware.goal.wanted.interval_cycles.saturating_mul(4);
+        let target = hardware.goal.target_cycles();
+        hardware.pairs = price::pairs(self.job, &hardware.goal.model, target, self.watch).map_err(faults)?;
+        hardware.price_outputs(self.job, self.study, tables, self.watch)?;
+        hardware.notes = vec![format!(
+            "no rate was asked for: a frame may take {} cycles, so that the budget can be kept",
+            hardware.goal.wanted.interval_cycles
+        )];
+        Ok(())
     }
 
     /// Whether the budget may be kept by a slower design: where none was asked to be quick.

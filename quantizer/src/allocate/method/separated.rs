@@ -68,7 +68,8 @@ impl Study<'_> {
                 let is_list = only.dims().iter().filter(|&&dim| dim != 1).count() == 1;
                 let has_scores = matches!(self.loss_kind(), LossKind::Classes | LossKind::Probabilities) && is_list;
                 let scores = elements(only);
-                has_scores.then(|| (0..scores.len()).fold(0, |best, at| if scores[at] > scores[best] { at } else { best }))
+                has_scores
+                    .then(|| (0..scores.len()).fold(0, |best, at| if scores[at] > scores[best] { at } else { best }))
             }
         }
     }

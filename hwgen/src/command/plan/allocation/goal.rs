@@ -14,6 +14,7 @@ use hdl_gen::fold::RESOURCES;
 use network::diagnostic::At;
 use network::plan::Target;
 use network::{Code, Diagnostic, Network, Place};
+use quantizer::allocate::problem::DERIVED_COSTS;
 use quantizer::allocate::{Amount, Budget, Limit};
 
 /// Names of the costs of hardware that a budget may limit, beside those of [`RESOURCES`].
@@ -42,6 +43,19 @@ pub struct Goal {
 /// Whether a budget limits what hardware costs.
 pub fn is_hardware(limit: &Limit) -> bool {
     RESOURCES.contains(&limit.cost.as_str()) || OTHERS.contains(&limit.cost.as_str())
+}
+
+/// A limit on something that no plan costs.
+///
+/// # Errors
+/// E0902 with the names of all that can be limited.
+pub fn check_names(budget: &Budget) -> Result<(), Diagnostic> {
+    let is_known = |limit: &&Limit| is_hardware(limit) || DERIVED_COSTS.contains(&limit.cost.as_str());
+    let Some(limit) = budget.limits.iter().find(|limit| !is_known(limit)) else { return Ok(()) };
+    let names: Vec<&str> = [DERIVED_COSTS, RESOURCES.as_slice(), OTHERS].concat();
+    let message = format!("a plan has no cost `{}`", limit.cost);
+    let help = format!("the costs are {}", names.join(", "));
+    Err(Diagnostic::new(Code::AllocationBudget, Place::default(), message, help))
 }
 
 impl Goal {
@@ -140,10 +154,20 @@ impl Goal {
             Ok(point) => return Ok(Ok(point)),
             Err(found) => found,
         };
+        if let (Missed::Large(_), Some(most)) = (&found, self.wanted.limits[0]) {
+            // What the smallest takes as a whole, since what was found nearest is known by sums alone.
+            let mut freed = self.wanted;
+            freed.limits[0] = None;
+            if let Ok(point) = site.within(&freed)? {
+                let used = point.usage.0[0];
+                return Ok(if used <= most { Ok(point) } else { Err((RESOURCES[0].to_owned(), most, used)) });
+            }
+        }
         let first_limit = RESOURCES.iter().zip(self.wanted.limits).find_map(|(name, most)| Some((*name, most?)));
         Ok(Err(match found {
             Missed::Slow(interval, first) => match (self.wanted.latency_cycles, first) {
-                (Some(most), Some(first)) if interval <= self.wanted.interval_cycles => {
+                (Some(most), first) if interval <= self.wanted.interval_cycles => {
+                    let first = first.unwrap_or(interval);
                     ("latency".to_owned(), most as f64 / self.clock_mhz, first as f64 / self.clock_mhz)
                 }
                 _ => (INTERVAL.to_owned(), self.wanted.interval_cycles as f64, interval as f64),
@@ -172,7 +196,7 @@ impl Goal {
     /// # Errors
     /// It breaks what was asked for: E0903.
     pub fn confirmed(&self, figures: &hardware::Figures, file: &str) -> Outcome<Vec<(String, f64)>> {
-        let found = price::measured(figures, &self.model, false)?;
+        let found = price::measured(figures, &self.model, self.wanted.latency_cycles.is_some())?;
         match broken(self, &found) {
             Some(miss) => Err(missed(file, &miss).into()),
             None => Ok(self.named(found.used.0, found.interval, found.first)),
@@ -203,7 +227,8 @@ pub fn missed(file: &str, (cost, most, used): &(String, f64, f64)) -> Diagnostic
             format!("the nearest that was found is interval={}; ask for that, or raise the clock", amount(*used))
         }
         "latency" => {
-            format!("the nearest that was found is latency={}; ask for that, or raise the clock", amount(used.ceil()))
+            let least = (used * 1e3).ceil() / 1e3;
+            format!("the nearest that was found is latency={}; ask for that, or raise the clock", amount(least))
         }
         name => {
             format!("the nearest that was found is {name}={}; allow that, or ask for less speed", amount(used.ceil()))

@@ -74,12 +74,18 @@ pub fn uniform(job: &Job<'_>, weights: u32, activations: u32) -> Outcome<Network
 
 /// A network as it is priced: with few frames first; all of them where these leave an activation without a range.
 pub fn network(job: &Job<'_>, post_training: &PostTraining) -> Outcome<Network> {
-    let made = |post_training: PostTraining| -> Outcome<Network> {
-        let options = ImportOptions { post_training: Some(post_training), ..job.import.clone() };
-        let imported = import(job.bytes, job.file, &options)?;
-        Ok(Network::build(imported.parts).map_err(|faults| faults.in_file(job.file))?)
-    };
-    made(few(post_training)).or_else(|_| made(plain(post_training)))
+    imported(job, few(post_training)).or_else(|_| on_all_frames(job, post_training))
+}
+
+/// The network on all frames, whose prices are those of the finished one but for what fits weights to frames.
+pub fn on_all_frames(job: &Job<'_>, post_training: &PostTraining) -> Outcome<Network> {
+    imported(job, plain(post_training))
+}
+
+fn imported(job: &Job<'_>, post_training: PostTraining) -> Outcome<Network> {
+    let options = ImportOptions { post_training: Some(post_training), ..job.import.clone() };
+    let imported = import(job.bytes, job.file, &options)?;
+    Ok(Network::build(imported.parts).map_err(|faults| faults.in_file(job.file))?)
 }
 
 /// Nothing that fits weights to frames: prices do not depend on it.
