@@ -8,6 +8,7 @@ mod build;
 mod fields;
 mod node;
 mod read;
+mod read_hardware;
 mod read_layer;
 mod read_weight;
 mod write;

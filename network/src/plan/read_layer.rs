@@ -2,12 +2,12 @@
 
 use super::fields::{Fields, Reader};
 use super::node::{Content, Node};
+use super::read_hardware::hardware;
 use super::{CodesPlan, InputPlan, LayerPlan, OpPlan, read, read_weight};
 use crate::average::Counted;
 use crate::coding::WeightFormat;
 use crate::diagnostic::{At, Code};
 use crate::format::MAX_INTEGER_BITS;
-use crate::graph::{HardwareRequest, Memory, Multiplier, PeForm, PeKind, RequantizeUnit, WindowForm};
 use crate::modes::{MAX_MODES, Planes};
 use crate::op::{Loop, MAX_LOOPS, MAX_TOP, Rearrangement, TopGives};
 use crate::shape::{MAX_ELEMENTS, Shape, Window};
@@ -16,31 +16,9 @@ use crate::shape::{MAX_ELEMENTS, Shape, Window};
 const MAX_OUTPUTS: i64 = 1 << 20;
 /// Longest side of a kernel, a stride, a dilation or a padding.
 const MAX_WINDOW: i64 = 4096;
-/// Largest folding.
-const MAX_FOLDING: i64 = 1 << 24;
 
 /// Keys that every layer may have.
 const COMMON: &[&str] = &["name", "op", "input", "inputs", "hw"];
-
-/// Words for PE kinds.
-pub(super) const KINDS: &[(&str, PeKind)] = &[
-    ("mac", PeKind::Mac),
-    ("xnor", PeKind::Xnor),
-    ("depthwise", PeKind::Depthwise),
-    ("piecewise", PeKind::Piecewise),
-    ("wavelet", PeKind::Wavelet),
-    ("serial", PeKind::Serial),
-];
-/// Words for what becomes of coded weights.
-pub(super) const FORMS: &[(&str, PeForm)] =
-    &[("decompress", PeForm::Decompress), ("accumulators", PeForm::Accumulators), ("products", PeForm::Products)];
-/// Words for multipliers.
-pub(super) const MULTIPLIERS: &[(&str, Multiplier)] = &[("lut", Multiplier::Lut), ("dsp", Multiplier::Dsp)];
-/// Words for memories.
-pub(super) const MEMORIES: &[(&str, Memory)] = &[("lut", Memory::Lut), ("block", Memory::Block)];
-/// Words for requantization units.
-pub(super) const REQUANTIZE_UNITS: &[(&str, RequantizeUnit)] =
-    &[("thresholds", RequantizeUnit::Thresholds), ("rescale", RequantizeUnit::Rescale)];
 
 /// Words for what leaves of the greatest channels.
 pub(super) const GIVES: &[(&str, TopGives)] = &[("values", TopGives::Values), ("indices", TopGives::Indices)];
@@ -154,7 +132,7 @@ pub(super) fn layer(
     check_keys(reader, &fields, word, &known);
     let output = layer_output(reader, &fields, word);
     let modes = modes(reader, &fields);
-    let hardware = hardware(reader, &fields, word);
+    let hardware = hardware(reader, &fields, word.hardware_keys());
     let op = operator(reader, &fields, word);
     Some(LayerPlan {
         name: name?,
@@ -480,56 +458,4 @@ fn window(reader: &mut Reader<'_>, fields: &Fields<'_>, default_stride: fn([u64;
 fn two(values: &[i64], from: usize) -> Option<[u64; 2]> {
     let at = |index| values.get(index).and_then(|&value| u64::try_from(value).ok());
     Some([at(from)?, at(from + 1)?])
-}
-
-fn hardware(reader: &mut Reader<'_>, fields: &Fields<'_>, word: Word) -> HardwareRequest {
-    let keys = &["kind", "form", "multiplier", "pe", "simd", "memory", "requantize", "window", "fifo"];
-    let what = format!("`hw` of {}", fields.what);
-    let Some(hw) = fields.get("hw").and_then(|node| reader.fields(node, what, keys)) else {
-        return HardwareRequest::default();
-    };
-    for key in keys {
-        let Some(node) = hw.get(key) else { continue };
-        let requantizes = *key != "requantize" || fields.has("output");
-        if !word.hardware_keys().contains(key) || !requantizes {
-            reader.fault(
-                Code::PlanConflict,
-                node.at,
-                format!("`{key}` of {} has no meaning for this layer", hw.what),
-                "leave it out",
-            );
-        }
-    }
-    HardwareRequest {
-        kind: reader.word(&hw, "kind", KINDS),
-        form: reader.word(&hw, "form", FORMS),
-        pe: reader.count(&hw, "pe", 1..=MAX_FOLDING),
-        simd: reader.count(&hw, "simd", 1..=MAX_FOLDING),
-        multiplier: reader.word(&hw, "multiplier", MULTIPLIERS),
-        memory: reader.word(&hw, "memory", MEMORIES),
-        requantize: reader.word(&hw, "requantize", REQUANTIZE_UNITS),
-        window: window_form(reader, &hw),
-        fifo: fifo_depths(reader, fields, &hw),
-    }
-}
-
-/// Words of the FIFO in front of each input.
-fn fifo_depths(reader: &mut Reader<'_>, fields: &Fields<'_>, hw: &Fields<'_>) -> Option<At<Vec<u64>>> {
-    let inputs = match fields.get("inputs").map(|node| &node.content) {
-        Some(Content::List(names)) => names.len(),
-        _ => return None,
-    };
-    let form = "a list with a number of words, 1 to 16777216, for each input";
-    let At { value, place } = reader.numbers(hw, "fifo", &[inputs], form, 1..=MAX_FOLDING)?;
-    Some(At::new(value.into_iter().filter_map(|depth| u64::try_from(depth).ok()).collect(), place))
-}
-
-/// `parallel`, or the channels side by side of a serial window.
-fn window_form(reader: &mut Reader<'_>, hw: &Fields<'_>) -> Option<At<WindowForm>> {
-    let node = hw.get("window")?;
-    if matches!(node.content, Content::Integer(_)) {
-        let At { value, place } = reader.count(hw, "window", 1..=MAX_FOLDING)?;
-        return Some(At::new(WindowForm::Serial(value), place));
-    }
-    reader.word(hw, "window", &[("parallel", WindowForm::Parallel)])
 }

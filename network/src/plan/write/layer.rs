@@ -6,7 +6,8 @@ use crate::coding::{Transform, WeightFormat};
 use crate::diagnostic::At;
 use crate::graph::{HardwareRequest, Layer, NetworkParts, TensorId, WindowForm};
 use crate::op::{Op, Rearrangement, Weights};
-use crate::plan::read_layer::{FORMS, GIVES, KINDS, MEMORIES, MULTIPLIERS, REQUANTIZE_UNITS};
+use crate::plan::read_hardware::{FORMS, KINDS, MEMORIES, MULTIPLIERS, REQUANTIZE_UNITS};
+use crate::plan::read_layer::GIVES;
 use crate::plan::read_weight::TRANSFORMS;
 use crate::shape::{Shape, Window};
 
