@@ -65,14 +65,13 @@ fn fits(x_bits: u32, w_bits: u32) -> bool {
 /// Fewest bits of a product that Yosys makes in a DSP block.
 const LEAST_DSP_BITS: u32 = 9;
 
-/// Counts a product of which so many bits are used: a DSP block that holds the registers, or look-up tables.
-fn count_product(netlist: &mut Netlist, registers: u32, used_bits: u32, operands: [u32; 2]) {
-    let [left, right] = operands;
-    netlist.cost.dsp18 += blocks18(left, right);
+/// Counts a product of which so many bits are used: a DSP block that holds so many registers, or look-up tables. Of those
+/// registers some may be `live` alone.
+fn count_product(netlist: &mut Netlist, [registers, live]: [u32; 2], used_bits: u32, [left, right]: [u32; 2]) {
     netlist.cost.product_bits += product_bits(left, right);
     if used_bits >= LEAST_DSP_BITS {
         netlist.cost.ff -= registers;
-        netlist.cost.dsp_ff += registers;
+        netlist.cost.dsp_ff += live;
         netlist.cost.dsp += 1;
     } else {
         let luts = (left * right).min(used_bits * 3);
@@ -87,10 +86,11 @@ fn product_bits(left: u32, right: u32) -> u32 {
     if left.min(right) <= 2 { (left + right).div_ceil(6) } else { left * right }
 }
 
-/// Blocks of 18 by 18 bits that Yosys cuts a signed product into; a part of a single bit takes none.
-fn blocks18(left: u32, right: u32) -> u32 {
-    let wide_parts = |bits: u32| {
-        let below = bits.saturating_sub(18).div_ceil(17);
+/// Blocks of 18 by 18 bits that Yosys cuts a signed product into; a part of a single bit takes none. Operands have so many bits,
+/// and so many without one that is always zero.
+fn blocks18(left: [u32; 2], right: [u32; 2]) -> u32 {
+    let wide_parts = |[bits, live]: [u32; 2]| {
+        let below = live.saturating_sub(18).div_ceil(17);
         below + u32::from(bits - 17 * below >= 2)
     };
     wide_parts(left) * wide_parts(right)
@@ -105,7 +105,10 @@ fn registered_product(netlist: &mut Netlist, label: &str, left: &Number, right: 
     let product = operand("left", left).binary(BinaryOp::Multiply, operand("right", right));
     let bits = left.bits + right.bits;
     let register = netlist.register(1, &format!("s2_product{label}_q"), bits, product);
-    count_product(netlist, 2 * bits, used_bits, [left.bits, right.bits]);
+    // Bits that are always zero, and those of the product that nothing reads, are left out by synthesis.
+    let [wide, narrow] = [left, right].map(|number| number.bits - u32::from(number.sign.is_none()));
+    netlist.cost.dsp18 += blocks18([left.bits, wide], [right.bits, narrow]);
+    count_product(netlist, [2 * bits, wide + narrow + used_bits.min(bits)], used_bits, [left.bits, right.bits]);
     register
 }
 
@@ -232,7 +235,8 @@ pub(super) fn wide_product(netlist: &mut Netlist, operands: [(SignalId, bool); 2
             let product = signed(left).binary(BinaryOp::Multiply, signed(right));
             let register = netlist.register(1, &format!("s2_product{left_low}_{right_low}_q"), bits, product);
             let used_bits = bits.min(heap.width() - position);
-            count_product(netlist, bits, used_bits, [*left_bits, *right_bits]);
+            netlist.cost.dsp18 += blocks18([*left_bits; 2], [*right_bits; 2]);
+            count_product(netlist, [bits, bits], used_bits, [*left_bits, *right_bits]);
             constant += push_signed(netlist, heap, register, position, 0, bits);
         }
     }
@@ -247,5 +251,13 @@ mod tests {
     #[test]
     fn a_product_with_two_bits_is_one_adder() {
         assert_eq!([[2, 10], [10, 2], [1, 6], [3, 4]].map(|[left, right]| product_bits(left, right)), [2, 2, 2, 12]);
+    }
+
+    /// Nineteen bits are one more than a block takes, unless the highest is always zero; a product with one bit and a zero above it
+    /// takes one.
+    #[test]
+    fn a_part_of_one_bit_takes_no_block() {
+        let blocks = |bits: u32, live: u32| blocks18([bits, live], [12, 12]);
+        assert_eq!([blocks(18, 18), blocks(19, 19), blocks(19, 18), blocks(2, 1), blocks(36, 36)], [1, 2, 1, 1, 3]);
     }
 }
