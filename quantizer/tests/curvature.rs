@@ -194,6 +194,27 @@ fn budgets_that_nothing_keeps_name_the_nearest() {
     }
 }
 
+/// Frames so large that squares of differences are beyond all floats: every method says so instead of choosing by nothing.
+#[test]
+fn losses_beyond_all_numbers_are_refused() {
+    let (bytes, given) = two_layers();
+    let Calibration::Frames { values, shape, integers } = given.calibration else { panic!() };
+    let values = values.into_iter().map(|value| value * 1e25).collect();
+    let given =
+        PostTraining { calibration: Calibration::Frames { values, shape, integers }, ..PostTraining::default() };
+    // Three of them have no choice here, or no classes.
+    let apart = |method: &Method| matches!(method, Method::Spmix | Method::PdbSeparability | Method::HawqV3);
+    for method in Method::ALL.iter().filter(|method| !apart(method)) {
+        let refused = study(&bytes, "net.onnx", &given, &options(8), &Unwatched, &mut |study| {
+            let budget = Budget::parse("size=50%").map_err(Ended::from)?;
+            allocate(study, *method, &budget, &study.tables("toy"), &Sensitivities::default())
+        });
+        let Err(Ended::Faults(faults)) = refused else { panic!("{}: {refused:?}", method.name()) };
+        assert_eq!(faults.0[0].code, network::Code::AllocationMethod, "{}: {faults}", method.name());
+        assert!(faults.0[0].message.contains("no finite number"), "{}: {faults}", method.name());
+    }
+}
+
 /// A residual sum, and a layer whose weights are all the same: every method chooses, and what it chooses is imported.
 #[test]
 fn residual_sums_and_constant_layers_are_allocated() {

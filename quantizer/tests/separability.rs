@@ -13,14 +13,14 @@ const FRAMES: [[f32; 2]; 8] =
 /// First all of both, then a mixture in which classes are no farther apart, then the first alone with little of the second.
 const A: [f32; 4] = [1.0, 0.0, 0.0, 1.0];
 const B: [f32; 4] = [0.5, 0.25, 0.25, 2.0];
-const C: [f32; 4] = [1.0, -1.0, -0.125, 0.125];
+const C: [f32; 6] = [1.0, -1.0, 0.25, -0.125, 0.125, 0.0625];
 
 fn studied<T>(
     loss: LossKind,
     frames: &[[f32; 2]],
     work: &mut dyn FnMut(&Study<'_>) -> Result<T, Ended>,
 ) -> Result<T, Ended> {
-    let net = Net::new(&[1, 2]).floats("a", &[2, 2], &A).floats("b", &[2, 2], &B).floats("c", &[2, 2], &C);
+    let net = Net::new(&[1, 2]).floats("a", &[2, 2], &A).floats("b", &[2, 2], &B).floats("c", &[2, 3], &C);
     let bytes = net.node("MatMul", &["x", "a"], "s", &[]).node("MatMul", &["s", "b"], "t", &[]);
     let bytes = bytes.node("MatMul", &["t", "c"], "y", &[]).bytes();
     // The first half is measured on; the rest of the frames is the same again.
@@ -39,17 +39,18 @@ fn studied<T>(
     study(&bytes, "net.onnx", &given, &options, &Unwatched, work)
 }
 
-/// The features of the three layers for each frame, and the class that the greater of the last two names.
-fn features() -> Vec<(usize, [[f64; 2]; 3])> {
-    let times = |x: [f64; 2], w: [f32; 4]| {
-        let column = |k: usize| x[0] * f64::from(w[k]) + x[1] * f64::from(w[2 + k]);
-        [column(0), column(1)]
+/// The features of the three layers for each frame, and the class of the greatest of the last.
+fn features() -> Vec<(usize, [Vec<f64>; 3])> {
+    let times = |x: &[f64], w: &[f32]| -> Vec<f64> {
+        let columns = w.len() / 2;
+        (0..columns).map(|k| x[0] * f64::from(w[k]) + x[1] * f64::from(w[columns + k])).collect()
     };
     let of = |x: &[f32; 2]| {
-        let first = times([f64::from(x[0]), f64::from(x[1])], A);
-        let second = times(first, B);
-        let third = times(second, C);
-        (usize::from(third[1] > third[0]), [first, second, third])
+        let first = times(&x.map(f64::from), &A);
+        let second = times(&first, &B);
+        let third = times(&second, &C);
+        let class = (0..3).max_by(|&a, &b| third[a].total_cmp(&third[b])).unwrap();
+        (class, [first, second, third])
     };
     FRAMES.iter().map(of).collect()
 }
@@ -58,15 +59,14 @@ fn features() -> Vec<(usize, [[f64; 2]; 3])> {
 fn by_definition(layer: usize) -> f64 {
     let all = features();
     let scatter = |of: &dyn Fn(usize) -> bool| -> f64 {
-        let own: Vec<[f64; 2]> = all.iter().filter(|(class, _)| of(*class)).map(|(_, f)| f[layer]).collect();
-        (0..2)
-            .map(|k| {
-                let sum: f64 = own.iter().map(|f| f[k]).sum();
-                own.iter().map(|f| f[k] * f[k]).sum::<f64>() - sum * sum / own.len() as f64
-            })
-            .sum()
+        let own: Vec<&Vec<f64>> = all.iter().filter(|(class, _)| of(*class)).map(|(_, f)| &f[layer]).collect();
+        let squares = |k: usize| {
+            let sum: f64 = own.iter().map(|f| f[k]).sum();
+            own.iter().map(|f| f[k] * f[k]).sum::<f64>() - sum * sum / own.len() as f64
+        };
+        (0..own[0].len()).map(squares).sum()
     };
-    let within = scatter(&|class| class == 0) + scatter(&|class| class == 1);
+    let within: f64 = (0..3).map(|class| scatter(&|own| own == class)).sum();
     (scatter(&|_| true) - within) / within
 }
 

@@ -249,7 +249,23 @@ impl Study<'_> {
             })
             .collect();
         let losses = losses?;
-        Ok(losses.iter().sum::<f64>() / losses.len().max(1) as f64)
+        self.finite(losses.iter().sum::<f64>() / losses.len().max(1) as f64)
+    }
+
+    /// A measured number, unless it is none.
+    pub(crate) fn finite(&self, measured: f64) -> Result<f64, Ended> {
+        if measured.is_finite() {
+            return Ok(measured);
+        }
+        Err(Ended::from(Diagnostic::new(
+            Code::AllocationMethod,
+            Place::file(self.trial.program.file()),
+            format!(
+                "the loss `{}` measured on the calibration frames gives {measured}, no finite number",
+                self.kind.name()
+            ),
+            "give frames of the size that the network was trained on, or another --loss",
+        )))
     }
 
     pub(crate) fn at(&self, fault: Fault) -> Diagnostic {

@@ -86,6 +86,7 @@ impl Sensitivities {
             return Ok(known);
         }
         let made = study.weight_sensitivities(measure)?;
+        made.iter().flat_map(BTreeMap::values).try_for_each(|value| study.finite(*value).map(drop))?;
         if let Ok(mut kept) = self.weights.lock() {
             kept.insert(measure, made.clone());
         }
