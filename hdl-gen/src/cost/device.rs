@@ -79,7 +79,8 @@ impl Family {
     pub fn aim_mhz(self) -> Option<f64> {
         match self {
             Family::Ecp5 => Some(200.0),
-            Family::Ice40 => Some(150.0),
+            // At 150 MHz nextpnr-ice40 0.4 does not come to an end on some designs.
+            Family::Ice40 => Some(100.0),
             Family::Gowin => Some(250.0),
             Family::Xc7 | Family::Xcup | Family::Asic => None,
         }
