@@ -79,7 +79,7 @@ impl Family {
     pub fn aim_mhz(self) -> Option<f64> {
         match self {
             Family::Ecp5 => Some(200.0),
-            // At 150 MHz nextpnr-ice40 0.4 does not come to an end on some designs.
+            // nextpnr-ice40 0.4 comes to no end now and then, aiming higher more often.
             Family::Ice40 => Some(100.0),
             Family::Gowin => Some(250.0),
             Family::Xc7 | Family::Xcup | Family::Asic => None,
