@@ -32,8 +32,11 @@ impl<'a> LayerCosts<'a> {
         if let Some(known) = self.known.lock().ok().and_then(|known| known.get(&key).copied()) {
             return Ok(known);
         }
-        let inventory = lower_alone(self.bound, index, hardware, self.memo)?;
-        let resources = self.model.price_counts(&Counts::of(&inventory, self.model.family()));
+        let mut counts = Counts::none();
+        for stage in lower_alone(self.bound, index, hardware, self.memo)? {
+            counts.extend(&Counts::of_stage(&stage, self.model.family()));
+        }
+        let resources = self.model.price_counts(&counts);
         if let Ok(mut known) = self.known.lock() {
             known.insert(key, resources);
         }

@@ -3,7 +3,7 @@
 use super::chain::{Chain, NewStage};
 use super::{Images, LowerError, Lowering, Names, taken_lanes};
 use crate::bind::{Bound, BoundLayer};
-use crate::cost::{Inventory, stage_inventories};
+use crate::cost::{StageInventory, stage_inventories};
 use crate::datapath::Memo;
 use crate::design::StreamId;
 use crate::timing::{Fifo, Twin};
@@ -14,15 +14,20 @@ use std::collections::BTreeMap;
 /// Where words of a layer come from when it stands alone.
 const SOURCE: &str = "source";
 
-/// The blocks of one layer with a given hardware: its windows, adapters between its own modules, buffers, and the layer
+/// The blocks of each module of one layer with a given hardware: its windows, adapters between its own modules, buffers, and the layer
 /// itself. The streams that enter have the lanes that the layer takes, so that the adapter in front is not among them;
 /// nor are forks behind the layer, and FIFOs in front of joins hold two words.
 ///
 /// # Errors
 /// The layer cannot be lowered with this hardware.
-pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer, memo: &Memo) -> Result<Inventory, LowerError> {
+pub fn lower_alone(
+    bound: &Bound,
+    index: usize,
+    hardware: &BoundLayer,
+    memo: &Memo,
+) -> Result<Vec<StageInventory>, LowerError> {
     let network = bound.network();
-    let Some(layer) = network.layers().get(index) else { return Ok(Inventory::default()) };
+    let Some(layer) = network.layers().get(index) else { return Ok(Vec::new()) };
     let content = EdgeContent::plain(EdgeTensor::Input(0));
     let mut lowering = Lowering {
         bound,
@@ -75,10 +80,10 @@ pub fn lower_alone(bound: &Bound, index: usize, hardware: &BoundLayer, memo: &Me
     }
     lowering.layer(index, hardware).map_err(|fault| fault.in_layer(&layer.name))?;
     let stages = lowering.chain.stages.iter().filter(|stage| stage.module != SOURCE);
-    let mut all = Inventory::default();
     let modules: Vec<_> = lowering.modules.values().collect();
-    stage_inventories(stages, &modules, &lowering.costs, &lowering.memories)
-        .iter()
-        .for_each(|stage| all.extend(&stage.inventory));
-    Ok(all)
+    let mut found = stage_inventories(stages, &modules, &lowering.costs, &lowering.memories);
+    // The last of a layer is the last of the design where the layer is.
+    let is_last = index + 1 == network.layers().len();
+    found.iter_mut().for_each(|stage| stage.ends &= is_last);
+    Ok(found)
 }
