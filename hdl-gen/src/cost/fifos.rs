@@ -69,8 +69,15 @@ impl Counts {
         self.exact.ff += n * (count + 1) as f64;
     }
 
+    /// The choice among the cells of a memory whose word goes to a register; a block RAM needs none, but there are none in standard cells.
+    pub(super) fn stored_banks(&mut self, size: [u64; 2], block: bool, n: f64, family: Family) {
+        if !block || family == Family::Asic {
+            self.banks(size, Port::Registered, n, family);
+        }
+    }
+
     /// Look-up tables that choose among the cells of a deep memory of so many bits and words in look-up tables.
-    pub(super) fn banks(&mut self, [bits, words]: [u64; 2], port: Port, n: f64, family: Family) {
+    fn banks(&mut self, [bits, words]: [u64; 2], port: Port, n: f64, family: Family) {
         let bank = memory::bank_words(family);
         if words > bank {
             self.add(Term::RamBanks, n * bits as f64 * choice(words.div_ceil(bank), port, family));
@@ -80,7 +87,7 @@ impl Counts {
 
 /// What stands behind the read port of a memory in look-up tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Port {
+enum Port {
     /// A register that takes nothing else.
     Registered,
     /// A choice between what is read and what comes.

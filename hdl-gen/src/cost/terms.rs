@@ -1,7 +1,6 @@
 //! What the blocks are counted in: exact registers and memories, and the terms that look-up tables are fitted over.
 
 use super::block::PoolBlock;
-use super::fifos::Port;
 use super::{Block, Family, Inventory, Resources, StageInventory, memory};
 use num_integer::gcd;
 
@@ -281,9 +280,7 @@ impl Counts {
             self.store(bits, inputs, block, true, n, family);
             // Yosys takes the address register into the read port and makes it anew.
             self.exact.ff += if block { 0.0 } else { n * log2(inputs) as f64 };
-            if !block || family == Family::Asic {
-                self.banks([bits, inputs], Port::Registered, n, family);
-            }
+            self.stored_banks([bits, inputs], block, n, family);
         }
     }
 
@@ -303,9 +300,7 @@ impl Counts {
         }
         self.store(bits, words, block, true, n, family);
         self.exact.ff += if block { 0.0 } else { n * bits as f64 };
-        if !block || family == Family::Asic {
-            self.banks([bits, words], Port::Registered, n, family);
-        }
+        self.stored_banks([bits, words], block, n, family);
     }
 
     /// The cells of a memory.

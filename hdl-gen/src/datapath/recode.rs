@@ -425,7 +425,6 @@ mod tests {
         assert_eq!(form.gain() * raw + form.offset(&weights), -8);
     }
 
-    /// Eight-bit weights against eight-bit activations take four Booth digits, bipolar single planes one xnor.
     /// Of four Booth digits of eight bits 0000_0001 has one that is not zero, 0101_0101 four; a plane of a bipolar code is never zero.
     #[test]
     fn constants_leave_the_rows_of_their_digits() {
@@ -436,6 +435,7 @@ mod tests {
         assert_eq!([-1, 1].map(|weight| bipolar.rows_left(weight)), [1000, 1000]);
     }
 
+    /// Eight-bit weights against eight-bit activations take four Booth digits, bipolar single planes one xnor.
     #[test]
     fn digits_are_the_cheapest() {
         let digits = |activation, weight| {

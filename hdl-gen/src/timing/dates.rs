@@ -265,7 +265,7 @@ impl<'a> Dates<'a> {
     /// Lets every module go on until none can.
     fn settle(&mut self) -> Result<(), RunError> {
         while let Some(index) = self.pop() {
-            if matches!(&self.watch, Watch::Compare(border) if border.is_changed) {
+            if self.watch.is_changed() {
                 return Ok(());
             }
             let module = &self.graph.modules[index];
@@ -308,15 +308,7 @@ impl<'a> Dates<'a> {
         let channel = &self.channels[stream];
         let words = self.told[stream].1..channel.moved;
         self.told[stream].1 = channel.moved;
-        match &mut self.watch {
-            Watch::Nothing => {}
-            Watch::Record(recorded) => {
-                if let Some(Some(cycles)) = recorded.get_mut(stream) {
-                    cycles.extend(words.map(|word| channel.date(word)));
-                }
-            }
-            Watch::Compare(border) => words.for_each(|word| border.compare(stream, word, channel.date(word))),
-        }
+        self.watch.note(stream, words.start, words.map(|word| channel.date(word)));
     }
 
     /// The module nearest to the sinks that may go on: so those in front find room for many words.
@@ -346,7 +338,7 @@ impl<'a> Dates<'a> {
             return;
         }
         match self.graph.streams[stream].to {
-            To::Sink(_) if self.run.stalls.is_none() && !matches!(self.watch, Watch::Compare(_)) => {
+            To::Sink(_) if self.run.stalls.is_none() && !self.watch.compares() => {
                 self.channels[stream].open(OPEN_WORDS, 0)
             }
             To::Sink(_) => {}
@@ -369,22 +361,18 @@ impl<'a> Dates<'a> {
             *first = Some(channel.date(0));
         }
         let before = channel.offered;
-        match (self.run.stalls, &self.watch) {
-            (_, Watch::Compare(border)) => {
+        match self.run.stalls {
+            None => {
                 let words = SOURCE_WORDS.saturating_sub(channel.untaken()).min(*left);
-                (0..words).for_each(|_| channel.offer(border.cycle(end.stream, channel.offered)));
-            }
-            (None, _) => {
-                let words = SOURCE_WORDS.saturating_sub(channel.untaken()).min(*left);
-                (0..words).for_each(|_| channel.offer(0));
+                (0..words).for_each(|_| channel.offer(self.watch.earliest(end.stream, channel.offered)));
             }
             // Whether it pauses is asked anew in each cycle after the last word's move.
-            (Some(stalls), _) if *left > 0 && !channel.is_full() => {
+            Some(stalls) if *left > 0 && !channel.is_full() => {
                 let pauses = |&cycle: &u64| stalled(stalls.seed, end.number, cycle, stalls.source_probability);
                 let from = (channel.next..).find(|cycle| !pauses(cycle)).unwrap_or(channel.next);
                 channel.offer(from);
             }
-            (Some(_), _) => {}
+            Some(_) => {}
         }
         *left -= channel.offered - before;
         if channel.offered != before
@@ -399,10 +387,7 @@ impl<'a> Dates<'a> {
         let Sink { end, wanted, words, position } = &mut self.sinks[index];
         let channel = &mut self.channels[end.stream];
         while channel.waits() {
-            let mut from = channel.seen();
-            if let Watch::Compare(border) = &self.watch {
-                from = from.max(border.cycle(end.stream, *words));
-            }
+            let mut from = channel.seen().max(self.watch.earliest(end.stream, *words));
             if let Some(stalls) = self.run.stalls {
                 let pauses = |&cycle: &u64| stalled(stalls.seed, end.number, cycle, stalls.sink_probability);
                 from = (from..).find(|cycle| !pauses(cycle)).unwrap_or(from);

@@ -84,12 +84,18 @@ impl Search {
         let mut done = steps - left.len();
         while !left.is_empty() {
             let batch: Vec<usize> = left.drain(..BATCH.min(left.len())).collect();
-            let less = |&stage: &usize| self.is_in_time(&[(stage, self.depths[&stage] - 1)], FRAMES);
-            let could: Vec<bool> = batch.par_iter().map(less).collect::<Result<_, _>>()?;
+            let with_less = |&stage: &usize| self.is_in_time(&[(stage, self.depths[&stage] - 1)], FRAMES);
+            let could: Vec<bool> = batch.par_iter().map(with_less).collect::<Result<_, _>>()?;
+            let mut others_are_same = true;
             for (stage, could) in batch.into_iter().zip(could) {
-                if could && self.lower(stage)? && self.depths[&stage] > LEAST {
-                    left.insert(0, stage);
-                    continue;
+                let depth = self.depths[&stage];
+                if could && (others_are_same || self.is_in_time(&[(stage, depth - 1)], FRAMES)?) {
+                    self.lower(stage, depth - 1)?;
+                    others_are_same = false;
+                    if self.depths[&stage] > LEAST {
+                        left.insert(0, stage);
+                        continue;
+                    }
                 }
                 done += 1;
                 if !watch(done, steps) {
@@ -127,8 +133,11 @@ impl Search {
     /// Makes FIFOs as shallow as leaves the first frame as it is around their parts and the parts between fork and join
     /// fast enough for the frames behind.
     fn shrink_in(&mut self, graph: &Graph, parts: Vec<(usize, Region)>) -> Result<(), PredictError> {
-        let loops: Vec<Region> = parts.iter().map(|&(stage, _)| graph.region_between(stage)).collect();
-        let border = parts.iter().map(|(_, region)| region).chain(&loops).flat_map(Region::border).collect::<Vec<_>>();
+        let mut border: Vec<usize> = Vec::new();
+        for (stage, region) in &parts {
+            border.extend(region.border());
+            border.extend(graph.region_between(*stage).border());
+        }
         let recording = match graph.record(&Run::frames(1), &border) {
             Ok(recording) => recording,
             // Depths that do one by one do not together: runs of the whole will tell which.
@@ -145,7 +154,6 @@ impl Search {
         let graph = self.graph_of(&[]);
         let modules = self.graph.module_names().count();
         let fast = |(place, &(stage, least)): (usize, &(usize, u32))| {
-            let is_small = loops[place].modules() * 2 < modules;
             let region = graph.region_between(stage);
             let keeps = |depth| {
                 let interval =
@@ -153,6 +161,7 @@ impl Search {
                 interval.is_some_and(|interval| interval <= self.interval())
             };
             // Where even what is enough seems too slow, nothing is learnt.
+            let is_small = region.modules() * 2 < modules;
             let is_slow = is_small && least < enough[place] && !keeps(least) && keeps(enough[place]);
             let depth = if is_slow { between(least, enough[place], keeps) } else { least };
             (stage, depth)
@@ -219,20 +228,15 @@ impl Search {
         Ok(())
     }
 
-    /// A FIFO that can lose a word: loses it, and as many more as a wider part allows, or as runs of the whole do. False:
-    /// it can not, now that others have lost some.
-    fn lower(&mut self, stage: usize) -> Result<bool, PredictError> {
-        let depth = self.depths[&stage] - 1;
-        if !self.is_in_time(&[(stage, depth)], FRAMES)? {
-            return Ok(false);
-        }
+    /// A FIFO that is known to do with `depth` words: gets these, or as few as a wider part allows, or runs of the whole do.
+    fn lower(&mut self, stage: usize, depth: u32) -> Result<(), PredictError> {
         self.depths.insert(stage, depth);
         let graph = self.graph_of(&[]);
         let wide = graph.region_around(stage, WIDE);
         self.shrink_in(&graph, vec![(stage, wide)])?;
         let least = self.depths[&stage];
         if least < depth && self.is_in_time(&[], FRAMES)? {
-            return Ok(true);
+            return Ok(());
         }
         // Short runs first, which are mostly as long as it takes.
         let mut too_few = if least < depth { least } else { LEAST - 1 };
@@ -244,7 +248,7 @@ impl Search {
             }
             too_few = self.depths[&stage];
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The design with its depths, some of them others.

@@ -29,35 +29,52 @@ pub struct Region {
     places: Vec<Option<usize>>,
 }
 
-/// The cycles in which a part's sources offer and its sinks take.
-pub(super) struct Border<'a> {
-    /// For each stream of the part that crosses the border, the cycles of its words.
-    cycles: Vec<Option<&'a [u64]>>,
-    /// A word crossed it in another cycle.
-    pub(super) is_changed: bool,
-}
-
-impl Border<'_> {
-    /// The recorded cycle of a word on a stream.
-    pub(super) fn cycle(&self, stream: usize, word: u64) -> u64 {
-        let cycles = self.cycles.get(stream).copied().flatten();
-        cycles.and_then(|cycles| cycles.get(word as usize)).copied().unwrap_or(u64::MAX / 2)
-    }
-
-    /// Compares a word's cycle with the recorded one.
-    pub(super) fn compare(&mut self, stream: usize, word: u64, cycle: u64) {
-        if let Some(cycles) = self.cycles.get(stream).copied().flatten() {
-            self.is_changed |= cycles.get(word as usize) != Some(&cycle);
-        }
-    }
-}
-
 /// What a run writes down, or compares with, of the words' cycles.
 pub(super) enum Watch<'a> {
     Nothing,
     /// Streams that are recorded, and their cycles.
     Record(Vec<Option<Vec<u64>>>),
-    Compare(Border<'a>),
+    /// The cycles of the words of each stream that crosses a part's border, in which sources offer and sinks take; whether a word
+    /// moved in another one.
+    Compare {
+        cycles: Vec<Option<&'a [u64]>>,
+        is_changed: bool,
+    },
+}
+
+impl Watch<'_> {
+    pub(super) fn compares(&self) -> bool {
+        matches!(self, Watch::Compare { .. })
+    }
+
+    /// Whether a word moved in another cycle than the recorded one.
+    pub(super) fn is_changed(&self) -> bool {
+        matches!(self, Watch::Compare { is_changed: true, .. })
+    }
+
+    /// The cycle before which a source does not offer a word, or a sink take it: the recorded one, else any.
+    pub(super) fn earliest(&self, stream: usize, word: u64) -> u64 {
+        let Watch::Compare { cycles, .. } = self else { return 0 };
+        let cycles = cycles.get(stream).copied().flatten();
+        cycles.and_then(|cycles| cycles.get(word as usize)).copied().unwrap_or(u64::MAX / 2)
+    }
+
+    /// Writes down, or compares with the recorded ones, the cycles of words of a stream from the `first` on.
+    pub(super) fn note(&mut self, stream: usize, first: u64, moves: impl Iterator<Item = u64>) {
+        match self {
+            Watch::Nothing => {}
+            Watch::Record(recorded) => {
+                if let Some(Some(cycles)) = recorded.get_mut(stream) {
+                    cycles.extend(moves);
+                }
+            }
+            Watch::Compare { cycles, is_changed } => {
+                if let Some(cycles) = cycles.get(stream).copied().flatten() {
+                    *is_changed |= (first as usize..).zip(moves).any(|(word, cycle)| cycles.get(word) != Some(&cycle));
+                }
+            }
+        }
+    }
 }
 
 impl Graph {
@@ -128,9 +145,8 @@ impl Graph {
     }
 
     fn region(&self, inside: &[bool]) -> Region {
-        let is_inside = |module: usize| inside[module];
         let mut places = vec![None; self.modules.len()];
-        let kept: Vec<usize> = (0..self.modules.len()).filter(|&module| is_inside(module)).collect();
+        let kept: Vec<usize> = (0..self.modules.len()).filter(|&module| inside[module]).collect();
         kept.iter().enumerate().for_each(|(place, &module)| places[module] = Some(place));
         let (mut numbers, mut streams) = (vec![usize::MAX; self.streams.len()], Vec::new());
         let (mut sources, mut sinks, mut graph_streams) = (Vec::new(), Vec::new(), Vec::new());
@@ -212,13 +228,12 @@ impl Region {
         }
         let run = Run::frames(1);
         let Ok(mut dates) = Dates::new(&graph, &run, &|_| false) else { return false };
-        dates.watch = Watch::Compare(Border { cycles, is_changed: false });
+        dates.watch = Watch::Compare { cycles, is_changed: false };
         dates.let_in();
         if dates.settle().is_err() {
             return false;
         }
         let all_moved = |end: &Endpoint| dates.channels[end.stream].moved == end.words_per_frame;
-        let Watch::Compare(border) = &dates.watch else { return false };
-        !border.is_changed && graph.sources.iter().chain(&graph.sinks).all(all_moved)
+        !dates.watch.is_changed() && graph.sources.iter().chain(&graph.sinks).all(all_moved)
     }
 }

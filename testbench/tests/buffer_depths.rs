@@ -1,5 +1,5 @@
 //! The depths of FIFOs in front of joins: no frame ends later than with FIFOs that never fill, and no FIFO can lose a word
-//! without slowing the design or bringing it to a standstill..
+//! without slowing the design or bringing it to a standstill: for networks made for it, and random ones.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a plan that cannot be built has failed")]
 
@@ -7,6 +7,7 @@ use hdl_gen::{BindOptions, Design, PredictError, bind, lower};
 use network::diagnostic::At;
 use network::plan::Plan;
 use network::{Network, Place};
+use testbench::campaign::Sketch;
 
 /// A block of residual networks, and one inside another.
 const RESIDUAL: &str = "
@@ -58,9 +59,15 @@ fn network(text: &str) -> Network {
     Plan::parse(text, "plan.yaml").unwrap().build(None).unwrap()
 }
 
+/// Depths of the FIFOs of each layer that joins.
+type Depths = Vec<(String, Vec<u64>)>;
+
+/// More words than any FIFO of these networks holds.
+const DEEP: u64 = 4000;
+
 /// The design with given depths for every join, and without a wish where there are none.
-fn design(text: &str, depths: &[(String, Vec<u64>)]) -> Design {
-    let mut parts = network(text).into_parts();
+fn design(network: &Network, depths: &Depths) -> Design {
+    let mut parts = network.clone().into_parts();
     for (name, depths) in depths {
         let layer = parts.layers.iter_mut().find(|layer| layer.name == *name).unwrap();
         layer.hardware.fifo = Some(At::new(depths.clone(), Place::default()));
@@ -68,58 +75,67 @@ fn design(text: &str, depths: &[(String, Vec<u64>)]) -> Design {
     lower(&bind(&Network::build(parts).unwrap(), &BindOptions::default()).unwrap()).unwrap()
 }
 
-fn found(text: &str) -> Vec<(String, Vec<u64>)> {
-    let design = design(text, &[]);
-    let joins = network(text).into_parts().layers.into_iter();
+fn depths_of(network: &Network, design: &Design) -> Depths {
+    let joins = network.layers().iter();
     joins.filter_map(|layer| Some((layer.name.clone(), design.fifo_depths(&layer.name)?))).collect()
 }
 
+fn found(network: &Network) -> Depths {
+    depths_of(network, &design(network, &Vec::new()))
+}
+
+/// All FIFOs with the same depth.
+fn all(depths: &Depths, depth: u64) -> Depths {
+    depths.iter().map(|(name, depths)| (name.clone(), vec![depth; depths.len()])).collect()
+}
+
 /// The last cycle of each frame at each output; none where the design stands still.
-fn ends(text: &str, depths: &[(String, Vec<u64>)]) -> Option<Vec<Vec<u64>>> {
-    match design(text, depths).predict(6, None) {
+fn ends(network: &Network, depths: &Depths) -> Option<Vec<Vec<u64>>> {
+    match design(network, depths).predict(6, None) {
         Ok(report) => Some(report.frame_end_cycles),
         Err(PredictError::Run(_)) => None,
         Err(fault) => panic!("{fault}"),
     }
 }
 
-/// The least depths, looked for in a design whose plan gives others.
-fn least(text: &str, depths: &[(String, Vec<u64>)]) -> Vec<(String, Vec<u64>)> {
-    let design = design(text, depths).with_least_buffers(&mut |_, _| true).unwrap().unwrap();
-    depths.iter().map(|(name, _)| (name.clone(), design.fifo_depths(name).unwrap())).collect()
+/// The least depths, looked for in a design whose plan gives others or none.
+fn least(network: &Network, depths: &Depths) -> Depths {
+    let design = design(network, depths).with_least_buffers(&mut |_, _| true).unwrap().unwrap();
+    depths_of(network, &design)
 }
 
 #[track_caller]
 fn check(text: &str) {
-    let found = found(text);
-    check_depths(text, &found);
-    for depth in [1, 700] {
-        let given = found.iter().map(|(name, depths)| (name.clone(), vec![depth; depths.len()])).collect::<Vec<_>>();
-        check_depths(text, &least(text, &given));
+    let network = network(text);
+    let found = found(&network);
+    let mut tried = vec![found.clone()];
+    tried.extend([1, 700].map(|depth| least(&network, &all(&found, depth))));
+    for depths in tried {
+        let deepest = check_depths(&network, &depths).into_iter().max();
+        assert!(deepest > Some(4), "{depths:?} needs no FIFO at all");
     }
 }
 
+/// No frame ends later than with deep FIFOs, and with a word less in any FIFO of several one does; the depths of those.
 #[track_caller]
-fn check_depths(text: &str, found: &[(String, Vec<u64>)]) {
+fn check_depths(network: &Network, found: &Depths) -> Vec<u64> {
     assert!(!found.is_empty());
-    let deep: Vec<(String, Vec<u64>)> =
-        found.iter().map(|(name, depths)| (name.clone(), vec![2000; depths.len()])).collect();
-    let best = ends(text, &deep).unwrap();
-    assert_eq!(ends(text, found), Some(best.clone()), "{found:?}");
-    let mut deepest = 0;
-    for (join, (_, depths)) in found.iter().enumerate() {
+    let best = ends(network, &all(found, DEEP)).unwrap();
+    assert_eq!(ends(network, found), Some(best.clone()), "{}: {found:?}", network.name());
+    let mut tried = Vec::new();
+    for (join, (name, depths)) in found.iter().enumerate() {
         for input in (0..depths.len()).filter(|&input| depths[input] > 1) {
-            let mut less = found.to_vec();
+            let mut less = found.clone();
             less[join].1[input] -= 1;
-            let slower = match ends(text, &less) {
+            let slower = match ends(network, &less) {
                 None => true,
                 Some(ends) => ends.iter().flatten().zip(best.iter().flatten()).any(|(end, best)| end > best),
             };
-            assert!(slower, "input {input} of {} can hold a word less than {:?}", found[join].0, depths);
-            deepest = deepest.max(depths[input]);
+            assert!(slower, "{}: input {input} of {name} can hold a word less than {depths:?}", network.name());
+            tried.push(depths[input]);
         }
     }
-    assert!(deepest > 4, "{found:?} needs no FIFO at all");
+    tried
 }
 
 #[test]
@@ -137,10 +153,32 @@ fn no_fifo_of_three_branches_can_lose_a_word() {
     check(THREE);
 }
 
+/// The first seed is `HWGEN_SEED`, or 1; `HWGEN_GRAPHS` networks.
+#[test]
+fn no_fifo_of_a_random_network_can_lose_a_word() {
+    let number =
+        |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (first, count) = (number("HWGEN_SEED", 1), number("HWGEN_GRAPHS", 100));
+    let (mut networks, mut fifos) = (0, 0);
+    for seed in first..first + count {
+        let Ok(network) = Sketch::random(seed).network() else { continue };
+        let as_emitted = design(&network, &Vec::new());
+        // Where several inputs come, an output that needs one of them alone may run ahead as far as FIFOs go: there is no
+        // depth beyond which nothing gets earlier.
+        let is_open = as_emitted.input_ports().len() > 1;
+        if is_open || as_emitted.modes() > 1 || depths_of(&network, &as_emitted).is_empty() {
+            continue;
+        }
+        networks += 1;
+        fifos += check_depths(&network, &least(&network, &Vec::new())).len();
+    }
+    assert!(count < 100 || (networks > 15 && fifos > 20), "{networks} networks, {fifos} FIFOs of several words");
+}
+
 #[test]
 fn a_search_that_is_stopped_finds_nothing() {
     let mut heard = Vec::new();
-    let stopped = design(THREE, &[]).with_least_buffers(&mut |done, of| {
+    let stopped = design(&network(THREE), &Vec::new()).with_least_buffers(&mut |done, of| {
         heard.push((done, of));
         done < 2
     });
@@ -151,12 +189,12 @@ fn a_search_that_is_stopped_finds_nothing() {
 #[test]
 fn a_standstill_is_seen_untimed_and_the_depths_that_do_are_named() {
     for text in [RESIDUAL, U_SHAPE, THREE] {
-        let good = design(text, &[]);
+        let network = network(text);
+        let good = design(&network, &Vec::new());
         let untimed = good.check_untimed().unwrap();
         assert_eq!(untimed.period_frames, Some(1), "{untimed:?}");
-        let mut depths = found(text);
-        depths.iter_mut().for_each(|(_, depths)| depths.fill(1));
-        let shallow = design(text, &depths);
+        let depths = all(&found(&network), 1);
+        let shallow = design(&network, &depths);
         assert_eq!(shallow.check_untimed().is_err(), shallow.predict(2, None).is_err());
         assert!(shallow.check_untimed().is_err(), "one word is enough everywhere");
         let mut enough = depths.clone();
@@ -167,13 +205,13 @@ fn a_standstill_is_seen_untimed_and_the_depths_that_do_are_named() {
             let (_, depths) = enough.iter_mut().find(|(name, _)| *name == buffer.join).unwrap();
             depths[row.input] = u64::from(buffer.enough);
         }
-        assert!(ends(text, &enough).is_some(), "{named:?}");
+        assert!(ends(&network, &enough).is_some(), "{named:?}");
     }
 }
 
 #[test]
 fn the_cause_of_a_skew_names_branches_and_collector() {
-    let design = design(RESIDUAL, &[]);
+    let design = design(&network(RESIDUAL), &Vec::new());
     let rows = design.join_buffers();
     let row = rows.iter().filter(|row| row.join == "inner").max_by_key(|row| row.depth).unwrap();
     let cause = row.cause.clone().unwrap();
