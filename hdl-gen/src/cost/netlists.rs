@@ -22,13 +22,24 @@ impl Counts {
             Family::Xc7 | Family::Xcup | Family::Ice40 | Family::Gowin | Family::Asic => 0,
         };
         self.add(one, n);
-        self.add(lut, n * left * real(cost.lut.saturating_sub(small)));
-        self.add(Term::ConstantSpare, n * (1.0 - left) * real(cost.lut.saturating_sub(small)));
+        let meets = cost.kept_lut == 0 && cost.first_lut > 0;
+        let seen = cost.constant_operand && meets;
+        let all = real(cost.lut.saturating_sub(small));
+        if seen {
+            // Synthesis sees the constant where it meets the other operand, and what follows from it behind.
+            self.add(Term::ConstantFirst, n * left * real(cost.first_lut));
+            self.add(Term::ConstantRest, n * (all - real(cost.first_lut)).max(0.0));
+        } else {
+            self.add(lut, n * left * all);
+            self.add(Term::ConstantSpare, n * (1.0 - left) * all);
+        }
         self.add(ff, n * left * real(cost.ff));
         self.add(Term::ConstantSpareFf, n * (1.0 - left) * real(cost.ff));
         if cost.scales && !cost.constant_operand {
             // Of a rescaler's constants some bits are the same for all channels.
-            self.add(Term::UnitSpareFf, n * (1.0 - real(cost.rows_left) / 1000.0) * real(cost.ff));
+            let same = 1.0 - real(cost.rows_left) / 1000.0;
+            self.add(Term::UnitSpareFf, n * same * real(cost.ff));
+            self.add(Term::UnitSpare, if meets { n * same * real(cost.first_lut) } else { 0.0 });
         }
         self.add(carry, n * real(cost.carry));
         self.add(shift, n * real(cost.shift));
@@ -38,8 +49,13 @@ impl Counts {
                 (false, true) => Term::UnitLut4,
                 (false, false) => Term::DatapathLut4,
             };
-            self.add(small, n * left * real(cost.lut4));
-            self.add(Term::ConstantSpare4, n * (1.0 - left) * real(cost.lut4));
+            if seen {
+                self.add(Term::ConstantFirst4, n * left * real(cost.first_lut4));
+                self.add(Term::ConstantRest4, n * real(cost.lut4.saturating_sub(cost.first_lut4)));
+            } else {
+                self.add(small, n * left * real(cost.lut4));
+                self.add(Term::ConstantSpare4, n * (1.0 - left) * real(cost.lut4));
+            }
         }
         self.exact.ff += n * real(cost.ff);
         self.shifts(n * real(cost.shift), n * real(cost.shift_ff), family);
@@ -89,5 +105,34 @@ mod tests {
         for family in [Family::Xc7, Family::Xcup, Family::Ecp5] {
             assert_eq!([counted(family, false), counted(family, true)], [[0.0; 2]; 2]);
         }
+    }
+
+    /// Where digits of a constant meet the other operand in logic that synthesis sees, rows that vanish and what stands behind
+    /// the first registers are priced apart; behind the border of a kept module they are not.
+    #[test]
+    fn constants_that_synthesis_sees_are_priced_apart() {
+        let counted = |cost: Cost, family: Family| {
+            let mut inventory = Inventory::default();
+            let whole = Cost { lut: 50, lut4: 80, first_lut4: 60, rows_left: 500, scales: true, ..cost };
+            inventory.add_datapaths(whole, 2);
+            let counts = Counts::of(&inventory, family);
+            let terms =
+                [Term::ConstantLut, Term::ConstantSpare, Term::ConstantFirst, Term::ConstantRest, Term::UnitSpare];
+            (
+                terms.map(|term| counts.term(term)),
+                [Term::ConstantFirst4, Term::ConstantRest4].map(|term| counts.term(term)),
+            )
+        };
+        let seen = Cost { first_lut: 30, constant_operand: true, ..Cost::default() };
+        let kept = Cost { kept_lut: 9, ..seen };
+        let other_digits = Cost { first_lut: 0, ..seen };
+        assert_eq!(counted(seen, Family::Xc7), ([0.0, 0.0, 30.0, 40.0, 0.0], [0.0; 2]));
+        assert_eq!(counted(seen, Family::Ecp5), ([0.0, 0.0, 30.0, 40.0, 0.0], [60.0, 40.0]));
+        for hidden in [kept, other_digits] {
+            assert_eq!(counted(hidden, Family::Xc7), ([50.0, 50.0, 0.0, 0.0, 0.0], [0.0; 2]));
+        }
+        let changing = Cost { constant_operand: false, ..seen };
+        assert_eq!(counted(changing, Family::Xc7).0, [0.0, 0.0, 0.0, 0.0, 30.0]);
+        assert_eq!(counted(Cost { kept_lut: 9, ..changing }, Family::Xc7).0, [0.0; 5]);
     }
 }

@@ -196,7 +196,7 @@ impl Moving<'_> {
             let lanes = &self.operands.lanes;
             for row in rows_as_nets(netlist, &lanes.digits[index], lanes.multiplicand, &places) {
                 let inputs = lanes.digits[index].column_inputs();
-                netlist.cost.add_luts(u32::try_from(row.bits.len()).unwrap_or(0), inputs);
+                netlist.cost.add_kept_luts(u32::try_from(row.bits.len()).unwrap_or(0), inputs);
                 heap.push_row(row);
             }
         }

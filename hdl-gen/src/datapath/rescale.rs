@@ -109,8 +109,12 @@ impl Rescale {
         let width = signed_bits(range).max(spec.shift + 1);
         let quotient = (range.0 >> spec.shift, range.1 >> spec.shift);
         let code_bits = code_bits(spec.code_range);
+        let constant_digits = Product::new(&spec).is_some_and(|product| product.recodes_multiplier);
         let build = |order: &Order, netlist: Netlist| {
             let (mut netlist, finished) = multiply_add(&spec, width, order, netlist)?;
+            if !constant_digits {
+                (netlist.cost.first_lut, netlist.cost.first_lut4) = (0, 0);
+            }
             let weight = netlist.cost.weight();
             let (code, latency) = round_and_clamp(&mut netlist, &spec, &finished, quotient, code_bits);
             Some((weight, netlist, code, latency))

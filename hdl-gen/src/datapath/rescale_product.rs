@@ -91,4 +91,37 @@ mod tests {
         assert_eq!(left(4, 8, 0b0001_0000), 2.0 / 9.0);
         assert_eq!(left(4, 8, 0b0101_0101), 8.0 / 9.0);
     }
+
+    /// LUTs of a module that is mapped alone are counted where the text has one, and those in front of the first registers
+    /// where the factor's digits choose: with four bits by eight the sum's do, with 24 by ten the factor's.
+    #[test]
+    fn what_synthesis_sees_of_a_constant_is_counted() {
+        let made = |accumulator_bits: u32, bits: u32| {
+            let spec = RescaleSpec {
+                module_name: "hwgen_rescale".to_owned(),
+                accumulator_bits,
+                accumulator_signed: true,
+                factor: RescaleFactor::Port { bits, signed: true },
+                offset_bits: Some(8),
+                value_range: (-1000, 1000),
+                shift: 4,
+                rounding: ShiftRounding::Floor,
+                code_range: (0, 15),
+                multiplier: Multiplier::Lut,
+                target: Target::Lut6,
+            };
+            Rescale::new(spec).unwrap()
+        };
+        let mut found = [0; 2];
+        for (accumulator_bits, bits) in [(3, 8), (5, 9), (9, 5), (4, 8), (24, 10), (16, 8), (4, 4), (2, 12)] {
+            let unit = made(accumulator_bits, bits);
+            let kept = unit.modules().iter().any(|module| module.text.contains("keep_hierarchy"));
+            assert_eq!(unit.cost().kept_lut > 0, kept, "{accumulator_bits} by {bits}");
+            found[usize::from(kept)] += 1;
+        }
+        assert!(found.iter().all(|&number| number > 0), "{found:?}");
+        assert_eq!(made(4, 8).cost().first_lut, 0);
+        let factor = made(24, 10).cost();
+        assert!(factor.first_lut > 0 && factor.first_lut < factor.lut, "{factor:?}");
+    }
 }

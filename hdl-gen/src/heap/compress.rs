@@ -50,6 +50,7 @@ pub(super) fn stage_with(netlist: &mut Netlist, time: u32, mut heap: Heap, optio
     if chains == 0 && options.direct && options.threshold <= 0.0 {
         add_two_rows(netlist, time, &mut heap, &mut next);
     }
+    netlist.cost.end_stage(time);
     let mut result = Heap { threshold: heap.threshold, ..Heap::new(heap.width(), heap.target) };
     for (column, bits) in (0..).zip(heap.direct) {
         next.extend(bits.into_iter().map(|bit| (column, bit)));

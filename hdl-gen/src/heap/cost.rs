@@ -10,6 +10,13 @@ pub struct Cost {
     pub lut: u32,
     /// LUTs of four inputs for the same, multiplexers of their outputs and the adders of carry chains left out.
     pub lut4: u32,
+    /// Of both, those in front of the first registers, where digits of the operand that may be a constant meet the other; none
+    /// where the digits are of the other operand.
+    pub first_lut: u32,
+    /// The same of four inputs.
+    pub first_lut4: u32,
+    /// LUTs in modules that synthesis maps by themselves, so that it does not see a constant operand there.
+    pub kept_lut: u32,
     /// Shift registers of three and more bits, half a LUT each.
     pub shift: u32,
     /// Registers that those hold.
@@ -55,6 +62,19 @@ impl Cost {
     pub fn add_luts(&mut self, luts: u32, inputs: u32) {
         self.lut += luts;
         self.lut4 += luts * small_luts(inputs);
+    }
+
+    /// The same in modules that synthesis maps by themselves.
+    pub fn add_kept_luts(&mut self, luts: u32, inputs: u32) {
+        self.add_luts(luts, inputs);
+        self.kept_lut += luts;
+    }
+
+    /// What was counted up to the end of the stage that starts at `time` stands in front of the first registers.
+    pub(super) fn end_stage(&mut self, time: u32) {
+        if time == 0 {
+            (self.first_lut, self.first_lut4) = (self.lut, self.lut4);
+        }
     }
 
     /// Counts one register more in a row, which is among the registers already.

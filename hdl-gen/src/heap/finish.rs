@@ -218,6 +218,7 @@ fn operands(
         let inputs = function.iter().flatten().map(|bit| bit.inputs).sum();
         let digits = group::digits(netlist, time, &function, length);
         netlist.cost.add_luts(u32::try_from(digits.iter().flatten().count()).unwrap_or(0), inputs);
+        netlist.cost.end_stage(time);
         other.extend(digits);
         at += length;
     }

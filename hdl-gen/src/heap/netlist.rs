@@ -294,7 +294,7 @@ impl Netlist {
         triples: &[[(Bit, Bit); 3]],
     ) -> (SignalId, SignalId) {
         let count = u32::try_from(triples.len()).unwrap_or(0);
-        self.cost.add_luts(2 * count, 6);
+        self.cost.add_kept_luts(2 * count, 6);
         if self.counting {
             return (self.port("", count), self.port("", count));
         }
