@@ -9,7 +9,7 @@ mod reading;
 mod skew;
 
 pub(crate) use buffers::Buffer;
-pub use buffers::ShallowBuffer;
+pub use buffers::{LONG_FRAME_WORDS, ShallowBuffer};
 pub use modules::{JoinBuffer, StageRow};
 pub(crate) use reading::reading;
 pub use skew::SkewCause;

@@ -21,6 +21,7 @@ use crate::interrupt::Interrupt;
 use crate::plan_file::LoadedPlan;
 use hdl_gen::cost::{Device, Model};
 use hdl_gen::datapath::Memo;
+use hdl_gen::design::LONG_FRAME_WORDS;
 use hdl_gen::fold::FoldError;
 use network::diagnostic::Diagnostics;
 use network::graph::HardwareRequest;
@@ -73,7 +74,8 @@ impl Ground {
     /// Where foldings are searched; `part_counts` makes the part's capacity a limit.
     pub fn site<'a>(&'a self, part_counts: bool, interrupt: &'a Interrupt) -> Site<'a> {
         let Ground { network, device, model, clock_mhz, gap, memo, .. } = self;
-        Site { network, device, model, clock_mhz: *clock_mhz, part_counts, gap: *gap, interrupt, memo }
+        let (clock_mhz, gap, longest_words) = (*clock_mhz, *gap, LONG_FRAME_WORDS);
+        Site { network, device, model, clock_mhz, part_counts, gap, interrupt, memo, longest_words }
     }
 }
 

@@ -19,7 +19,7 @@ const FRAMES: u64 = 6;
 /// Words that move in all trials of a cheap search together.
 const WORK_LIMIT: u64 = 400_000_000;
 /// Words that move in one frame beyond which no run is made unasked: it would take some seconds.
-const LONG_FRAME: u64 = 500_000_000;
+pub const LONG_FRAME_WORDS: u64 = 500_000_000;
 /// Words that a FIFO holds at least.
 const LEAST: u32 = 1;
 /// Trials that one FIFO takes as a rule.
@@ -170,7 +170,7 @@ impl Design {
 
     /// Whether a prediction takes so long that it is made only where it is asked for.
     pub fn is_long(&self) -> bool {
-        self.frame_words() > LONG_FRAME
+        self.frame_words() > LONG_FRAME_WORDS
     }
 
     fn depth(&self, stage: usize) -> u32 {

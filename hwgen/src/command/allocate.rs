@@ -14,8 +14,8 @@ use std::fmt::Write;
 
 /// Reads, solves and reports.
 pub fn run(options: &AllocateOptions, as_json: bool) -> Outcome<()> {
-    // The search asks nobody whether to stop, and nothing is written meanwhile.
-    let interrupt = Interrupt::listen(|| std::process::exit(130));
+    // The search asks nobody whether to stop.
+    let interrupt = Interrupt::ending();
     let budget = Budget::parse(&options.budget)?;
     let text = read_text(&options.tables, Code::AllocationTable)?;
     let tables = Tables::parse(&text, &options.tables.display().to_string())?;

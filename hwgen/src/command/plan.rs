@@ -24,22 +24,14 @@ use quantizer::{ImportOptions, InputGrid, import};
 use serde_json::json;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Frames that modes are measured on at most.
 const MODE_FRAMES: u64 = 128;
 
 /// Imports, chooses hardware, and writes both files.
 pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
-    // Reconstruction runs inside import, which asks nobody whether to stop, and nothing is written meanwhile.
-    let at_once = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&at_once);
-    let interrupt = Interrupt::listen(move || {
-        if stop.load(Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    });
+    // Reconstruction and exact searches ask nobody whether to stop.
+    let interrupt = Interrupt::ending();
     let source = &options.source;
     let model_name = source.model.display().to_string();
     let Some(stem) = options.output.file_stem() else {
@@ -79,9 +71,7 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         allocated = Some(chosen);
     }
     let spinner = progress::spinner("importing", as_json);
-    at_once.store(source.quantize.reconstruct.is_some(), Ordering::SeqCst);
     let imported = import(&bytes, &model_name, &import_options)?;
-    at_once.store(false, Ordering::SeqCst);
     interrupt.check()?;
     let mut network = Network::build(imported.parts).map_err(|faults| faults.in_file(&model_name))?;
     if !options.modes.is_empty() {
@@ -118,7 +108,8 @@ pub fn run(options: &PlanOptions, as_json: bool) -> Outcome<()> {
         confirm(chosen, &written, &options.output.display().to_string(), &interrupt)?;
     }
     let arrays_path = options.output.with_file_name(&arrays_name);
-    write_files(&[(&arrays_path, &written.arrays), (&options.output, written.plan.as_bytes())])?;
+    let files: [(&Path, &[u8]); 2] = [(&arrays_path, &written.arrays), (&options.output, written.plan.as_bytes())];
+    interrupt.writing(|| write_files(&files))?;
     if as_json {
         let report = json!({
             "plan": options.output.display().to_string(),

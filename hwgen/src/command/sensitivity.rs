@@ -34,7 +34,7 @@ struct Report {
 
 /// Measures and reports.
 pub fn run(options: &SensitivityOptions, as_json: bool) -> Outcome<()> {
-    let interrupt = Interrupt::listen(|| {});
+    let interrupt = Interrupt::ending();
     let file = options.source.model.display().to_string();
     let allocation = &options.source.allocation;
     let (bytes, _) = read_model(&options.source.model)?;
@@ -54,7 +54,8 @@ pub fn run(options: &SensitivityOptions, as_json: bool) -> Outcome<()> {
         let base = study.tables(&stem(&file));
         let tables = measured(study, &base, &known)?;
         if let Some(path) = &allocation.save_tables {
-            write_files(&[(path, tables.write().as_bytes())])?;
+            let text = tables.write();
+            interrupt.writing(|| write_files(&[(path, text.as_bytes())]))?;
         }
         let compared = budgets.iter().map(|budget| Compared::of(study, budget, &base, &known));
         Ok(Report {
@@ -71,7 +72,7 @@ pub fn run(options: &SensitivityOptions, as_json: bool) -> Outcome<()> {
     if let Some(path) = &options.svg {
         let svg =
             picture::draw(&format!("{}: sensitivities of layers", stem(&file)), &report.layers, &report.panels())?;
-        write_files(&[(path, svg.as_bytes())])?;
+        interrupt.writing(|| write_files(&[(path, svg.as_bytes())]))?;
     }
     if as_json {
         return Ok(print(&format!("{:#}\n", report.json()))?);

@@ -37,6 +37,8 @@ pub struct Site<'a> {
     pub interrupt: &'a Interrupt,
     /// Figures of datapaths that were counted before.
     pub memo: &'a Memo,
+    /// Words of a frame up to which a design's cycles are predicted.
+    pub longest_words: u64,
 }
 
 /// A folding that was lowered, priced and predicted.
@@ -363,7 +365,8 @@ impl Site<'_> {
     /// Lowers, prices and predicts.
     pub(super) fn measure(&self, bound: Bound, folding: Option<Folding>) -> Outcome<Point> {
         let design = lower_counted(&bound, self.memo).map_err(|error| cannot_lower(self.network, &error))?;
-        let timing = if design.is_long() { None } else { Some(design.timing().map_err(|e| cannot_predict(&e))?) };
+        let is_long = design.frame_words() > self.longest_words;
+        let timing = if is_long { None } else { Some(design.timing().map_err(|e| cannot_predict(&e))?) };
         let usage = usage(&design.estimate(self.model).total);
         let cycles = (0..bound.layers().len()).map(|index| (bound.layer_cycles(index), index));
         let slowest = cycles.fold((0, 0), |best, layer| if layer.0 > best.0 { layer } else { best });

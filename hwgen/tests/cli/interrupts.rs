@@ -8,6 +8,12 @@ use std::time::{Duration, Instant};
 /// Starts a command, interrupts it after a while, and looks at what is left.
 #[track_caller]
 fn interrupted(folder: &Folder, arguments: &str, after: Duration, signal: &str) {
+    ends_within(folder, arguments, after, signal, Duration::from_secs(20));
+}
+
+/// The same, with the time that it may take to end.
+#[track_caller]
+fn ends_within(folder: &Folder, arguments: &str, after: Duration, signal: &str, most: Duration) {
     let cache = folder.join("cache");
     std::fs::create_dir_all(&cache).unwrap();
     let before = folder.contents();
@@ -26,7 +32,7 @@ fn interrupted(folder: &Folder, arguments: &str, after: Duration, signal: &str) 
     let start = Instant::now();
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(130), "{arguments}");
-    assert!(start.elapsed() < Duration::from_secs(20), "{arguments} took {:?} to end", start.elapsed());
+    assert!(start.elapsed() < most, "{arguments} took {:?} to end", start.elapsed());
     let added: Vec<_> = folder.contents().into_keys().filter(|path| !before.contains_key(path)).collect();
     let outside_cache: Vec<_> = added.iter().filter(|path| !path.starts_with(&cache)).collect();
     assert!(outside_cache.is_empty(), "{arguments} left {outside_cache:?}");
@@ -100,44 +106,92 @@ fn running_the_simulation() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
+/// What a command that chooses widths may take to end: it ends at once wherever it is.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// What `plan` and `sensitivity` take of an example to choose widths with.
+fn choosing(command: &str, example: &str, rest: &str) -> String {
+    let folder = repository().join("examples").join(example).display().to_string();
+    format!(
+        "{command} {folder}/{example}.float.onnx --calibration {folder}/calib.npz:x_u8 --input-scale 1/256 {rest}"
+    )
+}
+
 #[test]
 fn choosing_widths() {
     let folder = Folder::new();
-    let example = repository().join("examples/mnist-cnn").display().to_string();
-    let arguments = format!(
-        "plan {example}/mnist-cnn.float.onnx -o plan.yaml --calibration {example}/calib.npz:x_u8 --input-scale 1/256 \
-         --budget size=40%"
-    );
-    interrupted(&folder, &arguments, Duration::from_secs(3), "-INT");
+    let arguments = choosing("plan", "mnist-cnn", "-o plan.yaml --budget size=40%");
+    ends_within(&folder, &arguments, Duration::from_secs(3), "-INT", AT_ONCE);
 }
 
-/// Widths with prices of the hardware, and a good plan that was there before: it stays as it is.
+#[test]
+fn measuring_sensitivities() {
+    let folder = Folder::new();
+    let arguments = choosing("sensitivity", "mnist-cnn", "--save-tables t.yaml --svg s.svg");
+    ends_within(&folder, &arguments, Duration::from_secs(2), "-TERM", AT_ONCE);
+}
+
+/// Widths with prices of the hardware, and a good plan that was there before: it stays as it is, wherever the signal
+/// comes.
 #[test]
 fn choosing_widths_with_hardware_leaves_the_last_plan() {
     let folder = Folder::new();
-    let example = repository().join("examples/irst-unet").display().to_string();
-    let common = format!(
-        "plan {example}/irst-unet.float.onnx -o plan.yaml --calibration {example}/calib.npz:x_u8 --input-scale 1/256 \
-         --calibration-frames 8"
-    );
+    let common = choosing("plan", "irst-unet", "-o plan.yaml --calibration-frames 8");
     let done = folder.run(&format!("{common} --weight-bits 4"));
     assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
     let before = folder.contents();
-    interrupted(&folder, &format!("{common} --budget lut=30k"), Duration::from_secs(2), "-INT");
-    let after = folder.contents();
-    assert!(before.iter().all(|(path, bytes)| after.get(path) == Some(bytes)), "a plan that was there changed");
+    for milliseconds in [700, 2000, 5000] {
+        let after = Duration::from_millis(milliseconds);
+        ends_within(&folder, &format!("{common} --budget lut=30k"), after, "-INT", AT_ONCE);
+        let now = folder.contents();
+        assert!(before.iter().all(|(path, bytes)| now.get(path) == Some(bytes)), "a plan that was there changed");
+    }
+}
+
+/// A table whose exact search goes on for tens of seconds: costs of pairs in many rings.
+#[test]
+fn exact_searches() {
+    let folder = Folder::new();
+    // The high bits of a linear congruential sequence, as numbers from 0 to 1.
+    let mut state: u64 = 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / (1u64 << 24) as f64
+    };
+    const LAYERS: usize = 120;
+    let mut text = "hwgen_tables: 1\nlayers:\n".to_owned();
+    for layer in 0..LAYERS {
+        let (scale, parameters) = (2.0 * next(), 1000 + (90_000.0 * next()) as u64);
+        let mut of = |value: &dyn Fn(f64, f64) -> f64| {
+            let entries = (2..=8).map(|bits| format!("w{bits}: {:.6}", value(f64::from(bits), next())));
+            entries.collect::<Vec<_>>().join(", ")
+        };
+        let loss = of(&|bits, part| scale * (-bits).exp2() * (0.7 + 0.6 * part));
+        let lut = of(&|bits, part| bits * (20.0 + 20.0 * part));
+        text += &format!(
+            "  - {{ name: l{layer}, parameters: {parameters}, macs: {}, bits: [2, 3, 4, 5, 6, 7, 8], loss: {{ {loss} }}, \
+             costs: {{ lut: {{ {lut} }} }} }}\n",
+            parameters * 100
+        );
+    }
+    text += "pairs:\n";
+    for layer in 0..LAYERS {
+        let both = (2..=8).flat_map(|a| (2..=8).map(move |b| (a, b)));
+        let loss: Vec<String> = both.map(|(a, b)| format!("\"{a}/{b}\": {:.4}", 0.3 * next())).collect();
+        let other = (layer * 7 + 3) % LAYERS;
+        text += &format!("  - {{ between: [l{layer}, l{other}], loss: {{ {} }} }}\n", loss.join(", "));
+    }
+    folder.write("t.yaml", text.as_bytes());
+    let arguments = "allocate --tables t.yaml --budget size=50%,bitops=60%,lut=55%";
+    ends_within(&folder, arguments, Duration::from_secs(3), "-INT", AT_ONCE);
 }
 
 /// Reconstruction runs inside import, where nobody asks whether to stop.
 #[test]
 fn reconstructing_blocks() {
     let folder = Folder::new();
-    let example = repository().join("examples/mnist-cnn").display().to_string();
     folder.write("plan.yaml", b"not a plan of ours");
-    let arguments = format!(
-        "plan {example}/mnist-cnn.float.onnx -o plan.yaml --calibration {example}/calib.npz:x_u8 --input-scale 1/256 \
-         --calibration-frames 32 --weight-bits 3 --reconstruct brecq --reconstruct-steps 100000"
-    );
-    interrupted(&folder, &arguments, Duration::from_secs(3), "-INT");
+    let rest = "-o plan.yaml --calibration-frames 32 --weight-bits 3 --reconstruct brecq --reconstruct-steps 100000";
+    ends_within(&folder, &choosing("plan", "mnist-cnn", rest), Duration::from_secs(3), "-INT", AT_ONCE);
     assert_eq!(folder.read("plan.yaml"), "not a plan of ours");
 }

@@ -110,7 +110,8 @@ pub fn choose(job: &Job<'_>, interrupt: &Interrupt, as_json: bool) -> Outcome<Ch
         };
         if let Some(path) = &options.save_tables {
             let saved = quantizer::allocate::measured(study, &tables, &known)?;
-            write_files(&[(path, saved.write().as_bytes())]).map_err(Ended::from)?;
+            let text = saved.write();
+            interrupt.writing(|| write_files(&[(path, text.as_bytes())])).map_err(Ended::from)?;
         }
         if let Some(hardware) = &hardware {
             allocation.notes.extend(hardware.notes.iter().cloned());
@@ -234,10 +235,7 @@ impl Search<'_, '_> {
             };
             let layer_bits = self.study.layer_bits(&allocation.widths);
             let chosen = PostTraining { layer_bits, ..self.job.post_training.clone() };
-            // What is told as the nearest is told of all frames.
-            let is_last = stretched > STRETCHED;
-            let made = if is_last { price::on_all_frames } else { price::network };
-            let network = made(self.job, &chosen).map_err(faults)?;
+            let network = price::on_all_frames(self.job, &chosen).map_err(faults)?;
             match hardware.goal.fold(&network, self.watch.interrupt).map_err(faults)? {
                 Ok(point) => {
                     let figures = hardware.goal.figures(&point);

@@ -10,6 +10,7 @@ use crate::hardware::{self, DEFAULT_CLOCK_MHZ};
 use crate::interrupt::Interrupt;
 use hdl_gen::cost::{Device, Model};
 use hdl_gen::datapath::Memo;
+use hdl_gen::design::LONG_FRAME_WORDS;
 use hdl_gen::fold::RESOURCES;
 use network::diagnostic::At;
 use network::plan::Target;
@@ -38,6 +39,8 @@ pub struct Goal {
     fps: Option<f64>,
     names_device: bool,
     memo: Memo,
+    /// Words of a frame up to which a design's cycles are predicted though no latency is asked for.
+    long_words: u64,
 }
 
 /// Whether a budget limits what hardware costs.
@@ -69,7 +72,7 @@ impl Goal {
         let predict =
             budget.limits.iter().any(|limit| limit.cost == "latency" && matches!(limit.most, Amount::Share(_)));
         let Measured { used, interval, first, slowest } =
-            price::measured(&hardware::figures(&network)?, &model, predict)?;
+            price::measured(&hardware::figures(&network)?, &model, if predict { u64::MAX } else { LONG_FRAME_WORDS })?;
         let mut goal = Goal {
             device,
             model,
@@ -79,6 +82,7 @@ impl Goal {
             fps: None,
             names_device: job.options.device.is_some(),
             memo: Memo::default(),
+            long_words: LONG_FRAME_WORDS,
         };
         let cycles_per_us = clock_mhz;
         for limit in budget.limits.iter().filter(|limit| is_hardware(limit)) {
@@ -149,6 +153,7 @@ impl Goal {
             gap: GAP,
             interrupt,
             memo: &self.memo,
+            longest_words: self.longest_words(),
         };
         let found = match site.within(&self.wanted)? {
             Ok(point) => return Ok(Ok(point)),
@@ -184,6 +189,11 @@ impl Goal {
         }))
     }
 
+    /// A latency is known by prediction alone, which is then made however long it takes.
+    fn longest_words(&self) -> u64 {
+        if self.wanted.latency_cycles.is_some() { u64::MAX } else { self.long_words }
+    }
+
     /// What a plan says that it is for.
     pub fn target(&self) -> Target {
         let device = self.names_device.then(|| At::new(self.device.name.clone(), Place::default()));
@@ -196,7 +206,7 @@ impl Goal {
     /// # Errors
     /// It breaks what was asked for: E0903.
     pub fn confirmed(&self, figures: &hardware::Figures, file: &str) -> Outcome<Vec<(String, f64)>> {
-        let found = price::measured(figures, &self.model, self.wanted.latency_cycles.is_some())?;
+        let found = price::measured(figures, &self.model, self.longest_words())?;
         match broken(self, &found) {
             Some(miss) => Err(missed(file, &miss).into()),
             None => Ok(self.named(found.used.0, found.interval, found.first)),
@@ -253,4 +263,58 @@ fn broken(goal: &Goal, found: &Measured) -> Option<(String, f64, f64)> {
         .filter(|(most, first)| first > most)
         .map(|(most, first)| ("latency".to_owned(), most as f64 / goal.clock_mhz, first as f64 / goal.clock_mhz));
     large.or(slow).or(late)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use network::plan::Plan;
+
+    const CHAIN: &str = "\
+hwgen: 1
+name: chain
+random: { seed: 7 }
+input: { shape: [8, 8, 2], format: u4 }
+layers:
+  - { name: conv1, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s3, output: u4 }
+  - { name: conv2, op: conv2d, outputs: 8, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s3, output: u4 }
+";
+
+    /// A design of so long frames that nobody predicts them unasked is predicted for a latency: while it is folded, so
+    /// that quicker foldings are found, and once more before the plan is written.
+    #[test]
+    fn long_designs_keep_latencies() {
+        let network = Plan::parse(CHAIN, "chain.yaml").unwrap().build(None).unwrap();
+        let device = device::choose(None, &Target::default()).unwrap();
+        let model = Model::of(device.family).unwrap();
+        let mut goal = Goal {
+            device,
+            model,
+            clock_mhz: 100.0,
+            wanted: Wanted { interval_cycles: 100_000, latency_cycles: None, limits: [None; 4] },
+            asks_rate: true,
+            fps: None,
+            names_device: false,
+            memo: Memo::default(),
+            long_words: 0,
+        };
+        let interrupt = Interrupt::default();
+        let slow = goal.fold(&network, &interrupt).unwrap().unwrap();
+        assert!(slow.timing.is_none());
+        // What the slowest design really takes, known by a prediction of its own.
+        let taken = slow.design.timing().unwrap();
+        assert!(taken.first_frame_cycles > taken.initiation_interval_cycles);
+        let most = taken.first_frame_cycles - 1;
+        goal.wanted.latency_cycles = Some(most);
+        let point = goal.fold(&network, &interrupt).unwrap().unwrap();
+        assert!(point.design.timing().unwrap().first_frame_cycles <= most);
+        let mut parts = network.into_parts();
+        parts.layers.iter_mut().zip(point.bound.requests()).for_each(|(layer, request)| layer.hardware = request);
+        let figures = hardware::figures(&Network::build(parts).unwrap()).unwrap();
+        let named = goal.confirmed(&figures, "chain.yaml").unwrap();
+        let us = named.iter().find(|(name, _)| name == "latency").unwrap().1;
+        assert!(us <= most as f64 / 100.0, "{us}");
+        goal.wanted.latency_cycles = Some(1 + (us * 100.0) as u64 / 2);
+        assert!(goal.confirmed(&figures, "chain.yaml").is_err());
+    }
 }

@@ -245,11 +245,11 @@ pub struct Measured {
     pub slowest: u64,
 }
 
-/// Prices a design and predicts its cycles; those of a long one where `predict` asks for it.
-pub fn measured(built: &Figures, model: &Model, predict: bool) -> Outcome<Measured> {
+/// Prices a design, and predicts its cycles where a frame has at most `longest_words`.
+pub fn measured(built: &Figures, model: &Model, longest_words: u64) -> Outcome<Measured> {
     let used = usage(&built.design.estimate(model).total);
     let slowest = built.rows().iter().map(|row| row.cycles).max().unwrap_or(1).max(1);
-    let timing = if predict || !built.design.is_long() { Some(built.timing()?) } else { None };
+    let timing = if built.design.frame_words() <= longest_words { Some(built.timing()?) } else { None };
     let interval = timing.map_or(slowest, |timing| timing.initiation_interval_cycles);
     Ok(Measured { used, interval, first: timing.map(|timing| timing.first_frame_cycles), slowest })
 }
