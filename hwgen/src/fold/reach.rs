@@ -66,6 +66,12 @@ impl Point {
     }
 }
 
+/// Cycles that leave another folding than a point's: less than its slowest array takes.
+pub(super) fn quicker_than(point: &Point) -> u64 {
+    let arrays = point.folding.iter().flat_map(|folding| &folding.options).map(|option| option.cycles);
+    arrays.max().unwrap_or(point.slowest.0).saturating_sub(1)
+}
+
 /// What keeps an answer from being better.
 pub struct Stop {
     /// Index in [`RESOURCES`] of what is nearest to its limit.
@@ -203,7 +209,7 @@ impl Site<'_> {
                     }
                     nearest = Some(nearest.map_or(interval, |nearest| nearest.min(interval)));
                     let scaled = (target as f64 * wanted as f64 / interval as f64) as u64;
-                    target = scaled.min(target - 1);
+                    target = scaled.min(target - 1).min(quicker_than(&point));
                 }
                 Err(folded) => {
                     let best = nearest.map(|cycles| self.clock_mhz * 1e6 / cycles as f64);

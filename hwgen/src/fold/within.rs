@@ -1,6 +1,7 @@
 //! The smallest folding that keeps a rate, a latency and limits at once.
 
 use super::improve::Frame;
+use super::reach::quicker_than;
 use super::{Point, Site};
 use crate::failure::Outcome;
 use hdl_gen::fold::{Folded, Usage};
@@ -11,10 +12,12 @@ const MOST_TIGHTENED: usize = 12;
 const TRIES: usize = 40;
 
 /// What a design shall keep.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Wanted {
     /// Cycles from frame to frame.
     pub interval_cycles: u64,
+    /// Whether these bind the layers alone: windows, adapters and FIFOs may make the whole slower.
+    pub of_layers_alone: bool,
     /// Cycles from the first input to the last output of a frame.
     pub latency_cycles: Option<u64>,
     /// LUT, FF, DSP blocks, block RAM of 36 Kibit.
@@ -38,7 +41,7 @@ impl Site<'_> {
             let quick = |point: &Point| {
                 let first = point.timing.map(|timing| timing.first_frame_cycles);
                 let late = wanted.latency_cycles.zip(first).is_some_and(|(most, first)| first > most);
-                point.interval_cycles() <= wanted.interval_cycles && !late
+                (wanted.of_layers_alone || point.interval_cycles() <= wanted.interval_cycles) && !late
             };
             let frame = Frame { limits: wanted.limits, peak: false, quick: &quick, tries: TRIES };
             let (mut target, mut quickest) = (most, (u64::MAX, None));
@@ -51,15 +54,19 @@ impl Site<'_> {
                         if quickest.0 == u64::MAX {
                             // What the quickest takes as a whole, where it keeps the limits.
                             let found = self.reach(folder, least_cycles.max(1), &frame.without_tries())?.ok();
+                            let interval = found.as_ref().map_or(least_cycles, Point::interval_cycles);
                             let first = found.and_then(|point| point.timing.map(|timing| timing.first_frame_cycles));
-                            quickest = (least_cycles, first);
+                            quickest = (interval, first);
                         }
                         return Ok(Err(Missed::Slow(quickest.0, quickest.1)));
                     }
                     Err(Folded::Unknown | Folded::Found(_)) => return Ok(Err(Missed::Large(None))),
                 };
                 let (interval, first) = (point.interval_cycles(), point.timing.map(|timing| timing.first_frame_cycles));
-                let of_interval = wanted.interval_cycles as f64 / interval.max(1) as f64;
+                let of_interval = match wanted.of_layers_alone {
+                    true => 1.0,
+                    false => wanted.interval_cycles as f64 / interval.max(1) as f64,
+                };
                 let of_latency = match (wanted.latency_cycles, first) {
                     (Some(most), Some(first)) => most as f64 / first.max(1) as f64,
                     _ => 1.0,
@@ -72,7 +79,7 @@ impl Site<'_> {
                 if target < 2 {
                     break;
                 }
-                target = ((target as f64 * share) as u64).clamp(1, target - 1);
+                target = ((target as f64 * share) as u64).min(quicker_than(&point)).clamp(1, target - 1);
             }
             Ok(Err(Missed::Slow(quickest.0, quickest.1)))
         })

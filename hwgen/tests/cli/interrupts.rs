@@ -112,9 +112,7 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 /// What `plan` and `sensitivity` take of an example to choose widths with.
 fn choosing(command: &str, example: &str, rest: &str) -> String {
     let folder = repository().join("examples").join(example).display().to_string();
-    format!(
-        "{command} {folder}/{example}.float.onnx --calibration {folder}/calib.npz:x_u8 --input-scale 1/256 {rest}"
-    )
+    format!("{command} {folder}/{example}.float.onnx --calibration {folder}/calib.npz:x_u8 --input-scale 1/256 {rest}")
 }
 
 #[test]

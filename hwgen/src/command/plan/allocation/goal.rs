@@ -33,7 +33,7 @@ pub struct Goal {
     pub clock_mhz: f64,
     /// Limits and cycles.
     pub wanted: Wanted,
-    /// Whether the budget names a rate, a latency or cycles; else the design is kept as quick as it would be without it.
+    /// Whether the budget names a rate, a latency or cycles; else the layers are kept as quick as they would be without it.
     pub asks_rate: bool,
     /// Frames a second, where they were asked for.
     fps: Option<f64>,
@@ -77,7 +77,7 @@ impl Goal {
             device,
             model,
             clock_mhz,
-            wanted: Wanted { interval_cycles: u64::MAX, latency_cycles: None, limits: [None; 4] },
+            wanted: Wanted { interval_cycles: u64::MAX, ..Wanted::default() },
             asks_rate: false,
             fps: None,
             names_device: job.options.device.is_some(),
@@ -155,13 +155,14 @@ impl Goal {
             memo: &self.memo,
             longest_words: self.longest_words(),
         };
-        let found = match site.within(&self.wanted)? {
+        let wanted = Wanted { of_layers_alone: !self.asks_rate, ..self.wanted };
+        let found = match site.within(&wanted)? {
             Ok(point) => return Ok(Ok(point)),
             Err(found) => found,
         };
         if let (Missed::Large(_), Some(most)) = (&found, self.wanted.limits[0]) {
             // What the smallest takes as a whole, since what was found nearest is known by sums alone.
-            let mut freed = self.wanted;
+            let mut freed = wanted;
             freed.limits[0] = None;
             if let Ok(point) = site.within(&freed)? {
                 let used = point.usage.0[0];
@@ -254,7 +255,7 @@ fn broken(goal: &Goal, found: &Measured) -> Option<(String, f64, f64)> {
     let limits = RESOURCES.iter().zip(goal.wanted.limits).zip(used.0);
     let large = limits.filter_map(|((name, most), used)| Some(((*name).to_owned(), most?, used)));
     let large = large.into_iter().find(|(_, most, used)| *used > most + 1e-6);
-    let slow = (interval > goal.wanted.interval_cycles)
+    let slow = (goal.asks_rate && interval > goal.wanted.interval_cycles)
         .then(|| (INTERVAL.to_owned(), goal.wanted.interval_cycles as f64, interval as f64));
     let late = goal
         .wanted
@@ -277,44 +278,83 @@ random: { seed: 7 }
 input: { shape: [8, 8, 2], format: u4 }
 layers:
   - { name: conv1, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s3, output: u4 }
-  - { name: conv2, op: conv2d, outputs: 8, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s3, output: u4 }
+  - { name: conv2, op: conv2d, outputs: 4, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s3, output: u4 }
+  - { name: conv3, op: conv2d, outputs: 2, kernel: [3, 3], padding: [1, 1, 1, 1], weight: s3, output: u4 }
 ";
+
+    fn chain() -> Network {
+        Plan::parse(CHAIN, "chain.yaml").unwrap().build(None).unwrap()
+    }
+
+    /// A goal of a rate in cycles at 100 MHz; all designs count as long ones from `long_words` on.
+    fn goal(interval_cycles: u64, long_words: u64) -> Goal {
+        let device = device::choose(None, &Target::default()).unwrap();
+        let model = Model::of(device.family).unwrap();
+        Goal {
+            device,
+            model,
+            clock_mhz: 100.0,
+            wanted: Wanted { interval_cycles, ..Wanted::default() },
+            asks_rate: true,
+            fps: None,
+            names_device: false,
+            memo: Memo::default(),
+            long_words,
+        }
+    }
+
+    fn figures(point: &Point) -> hardware::Figures {
+        let mut parts = chain().into_parts();
+        parts.layers.iter_mut().zip(point.bound.requests()).for_each(|(layer, request)| layer.hardware = request);
+        hardware::figures(&Network::build(parts).unwrap()).unwrap()
+    }
+
+    /// The whole is slower than its layers: what is named as the nearest can be asked for, and where no rate is asked
+    /// for, it is taken.
+    #[test]
+    fn the_whole_may_be_slower_than_its_layers() {
+        let (network, interrupt) = (chain(), Interrupt::default());
+        let mut goal = goal(1, u64::MAX);
+        let Ok(Err((cost, _, nearest))) = goal.fold(&network, &interrupt) else { panic!("a cycle is not enough") };
+        assert_eq!(cost, INTERVAL);
+        goal.wanted.interval_cycles = nearest as u64;
+        let asked = goal.fold(&network, &interrupt).unwrap().map_err(|miss| format!("{miss:?}")).unwrap();
+        assert!(asked.interval_cycles() <= nearest as u64);
+        // Layers that keep some rate as a whole that does not: a quicker folding is found where the rate is asked for.
+        goal.wanted = Wanted { interval_cycles: 2304, ..Wanted::default() };
+        goal.asks_rate = false;
+        let unasked = goal.fold(&network, &interrupt).unwrap().map_err(|miss| format!("{miss:?}")).unwrap();
+        assert!(unasked.slowest.0 == 2304 && unasked.interval_cycles() > 2304);
+        assert!(goal.confirmed(&figures(&unasked), "chain.yaml").is_ok());
+        goal.asks_rate = true;
+        assert!(goal.confirmed(&figures(&unasked), "chain.yaml").is_err());
+        let quicker = goal.fold(&network, &interrupt).unwrap().map_err(|miss| format!("{miss:?}")).unwrap();
+        assert!(quicker.interval_cycles() <= 2304 && quicker.usage.0[0] > unasked.usage.0[0]);
+        // By a cycle too slow is too slow by a folding.
+        goal.wanted.interval_cycles = unasked.interval_cycles() - 1;
+        let quicker = goal.fold(&network, &interrupt).unwrap().map_err(|miss| format!("{miss:?}")).unwrap();
+        assert!(quicker.interval_cycles() < unasked.interval_cycles());
+    }
 
     /// A design of so long frames that nobody predicts them unasked is predicted for a latency: while it is folded, so
     /// that quicker foldings are found, and once more before the plan is written.
     #[test]
     fn long_designs_keep_latencies() {
-        let network = Plan::parse(CHAIN, "chain.yaml").unwrap().build(None).unwrap();
-        let device = device::choose(None, &Target::default()).unwrap();
-        let model = Model::of(device.family).unwrap();
-        let mut goal = Goal {
-            device,
-            model,
-            clock_mhz: 100.0,
-            wanted: Wanted { interval_cycles: 100_000, latency_cycles: None, limits: [None; 4] },
-            asks_rate: true,
-            fps: None,
-            names_device: false,
-            memo: Memo::default(),
-            long_words: 0,
-        };
-        let interrupt = Interrupt::default();
-        let slow = goal.fold(&network, &interrupt).unwrap().unwrap();
+        let (network, interrupt) = (chain(), Interrupt::default());
+        let mut goal = goal(100_000, 0);
+        let slow = goal.fold(&network, &interrupt).unwrap().map_err(|miss| format!("{miss:?}")).unwrap();
         assert!(slow.timing.is_none());
         // What the slowest design really takes, known by a prediction of its own.
         let taken = slow.design.timing().unwrap();
         assert!(taken.first_frame_cycles > taken.initiation_interval_cycles);
         let most = taken.first_frame_cycles - 1;
         goal.wanted.latency_cycles = Some(most);
-        let point = goal.fold(&network, &interrupt).unwrap().unwrap();
+        let point = goal.fold(&network, &interrupt).unwrap().map_err(|miss| format!("{miss:?}")).unwrap();
         assert!(point.design.timing().unwrap().first_frame_cycles <= most);
-        let mut parts = network.into_parts();
-        parts.layers.iter_mut().zip(point.bound.requests()).for_each(|(layer, request)| layer.hardware = request);
-        let figures = hardware::figures(&Network::build(parts).unwrap()).unwrap();
-        let named = goal.confirmed(&figures, "chain.yaml").unwrap();
+        let named = goal.confirmed(&figures(&point), "chain.yaml").unwrap();
         let us = named.iter().find(|(name, _)| name == "latency").unwrap().1;
         assert!(us <= most as f64 / 100.0, "{us}");
-        goal.wanted.latency_cycles = Some(1 + (us * 100.0) as u64 / 2);
-        assert!(goal.confirmed(&figures, "chain.yaml").is_err());
+        goal.wanted.latency_cycles = Some((us * 50.0) as u64);
+        assert!(goal.confirmed(&figures(&point), "chain.yaml").is_err());
     }
 }
