@@ -5,7 +5,7 @@
 mod closest;
 mod code;
 
-pub use closest::closest;
+pub use closest::{closest, with_closest};
 pub use code::Code;
 
 use serde::Serialize;

@@ -1,6 +1,7 @@
 //! Options of `plan` and `sensitivity` that choose widths.
 
 use clap::Args;
+use network::diagnostic::with_closest;
 use quantizer::allocate::{LossKind, Method};
 use std::path::PathBuf;
 
@@ -58,8 +59,10 @@ impl AllocationOptions {
 }
 
 fn method(text: &str) -> Result<Method, String> {
-    let names = || Method::ALL.iter().map(|method| method.name()).collect::<Vec<_>>().join(", ");
-    Method::parse(text).ok_or_else(|| format!("the methods are {}", names()))
+    Method::parse(text).ok_or_else(|| {
+        let names: Vec<&str> = Method::ALL.iter().map(|method| method.name()).collect();
+        with_closest(text, &names, &format!("the methods are {}", names.join(", ")))
+    })
 }
 
 fn loss(text: &str) -> Result<LossKind, String> {

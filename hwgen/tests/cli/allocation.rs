@@ -25,6 +25,7 @@ fn tables_are_solved() {
     folder.refuses("allocate --tables t.yaml --budget size=400", 2, "E0903", "size=500");
     folder.refuses("allocate --tables t.yaml --budget lut=400", 2, "E0902", "lut");
     folder.refuses("allocate --tables t.yaml --budget size", 2, "E0902", "size");
+    folder.refuses("allocate --tables t.yaml --budget sise=40%", 2, "E0902", "did you mean `size`?");
     folder.refuses("allocate --tables none.yaml", 2, "E0703", "none.yaml");
     folder.write("t.yaml", TABLES.replace("w8: 0.0", "w8: x").as_bytes());
     folder.refuses("allocate --tables t.yaml", 2, "E0901", "t.yaml:5");
@@ -252,6 +253,10 @@ fn wrong_wishes_are_refused() {
     folder.refuses(&plan("--budget size=50%"), 2, "E0904", "frames");
     folder.refuses(&plan(&format!("{frames} --budget size=1 --method uniform")), 2, "E0903", "size=");
     folder.refuses(&plan(&format!("{frames} --budget sizes=50% --method uniform")), 2, "E0902", "sizes");
+    folder.refuses(&plan(&format!("{frames} --budget latncy=9 --method uniform")), 2, "E0902", "did you mean `latency`?");
+    let done = folder.run(&plan(&format!("{frames} --method Hawqv2")));
+    assert_eq!(done.exit_code, 2, "{}", done.stderr);
+    assert!(done.stderr.contains("did you mean `hawq-v2`?") && done.stderr.contains("pdb-separability"), "{}", done.stderr);
     // What hardware cannot do is refused with what it can.
     folder.refuses(&plan(&format!("{frames} --budget fps=1G --method uniform")), 2, "E0903", "interval=");
     folder.refuses(&plan(&format!("{frames} --budget lut=100,dsp=0,fps=10k --method uniform")), 2, "E0903", "lut=");

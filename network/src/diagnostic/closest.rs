@@ -9,6 +9,14 @@ pub fn closest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     distances.filter(|(distance, word)| *distance <= 2 && *distance < word.len()).min().map(|(_, word)| word)
 }
 
+/// A line of help that lists words, behind the one of them that was perhaps meant; upper case is taken for lower.
+pub fn with_closest(text: &str, words: &[&str], listed: &str) -> String {
+    match closest(&text.to_lowercase(), words) {
+        Some(word) => format!("did you mean `{word}`? {listed}"),
+        None => listed.to_owned(),
+    }
+}
+
 /// Insertions, deletions and replacements between two texts.
 fn edits(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();

@@ -57,22 +57,29 @@ impl Budget {
             let (name, amount) =
                 part.split_once('=').ok_or_else(|| wrong(format!("`{part}` of the budget is no limit")))?;
             let (name, amount) = (name.trim(), amount.trim());
-            let most = parse_amount(amount).ok_or_else(|| wrong(format!("`{amount}` is no amount of {name}")))?;
-            if name.is_empty() || limits.iter().any(|limit| limit.cost == name) {
-                return Err(wrong(format!("`{part}` limits nothing, or limits {name} again")));
+            if name.is_empty() {
+                return Err(wrong(format!("`{part}` names no cost")));
             }
+            if limits.iter().any(|limit| limit.cost == name) {
+                return Err(wrong(format!("`{name}` is limited twice")));
+            }
+            let most = parse_amount(amount).ok_or_else(|| match amount.strip_suffix('%').and_then(number) {
+                Some(_) => wrong(format!("`{amount}` of {name} is more than the widest widths have")),
+                None => wrong(format!("`{amount}` is no amount of {name}")),
+            })?;
             limits.push(Limit { cost: name.to_owned(), most });
         }
         Ok(Budget { limits })
     }
 }
 
+fn number(text: &str) -> Option<f64> {
+    let plain = text.trim();
+    let is_number = plain.starts_with(|first: char| first.is_ascii_digit() || first == '.');
+    plain.parse::<f64>().ok().filter(|number| is_number && number.is_finite() && *number >= 0.0)
+}
+
 fn parse_amount(text: &str) -> Option<Amount> {
-    let number = |text: &str| {
-        let plain = text.trim();
-        let is_number = plain.starts_with(|first: char| first.is_ascii_digit() || first == '.');
-        plain.parse::<f64>().ok().filter(|number| is_number && number.is_finite() && *number >= 0.0)
-    };
     if let Some(part) = text.strip_suffix('%') {
         return number(part).filter(|&part| part <= 100.0).map(|part| Amount::Share(part / 100.0));
     }
@@ -108,5 +115,16 @@ mod tests {
             check(wrong, None);
         }
         check("size=1e999", None);
+    }
+
+    /// What is wrong is said for each kind of mistake.
+    #[test]
+    fn mistakes() {
+        let said = |text: &str| Budget::parse(text).unwrap_err().to_string();
+        assert!(said("lut=1,lut=2").contains("`lut` is limited twice"), "{}", said("lut=1,lut=2"));
+        assert!(said("=3").contains("`=3` names no cost"), "{}", said("=3"));
+        let large = said("fps=120%");
+        assert!(large.contains("`120%` of fps is more than the widest widths have"), "{large}");
+        assert!(said("fps=1Z").contains("`1Z` is no amount of fps"));
     }
 }

@@ -11,6 +11,7 @@ mod solve;
 
 use super::budget::{Amount, Budget};
 use super::tables::{LayerTable, Reads, Tables};
+use network::diagnostic::with_closest;
 use network::{Code, Diagnostic, Place};
 use std::collections::BTreeMap;
 
@@ -115,12 +116,10 @@ impl<'t> Problem<'t> {
         }
         for limit in &budget.limits {
             let Some(cost) = problem.costs.iter().position(|name| *name == limit.cost) else {
-                return Err(Diagnostic::new(
-                    Code::AllocationBudget,
-                    Place::default(),
-                    format!("the tables state no cost `{}`", limit.cost),
-                    format!("the costs are {}", problem.costs.join(", ")),
-                ));
+                let names: Vec<&str> = problem.costs.iter().map(String::as_str).collect();
+                let help = with_closest(&limit.cost, &names, &format!("the costs are {}", names.join(", ")));
+                let message = format!("the tables state no cost `{}`", limit.cost);
+                return Err(Diagnostic::new(Code::AllocationBudget, Place::default(), message, help));
             };
             let most = match limit.most {
                 Amount::Absolute(most) => most,

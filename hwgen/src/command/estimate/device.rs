@@ -2,7 +2,7 @@
 
 use crate::hardware::internal;
 use hdl_gen::cost::{Cells, Device, Devices, Family, Fault};
-use network::diagnostic::closest;
+use network::diagnostic::with_closest;
 use network::plan::Target;
 use network::{Code, Diagnostic, Place};
 use std::path::Path;
@@ -26,10 +26,7 @@ pub fn choose(asked: Option<&str>, target: &Target) -> Result<Device, Diagnostic
     }
     let names: Vec<&str> = devices.names().collect();
     let parts = format!("the parts are {}; or give the path of a part's file", names.join(", "));
-    let help = match closest(&name.to_lowercase(), &names) {
-        Some(word) => format!("did you mean `{word}`? {parts}"),
-        None => parts,
-    };
+    let help = with_closest(name, &names, &parts);
     Err(Diagnostic::new(Code::Device, place, format!("there is no part `{name}`"), help))
 }
 

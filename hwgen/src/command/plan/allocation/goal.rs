@@ -12,7 +12,7 @@ use hdl_gen::cost::{Device, Model};
 use hdl_gen::datapath::Memo;
 use hdl_gen::design::LONG_FRAME_WORDS;
 use hdl_gen::fold::RESOURCES;
-use network::diagnostic::At;
+use network::diagnostic::{At, with_closest};
 use network::plan::Target;
 use network::{Code, Diagnostic, Network, Place};
 use quantizer::allocate::problem::DERIVED_COSTS;
@@ -57,7 +57,7 @@ pub fn check_names(budget: &Budget) -> Result<(), Diagnostic> {
     let Some(limit) = budget.limits.iter().find(|limit| !is_known(limit)) else { return Ok(()) };
     let names: Vec<&str> = [DERIVED_COSTS, RESOURCES.as_slice(), OTHERS].concat();
     let message = format!("a plan has no cost `{}`", limit.cost);
-    let help = format!("the costs are {}", names.join(", "));
+    let help = with_closest(&limit.cost, &names, &format!("the costs are {}", names.join(", ")));
     Err(Diagnostic::new(Code::AllocationBudget, Place::default(), message, help))
 }
 
