@@ -253,10 +253,19 @@ fn wrong_wishes_are_refused() {
     folder.refuses(&plan("--budget size=50%"), 2, "E0904", "frames");
     folder.refuses(&plan(&format!("{frames} --budget size=1 --method uniform")), 2, "E0903", "size=");
     folder.refuses(&plan(&format!("{frames} --budget sizes=50% --method uniform")), 2, "E0902", "sizes");
-    folder.refuses(&plan(&format!("{frames} --budget latncy=9 --method uniform")), 2, "E0902", "did you mean `latency`?");
+    folder.refuses(
+        &plan(&format!("{frames} --budget latncy=9 --method uniform")),
+        2,
+        "E0902",
+        "did you mean `latency`?",
+    );
     let done = folder.run(&plan(&format!("{frames} --method Hawqv2")));
     assert_eq!(done.exit_code, 2, "{}", done.stderr);
-    assert!(done.stderr.contains("did you mean `hawq-v2`?") && done.stderr.contains("pdb-separability"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("did you mean `hawq-v2`?") && done.stderr.contains("pdb-separability"),
+        "{}",
+        done.stderr
+    );
     // What hardware cannot do is refused with what it can.
     folder.refuses(&plan(&format!("{frames} --budget fps=1G --method uniform")), 2, "E0903", "interval=");
     folder.refuses(&plan(&format!("{frames} --budget lut=100,dsp=0,fps=10k --method uniform")), 2, "E0903", "lut=");
