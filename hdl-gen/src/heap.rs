@@ -13,6 +13,7 @@
 mod carry_adder;
 mod compress;
 mod cost;
+mod decided;
 mod finish;
 mod group;
 mod netlist;
@@ -22,6 +23,7 @@ mod used_bits;
 pub use carry_adder::carry_adder;
 pub use compress::{make_nets, stage};
 pub use cost::{Cost, Source};
+pub use decided::Decided;
 pub use finish::{Accumulator, Finished, finish};
 pub use netlist::{Netlist, SignalId};
 pub use product_counter::ProductTable;

@@ -1,7 +1,5 @@
 //! Memory images: words as hexadecimal text for `$readmemh`, lanes packed from the lowest bits.
 
-use std::collections::BTreeSet;
-
 /// An image under construction.
 pub(crate) struct Image {
     text: String,
@@ -117,19 +115,18 @@ impl TableContents {
         Some(TableContents { live, constant, pieces: [first, second, third] })
     }
 
-    /// Of columns, each with its words from the first.
-    fn of(columns: impl Iterator<Item = Vec<bool>>) -> Self {
-        let changes = |words: &[bool]| words.contains(&true) && words.contains(&false);
-        let (live, constant): (Vec<_>, Vec<_>) = columns.partition(|column| changes(column));
-        let live: BTreeSet<Vec<bool>> = live.into_iter().collect();
+    /// Of columns of so many words, each a bit of every word, the first lowest.
+    fn of(words: usize, columns: impl Iterator<Item = Column>) -> Self {
+        let whole = ones(words);
+        let (mut live, constant): (Vec<_>, Vec<_>) =
+            columns.partition(|column| column.iter().any(|&part| part != 0) && *column != whole);
+        live.sort_unstable();
+        live.dedup();
         let pieces = [1, 4, 16].map(|times| {
-            let mut pieces: BTreeSet<Vec<bool>> = BTreeSet::new();
-            for piece in
-                live.iter().flat_map(|column| column.chunks(PIECE_WORDS * times)).filter(|piece| changes(piece))
-            {
-                let first = piece.first().copied().unwrap_or(false);
-                pieces.insert(piece.iter().map(|bit| bit ^ first).collect());
-            }
+            let mut pieces: Vec<Piece> =
+                live.iter().flat_map(|column| pieces(column, words, PIECE_WORDS * times)).collect();
+            pieces.sort_unstable();
+            pieces.dedup();
             pieces.len() as u64
         });
         TableContents { live: live.len() as u64, constant: constant.len() as u64, pieces }
@@ -139,15 +136,57 @@ impl TableContents {
     pub(crate) fn of_image(text: &str) -> Self {
         let words: Vec<&[u8]> = text.lines().filter(|line| !line.starts_with("//")).map(str::as_bytes).collect();
         let digits = words.first().map_or(0, |word| word.len());
-        let value = |word: &&[u8], digit: usize, bit: u32| {
-            let digit = word.get(digit).copied().and_then(|byte| char::from(byte).to_digit(16)).unwrap_or(0);
-            digit >> bit & 1 == 1
-        };
-        let column = |digit: usize, bit: u32| words.iter().map(|word| value(word, digit, bit)).collect();
-        TableContents::of(
-            (0..digits).flat_map(|digit| (0..4).map(move |bit| (digit, bit))).map(|(digit, bit)| column(digit, bit)),
-        )
+        let columns = (0..digits).flat_map(|digit| {
+            let mut columns: [Column; 4] = std::array::from_fn(|_| vec![0; words.len().div_ceil(PART_WORDS)]);
+            for (at, word) in words.iter().enumerate() {
+                let value = word.get(digit).and_then(|&byte| char::from(byte).to_digit(16)).unwrap_or(0);
+                for (bit, column) in columns.iter_mut().enumerate() {
+                    column[at / PART_WORDS] |= u64::from(value >> bit & 1) << (at % PART_WORDS);
+                }
+            }
+            columns
+        });
+        TableContents::of(words.len(), columns)
     }
+}
+
+/// A bit of every word of a table, 64 words in a part.
+type Column = Vec<u64>;
+
+/// Words in a part of a column.
+const PART_WORDS: usize = 64;
+
+/// Number of words of a piece, and its bits, complemented where the first is one.
+type Piece = (usize, [u64; 4]);
+
+/// A column of so many ones.
+fn ones(words: usize) -> Column {
+    (0..words.div_ceil(PART_WORDS)).map(|part| low_ones(words - part * PART_WORDS)).collect()
+}
+
+/// A part whose lowest words are ones, at most all.
+fn low_ones(words: usize) -> u64 {
+    if words >= PART_WORDS { u64::MAX } else { (1 << words) - 1 }
+}
+
+/// The pieces of so many words of a column that change, at most 256; the last may be shorter.
+fn pieces(column: &Column, words: usize, piece_words: usize) -> impl Iterator<Item = Piece> + '_ {
+    (0..words).step_by(piece_words).filter_map(move |from| {
+        let length = piece_words.min(words - from);
+        let part = |index: usize| {
+            let left = length.saturating_sub(index * PART_WORDS);
+            let at = from + index * PART_WORDS;
+            // Pieces of less than a part lie within one, since they divide it.
+            column.get(at / PART_WORDS).map_or(0, |part| part >> (at % PART_WORDS)) & low_ones(left)
+        };
+        let mut bits: [u64; 4] = std::array::from_fn(part);
+        if bits[0] & 1 == 1 {
+            for (index, part) in bits.iter_mut().enumerate() {
+                *part ^= low_ones(length.saturating_sub(index * PART_WORDS));
+            }
+        }
+        bits.iter().any(|&part| part != 0).then_some((length, bits))
+    })
 }
 
 /// Words of the tables of a threshold unit's first stages whose columns are looked at.
@@ -167,7 +206,11 @@ pub(crate) fn threshold_contents(text: &str, code_bits: u32, groups: usize) -> V
         let found = 1usize << (code_bits - 1 - stage);
         let read = |group: usize| (0..1usize << stage).map(move |code| (group << code_bits) | ((2 * code + 1) * found));
         let read: Vec<u64> = (0..groups).flat_map(read).map(|at| words.get(at).copied().unwrap_or(0)).collect();
-        TableContents::of((0..digits).map(|bit| read.iter().map(|word| word >> bit & 1 == 1).collect()))
+        let column = |bit: u32| {
+            let part = |words: &[u64]| (0..).zip(words).fold(0, |part, (at, word)| part | (word >> bit & 1) << at);
+            read.chunks(PART_WORDS).map(part).collect()
+        };
+        TableContents::of(read.len(), (0..digits).map(column))
     };
     stages.map(stage).collect()
 }

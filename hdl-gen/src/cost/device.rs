@@ -37,40 +37,38 @@ impl Family {
         }
     }
 
-    /// The Yosys commands that map a design to the family.
-    pub fn synthesis(self, top: &str) -> Option<Vec<String>> {
-        let one = |command: &str| Some(vec![format!("{command} -top {top}")]);
-        // Yosys 0.23 puts an inverter in front of every register's reset; those that invert the same are one.
-        let merged = |command: &str| {
-            let [first, last] = ["begin:map_luts", "map_luts:"].map(|part| format!("{command} -top {top} -run {part}"));
-            Some(vec![first, "opt_merge".to_owned(), "clean".to_owned(), last])
+    /// The Yosys commands that map a design to the family, behind the choice of its top, in the design's folder; none for
+    /// standard cells, which take a library. Each design has them as `synth/map_FAMILY.ys`, for its own flow and for the fits.
+    pub fn mapping(self) -> Option<Vec<String>> {
+        let lines = |lines: &[&str]| Some(lines.iter().map(|&line| line.to_owned()).collect());
+        // Something is done in front of the mapping to look-up tables.
+        let parted = |command: &str, between: &[&str]| {
+            let [first, last] = ["begin:map_luts", "map_luts:"].map(|part| format!("{command} -run {part}"));
+            Some([first].into_iter().chain(between.iter().map(|&line| line.to_owned())).chain([last]).collect())
         };
+        // Yosys 0.23 puts an inverter in front of every register's reset; those that invert the same are one.
+        let merge = ["opt_merge", "clean"];
         match self {
-            Family::Xc7 => {
-                // Yosys 0.23 leaves large block RAMs with narrower ports than their cells have, on which abc9 ends by an
-                // exception; `hierarchy` sets them right.
-                let synth = format!("synth_xilinx -family xc7 -flatten -noiopad -abc9 -top {top} -run");
-                let [first, last] = ["begin:map_luts", "map_luts:"].map(|part| format!("{synth} {part}"));
-                Some(vec![first, format!("hierarchy -top {top}"), last])
+            // Yosys 0.23 leaves large block RAMs with narrower ports than their cells have, on which abc9 ends by an
+            // exception; `hierarchy` sets them right.
+            Family::Xc7 => parted("synth_xilinx -family xc7 -flatten -noiopad -abc9", &["hierarchy"]),
+            Family::Xcup => parted("synth_xilinx -family xcup -flatten -noiopad -abc9", &["hierarchy"]),
+            Family::Ecp5 => parted("synth_ecp5", &merge),
+            Family::Ice40 => lines(&[
+                // There is no RAM in its look-up tables: memories for them may become block RAM or registers.
+                "setattr -unset ram_style a:ram_style=distributed",
+                "setattr -unset rom_style a:rom_style=distributed",
+                "synth_ice40",
+                // The placer finds no way to a look-up table with one net on both inputs that it shares with a carry cell.
+                "techmap -map synth/ice40_carry.v",
+                "clean",
+            ]),
+            Family::Gowin => {
+                // It gives pads to every module that is kept.
+                let whole = "setattr -mod -unset keep_hierarchy *".to_owned();
+                parted("synth_gowin", &merge).map(|lines: Vec<String>| [whole].into_iter().chain(lines).collect())
             }
-            Family::Xcup => one("synth_xilinx -family xcup -flatten -noiopad -abc9"),
-            Family::Ecp5 => merged("synth_ecp5"),
-            Family::Ice40 => one("synth_ice40"),
-            Family::Gowin => merged("synth_gowin"),
             Family::Asic => None,
-        }
-    }
-
-    /// Yosys commands in front of [`Family::synthesis`], behind the choice of the top.
-    pub fn preparation(self) -> &'static str {
-        match self {
-            // There is no RAM in its look-up tables: memories for them may become block RAM or registers.
-            Family::Ice40 => {
-                "setattr -unset ram_style a:ram_style=distributed; setattr -unset rom_style a:rom_style=distributed; "
-            }
-            // It gives pads to every module that is kept.
-            Family::Gowin => "setattr -mod -unset keep_hierarchy *; ",
-            Family::Xc7 | Family::Xcup | Family::Ecp5 | Family::Asic => "",
         }
     }
 
@@ -233,11 +231,9 @@ mod tests {
     #[test]
     fn inverters_are_merged_before_look_up_tables_are_mapped() {
         for family in [Family::Ecp5, Family::Gowin] {
-            let commands = family.synthesis("t").unwrap();
+            let commands = family.mapping().unwrap();
             let place = |part: &str| commands.iter().position(|command| command.contains(part)).unwrap();
-            assert!(
-                place("begin:map_luts") < place("opt_merge") && place("opt_merge") < place("-top t -run map_luts:")
-            );
+            assert!(place("begin:map_luts") < place("opt_merge") && place("opt_merge") < place("-run map_luts:"));
         }
     }
 

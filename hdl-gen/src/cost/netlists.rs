@@ -17,6 +17,17 @@ impl Counts {
         };
         // Of a product with a constant only the rows that the constant leaves are built.
         let left = if cost.constant_operand { real(cost.rows_left) / 1000.0 } else { 1.0 };
+        // Registers that only delay what does not change are none: all of a constant, of a rescaler's constants the same share.
+        // Where there are shift registers, the fit knows.
+        let same = 1.0 - real(cost.rows_left) / 1000.0;
+        let gone = match (cost.constant_operand, cost.scales) {
+            _ if memory::has_shift_registers(family) => 0.0,
+            (true, _) => 1.0,
+            (false, true) => same,
+            (false, false) => 0.0,
+        };
+        let less = |all: u32, factor: u32| (real(all) - gone * real(factor)).max(0.0);
+        let registers = less(cost.ff, cost.factor_ff);
         let small = match family {
             Family::Ecp5 => cost.dsp_lut,
             Family::Xc7 | Family::Xcup | Family::Ice40 | Family::Gowin | Family::Asic => 0,
@@ -33,12 +44,11 @@ impl Counts {
             self.add(lut, n * left * all);
             self.add(Term::ConstantSpare, n * (1.0 - left) * all);
         }
-        self.add(ff, n * left * real(cost.ff));
-        self.add(Term::ConstantSpareFf, n * (1.0 - left) * real(cost.ff));
+        self.add(ff, n * left * registers);
+        self.add(Term::ConstantSpareFf, n * (1.0 - left) * registers);
         if cost.scales && !cost.constant_operand {
             // Of a rescaler's constants some bits are the same for all channels.
-            let same = 1.0 - real(cost.rows_left) / 1000.0;
-            self.add(Term::UnitSpareFf, n * same * real(cost.ff));
+            self.add(Term::UnitSpareFf, n * same * registers);
             self.add(Term::UnitSpare, if meets { n * same * real(cost.first_lut) } else { 0.0 });
         }
         self.add(carry, n * real(cost.carry));
@@ -57,8 +67,8 @@ impl Counts {
                 self.add(Term::ConstantSpare4, n * (1.0 - left) * real(cost.lut4));
             }
         }
-        self.exact.ff += n * real(cost.ff);
-        self.shifts(n * real(cost.shift), n * real(cost.shift_ff), family);
+        self.exact.ff += n * registers;
+        self.shifts(n * real(cost.shift), n * less(cost.shift_ff, cost.factor_shift_ff), family);
         self.add(Term::Edge, n * real(cost.edge));
         match family {
             Family::Xc7 | Family::Xcup => self.exact.dsp += n * real(cost.dsp),
@@ -134,5 +144,21 @@ mod tests {
         let changing = Cost { constant_operand: false, ..seen };
         assert_eq!(counted(changing, Family::Xc7).0, [0.0, 0.0, 0.0, 0.0, 30.0]);
         assert_eq!(counted(Cost { kept_lut: 9, ..changing }, Family::Xc7).0, [0.0; 5]);
+    }
+
+    /// Of 20 registers and 9 in shift registers those of the operand go where it never changes, and a quarter of them where a
+    /// quarter of a rescaler's constants does not.
+    #[test]
+    fn delays_of_what_never_changes_are_none() {
+        let counted = |cost: Cost| {
+            let mut inventory = Inventory::default();
+            let factor = Cost { factor_ff: 8, factor_shift_ff: 6, ..cost };
+            inventory.add_datapaths(Cost { ff: 20, shift: 3, shift_ff: 9, ..factor }, 1);
+            [Family::Xc7, Family::Ecp5].map(|family| Counts::of(&inventory, family).exact.ff)
+        };
+        let all = Cost { rows_left: 750, ..Cost::default() };
+        assert_eq!(counted(all), [20.0, 29.0]);
+        assert_eq!(counted(Cost { constant_operand: true, ..all }), [20.0, 15.0]);
+        assert_eq!(counted(Cost { scales: true, ..all }), [20.0, 25.5]);
     }
 }

@@ -71,9 +71,10 @@ impl DotProduct {
         let orders =
             if spec.form.multiplier == Multiplier::Dsp { vec![Order::default()] } else { products(&spec).orders() };
         let counted = |order: &Order, limit: u32| {
-            let built = build(&spec, result_bits, start, order, Netlist::counting(limit))?;
-            let cost = built.netlist.cost;
-            Some((cost.weight(), (order.clone(), built.finished.latency, cost)))
+            let mut netlist = Netlist::counting(limit);
+            let finished = build(&spec, result_bits, start, order, &mut netlist);
+            let cost = netlist.cost;
+            (finished.map(|finished| (cost.weight(), (order.clone(), finished.latency, cost))), netlist.decided)
         };
         let rows = spec.lanes as usize * spec.form.digits.len();
         let text = memo.is_none();
@@ -88,10 +89,11 @@ impl DotProduct {
         .ok_or(DatapathError::Unreduced)?;
         let mut product = DotProduct { spec, shift, result_bits, latency, cost, modules: Vec::new() };
         if text {
-            let built = build(&product.spec, result_bits, start, &order, Netlist::default());
-            let built = built.ok_or(DatapathError::Unreduced)?;
-            (product.latency, product.cost) = (built.finished.latency, built.netlist.cost);
-            product.modules = product.print(built);
+            let mut netlist = Netlist::default();
+            let finished = build(&product.spec, result_bits, start, &order, &mut netlist);
+            let finished = finished.ok_or(DatapathError::Unreduced)?;
+            (product.latency, product.cost) = (finished.latency, netlist.cost);
+            product.modules = product.print(netlist, &finished);
         }
         Ok(product)
     }
@@ -156,7 +158,7 @@ impl DotProduct {
         self.cost.ff
     }
 
-    fn print(&self, built: Built) -> Vec<ModuleText> {
+    fn print(&self, netlist: Netlist, finished: &Finished) -> Vec<ModuleText> {
         let spec = &self.spec;
         let mut ports = vec![Port::input("clk_i", 1)];
         if spec.accumulate {
@@ -170,10 +172,10 @@ impl DotProduct {
         }
         let result = Port::output("result_o", self.result_bits);
         ports.push(if self.result_is_signed() { result.signed() } else { result });
-        let submodules = built.netlist.submodules();
-        let reversed: Vec<Option<Bit>> = built.finished.result.iter().rev().copied().collect();
-        let value = built.netlist.vector(&reversed);
-        let items = built.netlist.into_items(&ports, "result_o", value);
+        let submodules = netlist.submodules();
+        let reversed: Vec<Option<Bit>> = finished.result.iter().rev().copied().collect();
+        let value = netlist.vector(&reversed);
+        let items = netlist.into_items(&ports, "result_o", value);
         let module = Module {
             name: spec.module_name.clone(),
             header: self.header(),
@@ -233,28 +235,28 @@ impl std::fmt::Display for Operand {
     }
 }
 
-/// A netlist with its result.
-struct Built {
-    netlist: Netlist,
-    finished: Finished,
-}
-
-fn build(spec: &DotProductSpec, result_bits: u32, start: i64, order: &Order, mut netlist: Netlist) -> Option<Built> {
+fn build(
+    spec: &DotProductSpec,
+    result_bits: u32,
+    start: i64,
+    order: &Order,
+    netlist: &mut Netlist,
+) -> Option<Finished> {
     let form = &spec.form;
     let activation = netlist.port("activation_i", spec.lanes * form.activation.bits());
     let weight = netlist.port("weight_i", spec.lanes * form.weight.bits());
     netlist.note_input(activation, Source::Shared);
-    netlist.note_input(weight, Source::Input);
-    let accumulator = spec.accumulate.then(|| controls(&mut netlist, start, result_bits));
+    netlist.note_input(weight, Source::Factor);
+    let accumulator = spec.accumulate.then(|| controls(netlist, start, result_bits));
     let mut heap = Heap::new(result_bits, form.target);
     let mut initial = match spec.initial_bits {
-        Some(bits) if spec.accumulate => masked_initial(&mut netlist, bits),
-        Some(bits) => plain_initial(&mut netlist, bits),
+        Some(bits) if spec.accumulate => masked_initial(netlist, bits),
+        Some(bits) => plain_initial(netlist, bits),
         None => Vec::new(),
     };
     let dsp = form.multiplier == Multiplier::Dsp;
     if dsp {
-        dsp::products(&mut netlist, spec.lanes, form, activation, weight, &mut heap);
+        dsp::products(netlist, spec.lanes, form, activation, weight, &mut heap);
         for at in u32::from(spec.accumulate)..dsp::STAGES {
             initial = netlist.advance(at, &initial);
         }
@@ -266,10 +268,9 @@ fn build(spec: &DotProductSpec, result_bits: u32, start: i64, order: &Order, mut
         (dsp::STAGES, heap)
     } else {
         let operands = Operands { lanes: products(spec), multiplicand: activation, recoded: weight };
-        operands.join(&mut netlist, heap, order, initial)
+        operands.join(netlist, heap, order, initial)
     };
-    let finished = crate::heap::finish(&mut netlist, time, heap, accumulator, 0)?;
-    Some(Built { netlist, finished })
+    crate::heap::finish(netlist, time, heap, accumulator, 0)
 }
 
 /// The products of a dot product's lanes.
@@ -324,4 +325,55 @@ fn masked_initial(netlist: &mut Netlist, bits: u32) -> Vec<Bit> {
         )]
     });
     (0..bits).map(|index| Bit::direct(register, index)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heap::Target;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// The order of least weight, the first of several, found by counting every order to its end; the search leaves out some.
+    #[test]
+    fn the_search_finds_what_trying_all_orders_finds() {
+        let unsigned = |bits| Operand::Unsigned { bits };
+        let signed = |bits| Operand::Signed { bits };
+        let (tried, all) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let check = |lanes: u32, activation: Operand, weight: Operand, accumulate: bool| {
+            let form = DotProductForm::new(activation, weight, Multiplier::Lut, Target::Lut6).unwrap();
+            let spec = DotProductSpec {
+                module_name: "hwgen_dot".to_owned(),
+                lanes,
+                form,
+                accumulate,
+                initial_bits: None,
+                result_range: (-70_000, 70_000),
+            };
+            let result_bits = 18;
+            let count = |order: &Order, limit: u32| {
+                let mut netlist = Netlist::counting(limit);
+                let finished = build(&spec, result_bits, 0, order, &mut netlist);
+                let found =
+                    finished.map(|finished| (netlist.cost.weight(), (order.clone(), finished.latency, netlist.cost)));
+                (found, netlist.decided)
+            };
+            let orders = products(&spec).orders();
+            let by_hand = orders.iter().filter_map(|order| count(order, u32::MAX).0).min_by_key(|found| found.0);
+            let counted = |order: &Order, limit: u32| {
+                tried.fetch_add(1, Ordering::Relaxed);
+                count(order, limit)
+            };
+            all.fetch_add(orders.len(), Ordering::Relaxed);
+            assert_eq!(best_order(&orders, 1, counted), by_hand.map(|found| found.1), "{lanes} {activation} {weight}");
+        };
+        for lanes in [1, 2, 5, 8, 9, 16, 27, 40] {
+            for bits in [1, 2, 3, 4, 6, 8] {
+                check(lanes, unsigned(bits), signed(bits.max(2)), lanes > 8);
+                check(lanes, signed(bits), unsigned(9 - bits), lanes > 5);
+                check(lanes, Operand::Bipolar { planes: bits.min(4) }, signed(4), false);
+            }
+        }
+        let (tried, all) = (tried.into_inner(), all.into_inner());
+        assert!(tried < all, "{tried} of {all}");
+    }
 }

@@ -105,10 +105,11 @@ fn registered_product(netlist: &mut Netlist, label: &str, left: &Number, right: 
     let product = operand("left", left).binary(BinaryOp::Multiply, operand("right", right));
     let bits = left.bits + right.bits;
     let register = netlist.register(1, &format!("s2_product{label}_q"), bits, product);
-    // Bits that are always zero, and those of the product that nothing reads, are left out by synthesis.
     let [wide, narrow] = [left, right].map(|number| number.bits - u32::from(number.sign.is_none()));
     netlist.cost.dsp18 += blocks18([left.bits, wide], [right.bits, narrow]);
-    count_product(netlist, [2 * bits, wide + narrow + used_bits.min(bits)], used_bits, [left.bits, right.bits]);
+    // Constant bits, copies, and bits of the product that nothing reads are left out by synthesis.
+    let live = left.live + right.live + used_bits.min(bits);
+    count_product(netlist, [2 * bits, live], used_bits, [left.live, right.live]);
     register
 }
 
@@ -147,6 +148,8 @@ struct Number {
     /// Its sign bit, where it can be negative.
     sign: Option<Expr>,
     bits: u32,
+    /// Its bits that change and are no copies of others.
+    live: u32,
 }
 
 impl Number {
@@ -157,17 +160,17 @@ impl Number {
         let code = netlist.slice(signal, high, low);
         let top = netlist.slice(signal, high, high);
         match operand {
-            Operand::Signed { .. } => Number { expr: code, sign: Some(top), bits },
+            Operand::Signed { .. } => Number { expr: code, sign: Some(top), bits, live: bits },
             Operand::Bipolar { .. } if is_weight => {
                 let mut parts = vec![top.clone().inverted()];
                 if bits > 1 {
                     parts.push(netlist.slice(signal, high - 1, low));
                 }
                 parts.push(Expr::constant(1, 1));
-                Number { expr: Expr::concat(parts), sign: Some(top.inverted()), bits: bits + 1 }
+                Number { expr: Expr::concat(parts), sign: Some(top.inverted()), bits: bits + 1, live: bits }
             }
             Operand::Unsigned { .. } | Operand::Bipolar { .. } => {
-                Number { expr: Expr::concat(vec![Expr::zero(1), code]), sign: None, bits: bits + 1 }
+                Number { expr: Expr::concat(vec![Expr::zero(1), code]), sign: None, bits: bits + 1, live: bits }
             }
         }
     }
@@ -175,13 +178,13 @@ impl Number {
     /// `self·2^shift + low`.
     fn above(&self, low: &Number, shift: u32) -> Number {
         let extension = shift.saturating_sub(low.bits);
-        let (mut parts, bits) = match (&low.sign, &self.sign) {
+        let (mut parts, bits, live) = match (&low.sign, &self.sign) {
             (Some(borrow), Some(sign)) => {
                 let wide = Expr::concat(vec![sign.clone(), self.expr.clone()]);
                 let one = Expr::concat(vec![Expr::zero(self.bits), borrow.clone()]);
-                (vec![wide.binary(BinaryOp::Subtract, one)], self.bits + 1)
+                (vec![wide.binary(BinaryOp::Subtract, one)], self.bits + 1, self.bits + 1)
             }
-            _ => (vec![self.expr.clone()], self.bits),
+            _ => (vec![self.expr.clone()], self.bits, self.live),
         };
         if extension > 0 {
             parts.push(match &low.sign {
@@ -190,7 +193,7 @@ impl Number {
             });
         }
         parts.push(low.expr.clone());
-        Number { expr: Expr::concat(parts), sign: self.sign.clone(), bits: bits + shift }
+        Number { expr: Expr::concat(parts), sign: self.sign.clone(), bits: bits + shift, live: live + low.live }
     }
 }
 
@@ -246,6 +249,21 @@ pub(super) fn wide_product(netlist: &mut Netlist, operands: [(SignalId, bool); 2
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two codes of eight bits with zeros between them have sixteen; of two weights of one bit, {w, 1}, the upper one borrows
+    /// and has three, the lower one and all its copies one.
+    #[test]
+    fn constant_bits_and_copies_are_not_live() {
+        let mut netlist = Netlist::counting(u32::MAX);
+        let live = |netlist: &mut Netlist, operand: Operand, is_weight: bool| {
+            let signal = netlist.port("x", 2 * operand.bits());
+            let [low, high] = [0, 1].map(|lane| Number::new(netlist, signal, operand, lane, is_weight));
+            high.above(&low, 12).live
+        };
+        assert_eq!(live(&mut netlist, Operand::Unsigned { bits: 8 }, false), 16);
+        assert_eq!(live(&mut netlist, Operand::Bipolar { planes: 1 }, true), 4);
+        assert_eq!(live(&mut netlist, Operand::Signed { bits: 4 }, true), 5 + 4);
+    }
 
     /// Two bits times ten are one adder of twelve bits, a sixth of which counts; three times four are as many pairs.
     #[test]

@@ -5,7 +5,7 @@
 use super::dot_product::DotProductSpec;
 use super::product::Order;
 use super::rescale::RescaleSpec;
-use crate::heap::Cost;
+use crate::heap::{Cost, Decided};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -15,23 +15,33 @@ pub(super) type Found = (Order, u32, Cost);
 /// Rows of partial products of all orders together from which on threads share them.
 const SHARED_FROM: usize = 512;
 
+/// What an order comes to: its weight and figures, or nothing where it weighs too much; and how far its threshold decided that.
+pub(super) type Counted<T> = (Option<(u32, T)>, Decided);
+
 /// The order of least weight, the first of several, by trying all; threads share the work where there is much. `count`
-/// may give up where an order weighs more than its second argument.
+/// may give up where an order weighs more than its second argument. An order is left out where the one before decided all as
+/// its larger threshold would, since the first of several counts.
 pub(super) fn best_order<T: Send>(
     orders: &[Order],
     rows: usize,
-    count: impl Fn(&Order, u32) -> Option<(u32, T)> + Sync,
+    count: impl Fn(&Order, u32) -> Counted<T> + Sync,
 ) -> Option<T> {
     let threads = match orders.len() * rows >= SHARED_FROM {
         true => std::thread::available_parallelism().map_or(1, usize::from),
         false => 1,
     };
     let best = |orders: &[Order]| {
-        let lighter = |best: Option<(u32, T)>, order: &Order| {
-            let limit = best.as_ref().map_or(u32::MAX, |best| best.0);
-            count(order, limit).filter(|found| best.is_none() || found.0 < limit).or(best)
-        };
-        orders.iter().fold(None, lighter)
+        let (mut best, mut before) = (None, None::<(&Order, Decided)>);
+        for order in orders {
+            if before.is_some_and(|(before, decided)| before.decides_alike(order, decided)) {
+                continue;
+            }
+            let limit = best.as_ref().map_or(u32::MAX, |best: &(u32, T)| best.0);
+            let (found, decided) = count(order, limit);
+            before = Some((order, decided));
+            best = found.filter(|found| best.is_none() || found.0 < limit).or(best);
+        }
+        best
     };
     let found = std::thread::scope(|scope| {
         let mut parts = orders.chunks(orders.len().div_ceil(threads).max(1));

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::operand::Operand;
 use super::recode::Digit;
 use super::row::{Place, row, rows_as_nets, small_products, takes_bit};
-use crate::heap::{Bit, Heap, Net, Netlist, ProductTable, Row, SignalId, Target, make_nets, stage};
+use crate::heap::{Bit, Decided, Heap, Net, Netlist, ProductTable, Row, SignalId, Target, make_nets, stage};
 
 /// What the lanes multiply.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,15 @@ pub(super) struct Order {
 }
 
 /// One row of partial products: its lane and digit.
+impl Order {
+    /// Whether another order differs in a larger threshold alone, which decides nothing else than this one's.
+    pub fn decides_alike(&self, other: &Order, decided: Decided) -> bool {
+        let same = (self.starts, &self.joins) == (other.starts, &other.joins);
+        same && (1..=other.threshold_percent).contains(&self.threshold_percent)
+            && decided.holds_to(other.threshold_percent)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Unit {
     lane: u32,

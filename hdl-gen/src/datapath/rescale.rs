@@ -110,19 +110,20 @@ impl Rescale {
         let quotient = (range.0 >> spec.shift, range.1 >> spec.shift);
         let code_bits = code_bits(spec.code_range);
         let constant_digits = Product::new(&spec).is_some_and(|product| product.recodes_multiplier);
-        let build = |order: &Order, netlist: Netlist| {
-            let (mut netlist, finished) = multiply_add(&spec, width, order, netlist)?;
+        let build = |order: &Order, netlist: &mut Netlist| {
+            let finished = multiply_add(&spec, width, order, netlist)?;
             if !constant_digits {
                 (netlist.cost.first_lut, netlist.cost.first_lut4) = (0, 0);
             }
             let weight = netlist.cost.weight();
-            let (code, latency) = round_and_clamp(&mut netlist, &spec, &finished, quotient, code_bits);
-            Some((weight, netlist, code, latency))
+            let (code, latency) = round_and_clamp(netlist, &spec, &finished, quotient, code_bits);
+            Some((weight, code, latency))
         };
         let orders = orders(&spec);
         let counted = |order: &Order, limit: u32| {
-            let (weight, netlist, _, latency) = build(order, Netlist::counting(limit))?;
-            Some((weight, (order.clone(), latency, netlist.cost)))
+            let mut netlist = Netlist::counting(limit);
+            let built = build(order, &mut netlist);
+            (built.map(|(weight, _, latency)| (weight, (order.clone(), latency, netlist.cost))), netlist.decided)
         };
         let text = memo.is_none();
         let find = || match &orders[..] {
@@ -138,7 +139,8 @@ impl Rescale {
         if !text {
             return Ok(Rescale { spec, latency, code_bits, cost, modules: Vec::new() });
         }
-        let (_, netlist, code, latency) = build(&order, Netlist::default()).ok_or(DatapathError::Unreduced)?;
+        let mut netlist = Netlist::default();
+        let (_, code, latency) = build(&order, &mut netlist).ok_or(DatapathError::Unreduced)?;
         let cost = netlist.cost;
         let mut rescale = Rescale { spec, latency, code_bits, cost, modules: Vec::new() };
         rescale.modules = rescale.print(netlist, code);
@@ -253,7 +255,7 @@ fn orders(spec: &RescaleSpec) -> Vec<Order> {
 }
 
 /// `accumulator * multiplier + offset + rounding`, modulo 2^width; bits below the shift only where rounding needs them.
-fn multiply_add(spec: &RescaleSpec, width: u32, order: &Order, mut netlist: Netlist) -> Option<(Netlist, Finished)> {
+fn multiply_add(spec: &RescaleSpec, width: u32, order: &Order, netlist: &mut Netlist) -> Option<Finished> {
     let mut heap = Heap::new(width, spec.target);
     let mut constant = i128::from(rounding_constant(spec));
     let accumulator = netlist.port("accumulator_i", spec.accumulator_bits);
@@ -263,25 +265,25 @@ fn multiply_add(spec: &RescaleSpec, width: u32, order: &Order, mut netlist: Netl
     let mut offset = match spec.offset_bits {
         Some(bits) => {
             let port = netlist.port("offset_i", bits);
-            netlist.note_input(port, Source::Input);
+            netlist.note_input(port, Source::Factor);
             (0..width).map(|column| Bit::direct(port, column.min(bits - 1))).collect()
         }
         None => Vec::new(),
     };
     let (time, heap) = match (spec.factor, Product::new(spec), spec.multiplier) {
         (RescaleFactor::Port { .. }, Some(product), Multiplier::Lut) => {
-            offset = inverted_sign(&mut netlist, 0, &offset, spec.offset_bits, &mut constant);
+            offset = inverted_sign(netlist, 0, &offset, spec.offset_bits, &mut constant);
             push_all(&mut heap, &offset);
-            lut_product(&mut netlist, spec, &product, accumulator, heap, constant, order)
+            lut_product(netlist, spec, &product, accumulator, heap, constant, order)
         }
         (RescaleFactor::Port { bits, signed }, _, _) => {
             let factor = netlist.port("multiplier_i", bits);
             let wide = [(accumulator, spec.accumulator_signed), (factor, signed)];
-            constant += dsp::wide_product(&mut netlist, wide, &mut heap);
+            constant += dsp::wide_product(netlist, wide, &mut heap);
             for at in 0..dsp::STAGES {
                 offset = netlist.advance(at, &offset);
             }
-            offset = inverted_sign(&mut netlist, dsp::STAGES, &offset, spec.offset_bits, &mut constant);
+            offset = inverted_sign(netlist, dsp::STAGES, &offset, spec.offset_bits, &mut constant);
             push_all(&mut heap, &offset);
             push_constant(&mut heap, constant);
             (dsp::STAGES, heap)
@@ -298,8 +300,7 @@ fn multiply_add(spec: &RescaleSpec, width: u32, order: &Order, mut netlist: Netl
         }
     };
     let needed_from = if spec.rounding == ShiftRounding::HalfEven { 0 } else { spec.shift };
-    let finished = finish(&mut netlist, time, heap, None, needed_from)?;
-    Some((netlist, finished))
+    finish(netlist, time, heap, None, needed_from)
 }
 
 fn push_all(heap: &mut Heap, bits: &[Bit]) {
@@ -340,7 +341,7 @@ fn lut_product(
 ) -> (u32, Heap) {
     let RescaleFactor::Port { bits, signed } = spec.factor else { return (0, heap) };
     let factor = netlist.port("multiplier_i", bits);
-    netlist.note_input(factor, Source::Input);
+    netlist.note_input(factor, Source::Factor);
     let (recoded, other, other_signed) = if product.recodes_multiplier {
         (factor, accumulator, spec.accumulator_signed)
     } else {

@@ -12,7 +12,7 @@ pub(super) fn files(manifest: &Manifest, clock_mhz: f64) -> Vec<(String, String)
     };
     let read =
         |command: &str| -> String { manifest.sources.iter().map(|path| format!("{command} {path}\n")).collect() };
-    vec![
+    let mut files = vec![
         (
             "synth/yosys_xc7.ys".to_owned(),
             format!(
@@ -23,7 +23,7 @@ pub(super) fn files(manifest: &Manifest, clock_mhz: f64) -> Vec<(String, String)
                  check -assert\n\
                  stat\n",
                 read("read_verilog -DSYNTHESIS"),
-                Family::Xc7.synthesis(top).unwrap_or_default().join("\n"),
+                Family::Xc7.mapping().unwrap_or_default().join("\n"),
             ),
         ),
         (
@@ -31,10 +31,11 @@ pub(super) fn files(manifest: &Manifest, clock_mhz: f64) -> Vec<(String, String)
             format!(
                 "# Area on Lattice ECP5: yosys -s synth/yosys_ecp5.ys, run in the design's folder.\n\
                  {}hierarchy -check -top {top}\n\
-                 {} -json synth/{top}_ecp5.json\n\
+                 {}\n\
+                 write_json synth/{top}_ecp5.json\n\
                  stat\n",
                 read("read_verilog -DSYNTHESIS"),
-                Family::Ecp5.synthesis(top).unwrap_or_default().join("\n"),
+                Family::Ecp5.mapping().unwrap_or_default().join("\n"),
             ),
         ),
         super::harness::file(manifest),
@@ -44,5 +45,12 @@ pub(super) fn files(manifest: &Manifest, clock_mhz: f64) -> Vec<(String, String)
         (format!("constraints/{top}.xdc"), clock(include_str!("../../../constraints/out-of-context/clock.xdc"))),
         (format!("constraints/{top}.sdc"), clock(include_str!("../../../constraints/out-of-context/clock.sdc"))),
         (format!("constraints/{top}.lpf"), clock(include_str!("../../../constraints/out-of-context/clock.lpf"))),
-    ]
+        ("synth/ice40_carry.v".to_owned(), include_str!("flow/ice40_carry.v").to_owned()),
+    ];
+    let mapped = Family::ALL.into_iter().filter_map(|family| Some((family.name(), family.mapping()?)));
+    files.extend(mapped.map(|(family, commands)| {
+        let title = "# Maps a design behind `hierarchy -top`; run in the design's folder.";
+        (format!("synth/map_{family}.ys"), format!("{title}\n{}\n", commands.join("\n")))
+    }));
+    files
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::decided::Decided;
 use super::group::{self, Group};
 use super::netlist::Netlist;
 use super::{Bit, CHAIN_BITS, Heap, Net, ProductTable, Row};
@@ -39,7 +40,7 @@ pub(super) fn stage_with(netlist: &mut Netlist, time: u32, mut heap: Heap, optio
     while progress {
         progress = false;
         for column in 0..heap.direct.len() {
-            while let Some(groups) = chain(&heap, column, options) {
+            while let Some(groups) = chain(&heap, column, options, &mut netlist.decided) {
                 emit_chain(netlist, time, &mut heap, column, &groups, &mut next);
                 progress = true;
                 chains += 1;
@@ -55,8 +56,12 @@ pub(super) fn stage_with(netlist: &mut Netlist, time: u32, mut heap: Heap, optio
     for (column, bits) in (0..).zip(heap.direct) {
         next.extend(bits.into_iter().map(|bit| (column, bit)));
     }
+    let heap_width = result.direct.len();
     let (constants, nets): (Next, Next) = next.into_iter().partition(|(_, bit)| bit.net == Net::One);
     let bits: Vec<Bit> = nets.iter().map(|(_, bit)| *bit).collect();
+    let mut heights = vec![0; heap_width];
+    next_columns(&nets).chain(next_columns(&constants)).for_each(|column| heights[column] += 1);
+    result.direct.iter_mut().zip(heights).for_each(|(column, height)| column.reserve_exact(height));
     for (bit, (column, _)) in netlist.advance(time, &bits).into_iter().zip(nets) {
         result.push(column, bit);
     }
@@ -64,6 +69,11 @@ pub(super) fn stage_with(netlist: &mut Netlist, time: u32, mut heap: Heap, optio
         result.push(column, bit);
     }
     result
+}
+
+/// Columns of bits that lie within the heap.
+fn next_columns(next: &Next) -> impl Iterator<Item = usize> {
+    next.iter().map(|(column, _)| *column as usize)
 }
 
 /// Turns partial products into nets of the same stage, so that they serve as direct bits: three small ones of a column
@@ -148,7 +158,7 @@ fn absorb_row(netlist: &mut Netlist, time: u32, heap: &mut Heap, row: Row, next:
 }
 
 /// The groups of a worthwhile chain that starts at a column.
-fn chain(heap: &Heap, column: usize, options: StageOptions) -> Option<Vec<Group>> {
+fn chain(heap: &Heap, column: usize, options: StageOptions, decided: &mut Decided) -> Option<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
     let mut at = column;
     let mut gain = -1.0;
@@ -156,7 +166,7 @@ fn chain(heap: &Heap, column: usize, options: StageOptions) -> Option<Vec<Group>
         let room = CHAIN_COLUMNS - (at - column);
         let found = group::best(heap, at, room, !options.direct).filter(|group| {
             let rate = group.gain() / f64::from(u32::try_from(group.columns).unwrap_or(1));
-            rate >= options.threshold.max(0.5)
+            decided.note(rate >= options.threshold.max(0.5), rate, options.threshold)
         });
         let Some(group) = found else { break };
         if groups.is_empty() {
@@ -173,15 +183,19 @@ fn chain(heap: &Heap, column: usize, options: StageOptions) -> Option<Vec<Group>
         gain += 1.0;
     }
     let columns = f64::from(u32::try_from(at - column).unwrap_or(0));
-    (!groups.is_empty() && gain > 0.0 && gain >= columns * options.threshold * 0.8).then_some(groups)
+    let worth = !groups.is_empty() && gain > 0.0;
+    let enough = gain >= columns * options.threshold * 0.8;
+    (worth && decided.note(enough, gain / (columns * 0.8), options.threshold)).then_some(groups)
 }
 
 fn emit_chain(netlist: &mut Netlist, time: u32, heap: &mut Heap, column: usize, groups: &[Group], next: &mut Next) {
-    let mut direct = Vec::new();
-    let mut other = Vec::new();
+    let mut direct = Vec::with_capacity(CHAIN_COLUMNS + 1);
+    let mut other = Vec::with_capacity(CHAIN_COLUMNS + 1);
     let mut at = column;
+    let mut functions: [Vec<Bit>; 3] = Default::default();
     for group in groups {
-        let mut function: Vec<Vec<Bit>> = vec![Vec::new(); group.columns];
+        functions.iter_mut().for_each(Vec::clear);
+        let function = &mut functions[..group.columns];
         function[0].extend(take(&mut heap.small[at], group.small));
         for (index, bits) in function.iter_mut().enumerate() {
             bits.extend(take(&mut heap.direct[at + index], group.function[index]));
@@ -189,7 +203,7 @@ fn emit_chain(netlist: &mut Netlist, time: u32, heap: &mut Heap, column: usize, 
         }
         let inputs = function.iter().flatten().map(|bit| bit.inputs).sum();
         netlist.cost.add_luts(u32::try_from(group.columns).unwrap_or(0), inputs);
-        other.extend(group::digits(netlist, time, &function, group.columns));
+        other.extend(group::digits(netlist, time, function, group.columns));
         at += group.columns;
     }
     let carry = heap.direct[column].pop();
@@ -197,8 +211,8 @@ fn emit_chain(netlist: &mut Netlist, time: u32, heap: &mut Heap, column: usize, 
 }
 
 /// Takes the oldest bits of a column, so that neighbours stay neighbours.
-fn take(bits: &mut Vec<Bit>, count: usize) -> Vec<Bit> {
-    bits.drain(..count.min(bits.len())).collect()
+fn take(bits: &mut Vec<Bit>, count: usize) -> impl Iterator<Item = Bit> {
+    bits.drain(..count.min(bits.len()))
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -55,6 +55,10 @@ pub struct Cost {
     pub edge: u32,
     /// The same of the operand that several instances see alike.
     pub shared_edge: u32,
+    /// Registers, among the others, that only delay the operand that may be a constant, which then needs none.
+    pub factor_ff: u32,
+    /// The same of registers that shift registers hold.
+    pub factor_shift_ff: u32,
 }
 
 impl Cost {
@@ -79,33 +83,32 @@ impl Cost {
 
     /// Counts one register more in a row, which is among the registers already.
     pub(super) fn count_delay(&mut self, delay: Delay) {
-        let shared = delay.source == Source::Shared;
+        let [shared, factor] = [Source::Shared, Source::Factor].map(|source| u32::from(delay.source == source));
         let in_front = match delay.source {
             Source::Inside => None,
-            Source::Input | Source::Shared => Some(1),
+            Source::Input | Source::Shared | Source::Factor => Some(1),
             Source::Early => Some(2),
         };
-        let edge = if shared { &mut self.shared_edge } else { &mut self.edge };
-        if in_front.is_some_and(|in_front| delay.registers + in_front == SHIFT_REGISTER_BITS) {
-            *edge += 1;
-        } else if in_front.is_some() && delay.registers == SHIFT_REGISTER_BITS {
-            *edge = edge.saturating_sub(1);
-        }
+        let becomes = delay.registers == SHIFT_REGISTER_BITS;
+        let enters = in_front.is_some_and(|in_front| delay.registers + in_front == SHIFT_REGISTER_BITS);
+        let leaves = !enters && in_front.is_some() && becomes;
+        let edge = if shared > 0 { &mut self.shared_edge } else { &mut self.edge };
+        *edge = (*edge + u32::from(enters)).saturating_sub(u32::from(leaves));
         if delay.registers < SHIFT_REGISTER_BITS {
-            self.shared_ff += u32::from(shared);
+            self.shared_ff += shared;
+            self.factor_ff += factor;
             return;
         }
-        let becomes = delay.registers == SHIFT_REGISTER_BITS;
         let taken = if becomes { SHIFT_REGISTER_BITS } else { 1 };
         self.ff = self.ff.saturating_sub(taken);
         self.shift_ff += taken;
-        self.shared_shift_ff += if shared { taken } else { 0 };
+        self.shared_shift_ff += shared * taken;
+        self.factor_shift_ff += factor * taken;
         if becomes {
             self.shift += 1;
-            if shared {
-                self.shared_shift += 1;
-                self.shared_ff = self.shared_ff.saturating_sub(SHIFT_REGISTER_BITS - 1);
-            }
+            self.shared_shift += shared;
+            self.shared_ff = self.shared_ff.saturating_sub(shared * (SHIFT_REGISTER_BITS - 1));
+            self.factor_ff = self.factor_ff.saturating_sub(factor * (SHIFT_REGISTER_BITS - 1));
         }
     }
 
@@ -154,6 +157,8 @@ pub enum Source {
     Early,
     /// From the input port that several instances see alike.
     Shared,
+    /// From an input port, in front of which stands one register, of an operand that may be a constant.
+    Factor,
 }
 
 #[cfg(test)]
@@ -177,6 +182,20 @@ mod tests {
             [[1, 0, 0, 1, 0, 0, 0], [2, 0, 0, 2, 0, 0, 1], [0, 1, 3, 0, 1, 0, 0], [0, 1, 4, 0, 1, 0, 0]]
         );
         assert_eq!(after(2, Source::Inside), [2, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(after(4, Source::Factor), after(4, Source::Input));
         assert_eq!([1, 2, 3].map(|registers| after(registers, Source::Early)[5]), [1, 1, 0]);
+    }
+
+    /// What delays an operand that may be a constant is counted apart, among the others.
+    #[test]
+    fn registers_of_a_factor_are_known() {
+        let after = |registers: u32, source: Source| {
+            let mut cost = Cost { ff: registers, ..Cost::default() };
+            (1..=registers).for_each(|registers| cost.count_delay(Delay { registers, source }));
+            [cost.factor_ff, cost.factor_shift_ff]
+        };
+        let found = [1, 2, 3, 4].map(|registers| after(registers, Source::Factor));
+        assert_eq!(found, [[1, 0], [2, 0], [0, 3], [0, 4]]);
+        assert_eq!(after(4, Source::Input), [0; 2]);
     }
 }

@@ -3,7 +3,7 @@
 use super::compress::{StageOptions, stage_with};
 use super::group;
 use super::netlist::{Netlist, SignalId};
-use super::{Bit, CHAIN_BITS, Heap, Net};
+use super::{Bit, CHAIN_BITS, Heap, Net, Row};
 use crate::verilog::{Expr, Statement};
 
 /// The accumulator around the last adder.
@@ -93,27 +93,22 @@ fn advance_control(netlist: &mut Netlist, time: u32, control: &mut Option<Vec<Bi
 }
 
 /// All bits of a column.
-fn column_bits(heap: &Heap, column: usize) -> Vec<Bit> {
-    let mut bits: Vec<Bit> = heap.direct[column].clone();
-    bits.extend(&heap.small[column]);
-    for row in &heap.rows {
-        if let Some(bit) = column.checked_sub(row.column as usize).and_then(|index| row.bits.get(index)) {
-            bits.push(*bit);
-        }
-    }
-    bits
+fn column_bits(heap: &Heap, column: usize) -> impl Iterator<Item = Bit> + '_ {
+    let of_row =
+        move |row: &Row| column.checked_sub(row.column as usize).and_then(|index| row.bits.get(index)).copied();
+    heap.direct[column].iter().chain(&heap.small[column]).copied().chain(heap.rows.iter().filter_map(of_row))
 }
 
 /// Segments of the last adder, or none where a column is too tall for it.
 fn plan(heap: &Heap, accumulates: bool) -> Option<Vec<Segment>> {
     let width = heap.direct.len();
-    let columns: Vec<Vec<Bit>> = (0..width).map(|column| column_bits(heap, column)).collect();
-    let first = if accumulates { 0 } else { columns.iter().position(|bits| bits.len() > 1).unwrap_or(width) };
+    let tall = |column: &usize| column_bits(heap, *column).nth(1).is_some();
+    let first = if accumulates { 0 } else { (0..width).find(tall).unwrap_or(width) };
     for carry in [false, true] {
-        if first < width && carry && !columns[first].first().is_some_and(|bit| bit.is_direct()) {
+        if first < width && carry && !column_bits(heap, first).next().is_some_and(Bit::is_direct) {
             continue;
         }
-        if let Some(groups) = grouping(heap, &columns, first, carry, accumulates) {
+        if let Some(groups) = grouping(heap, first, carry, accumulates) {
             return segments(first, &groups, carry, width);
         }
     }
@@ -121,9 +116,11 @@ fn plan(heap: &Heap, accumulates: bool) -> Option<Vec<Segment>> {
 }
 
 /// Column counts of groups from `first` to the top with the least columns per group, by dynamic programming.
-fn grouping(heap: &Heap, columns: &[Vec<Bit>], first: usize, carry: bool, accumulates: bool) -> Option<Vec<usize>> {
-    let width = columns.len();
+fn grouping(heap: &Heap, first: usize, carry: bool, accumulates: bool) -> Option<Vec<usize>> {
+    let width = heap.direct.len();
     let inputs = heap.target.function_inputs();
+    let functions: Vec<(u32, usize)> =
+        (0..width).map(|column| function_bits(heap, column, carry && column == first, accumulates)).collect();
     let mut choice: Vec<Option<usize>> = vec![None; width + 1];
     let mut reached = vec![false; width + 1];
     reached[width] = true;
@@ -134,16 +131,9 @@ fn grouping(heap: &Heap, columns: &[Vec<Bit>], first: usize, carry: bool, accumu
             }
             let mut cost = 0;
             let mut value = 0_usize;
-            for index in 0..length {
-                let mut bits = columns[start + index].clone();
-                if carry && start + index == first {
-                    bits.remove(0);
-                }
-                if !accumulates && let Some(direct) = bits.iter().position(|bit| bit.is_direct()) {
-                    bits.remove(direct);
-                }
-                cost += bits.iter().map(|bit| bit.inputs).sum::<u32>();
-                value += bits.len() << index;
+            for (index, (bit_inputs, bits)) in functions[start..start + length].iter().enumerate() {
+                cost += bit_inputs;
+                value += bits << index;
             }
             let single = length == 1 && value <= 1;
             if (cost <= inputs || (single && heap.target == super::Target::Lut6))
@@ -163,6 +153,17 @@ fn grouping(heap: &Heap, columns: &[Vec<Bit>], first: usize, carry: bool, accumu
         at += length;
     }
     Some(groups)
+}
+
+/// Inputs and number of the bits of a column that neither the carry-in nor, where nothing accumulates, the carry multiplexer takes.
+fn function_bits(heap: &Heap, column: usize, carry: bool, accumulates: bool) -> (u32, usize) {
+    let mut direct_taken = accumulates;
+    let left = column_bits(heap, column).skip(usize::from(carry)).filter(|bit| {
+        let taken = !direct_taken && bit.is_direct();
+        direct_taken |= taken;
+        !taken
+    });
+    left.fold((0, 0), |(inputs, bits), bit| (inputs + bit.inputs, bits + 1))
 }
 
 fn segments(first: usize, groups: &[usize], carry: bool, width: usize) -> Option<Vec<Segment>> {
@@ -226,7 +227,7 @@ fn operands(
 }
 
 fn all_columns(heap: &Heap) -> Vec<Vec<Bit>> {
-    (0..heap.direct.len()).map(|column| column_bits(heap, column)).collect()
+    (0..heap.direct.len()).map(|column| column_bits(heap, column).collect()).collect()
 }
 
 /// Registers all bits that are still waiting in columns.

@@ -73,18 +73,18 @@ pub(super) fn best(heap: &Heap, column: usize, columns_left: usize, needs_small:
 /// itself; anything else becomes a counting function of the module.
 pub(super) fn digits(netlist: &mut Netlist, time: u32, columns: &[Vec<Bit>], digits: usize) -> Vec<Option<Bit>> {
     let mut result = vec![None; digits];
-    let bits: Vec<Bit> = columns.iter().flatten().copied().collect();
     if columns.iter().all(|column| column.len() <= 1) {
         for (digit, column) in result.iter_mut().zip(columns) {
             *digit = column.first().copied();
         }
         return result;
     }
-    let counts: Vec<usize> = columns.iter().map(Vec::len).collect();
-    let useful = digits.min(digits_of(&counts));
+    let useful = digits.min(digits_of(columns.iter().map(Vec::len)));
     let call = if netlist.is_counting() {
         Expr::zero(1)
     } else {
+        let counts: Vec<usize> = columns.iter().map(Vec::len).collect();
+        let bits: Vec<Bit> = columns.iter().flatten().copied().collect();
         let function = counting_function(&counts, useful);
         let reversed: Vec<Option<Bit>> = bits.iter().rev().map(|bit| Some(*bit)).collect();
         let call = Expr::Call(function.name.clone(), vec![netlist.vector(&reversed)]);
@@ -128,8 +128,8 @@ pub(super) fn incremented(netlist: &mut Netlist, time: u32, number: &[Option<Bit
 }
 
 /// Digits that the largest sum of `counts[i]` bits of weight 2^i has.
-fn digits_of(counts: &[usize]) -> usize {
-    let largest: usize = counts.iter().enumerate().map(|(index, count)| count << index).sum();
+fn digits_of(counts: impl Iterator<Item = usize>) -> usize {
+    let largest: usize = counts.enumerate().map(|(index, count)| count << index).sum();
     (usize::BITS - largest.leading_zeros()) as usize
 }
 
@@ -137,7 +137,7 @@ fn digits_of(counts: &[usize]) -> usize {
 fn counting_function(counts: &[usize], digits: usize) -> Function {
     let trimmed = counts.iter().rposition(|&count| count > 0).map_or(0, |index| index + 1);
     let label: Vec<String> = counts[..trimmed].iter().map(ToString::to_string).collect();
-    let full = digits == digits_of(counts);
+    let full = digits == digits_of(counts.iter().copied());
     let suffix = if full { String::new() } else { format!("_low{digits}") };
     let name = format!("count_{}{suffix}", label.join("_"));
     let total: usize = counts.iter().sum();

@@ -1,11 +1,14 @@
 //! The pipelined netlist that a heap is turned into: signals with a time, and the Verilog items of each stage.
 
+mod body;
+mod delays;
+
 use std::collections::BTreeMap;
 
 use super::cost::{Cost, Delay, Source};
-use super::used_bits::UsedBits;
+use super::decided::Decided;
 use super::{Bit, Net, ProductTable};
-use crate::verilog::{BinaryOp, Connection, Direction, Expr, Function, Instance, Item, ModuleText, Port, Statement};
+use crate::verilog::{BinaryOp, Connection, Expr, Function, Instance, Item, ModuleText, Statement};
 
 /// A signal of a [`Netlist`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +18,10 @@ pub struct SignalId(usize);
 struct Signal {
     name: String,
     bits: u32,
+    /// Place of its lowest bit among all bits.
+    first: usize,
+    /// What stands in front of it, where it is an input.
+    source: Source,
 }
 
 /// One pipeline stage: combinational items, then registers.
@@ -37,12 +44,12 @@ pub struct Netlist {
     submodules: BTreeMap<String, ModuleText>,
     /// The operand bits behind partial products of two inputs.
     products: BTreeMap<Net, (ProductTable, Bit, Bit)>,
-    /// How many registers in a row lead to each bit of a signal, where nothing lies between them.
-    delays: Vec<Vec<Delay>>,
-    /// Input ports.
-    inputs: BTreeMap<SignalId, Source>,
+    /// How many registers in a row lead to each bit of all signals, where nothing lies between them.
+    delays: Vec<Delay>,
     /// Running cost.
     pub cost: Cost,
+    /// How far its decisions depend on the heap's threshold.
+    pub decided: Decided,
     /// Only the cost is wanted: no text is made.
     counting: bool,
     /// Weight beyond which counting is given up.
@@ -70,7 +77,9 @@ impl Netlist {
     /// An input port or other signal that this netlist does not declare.
     pub fn port(&mut self, name: &str, bits: u32) -> SignalId {
         let name = if self.counting { String::new() } else { name.to_owned() };
-        self.signals.push(Signal { name, bits });
+        let first = self.delays.len();
+        self.delays.resize(first + bits as usize, Delay::default());
+        self.signals.push(Signal { name, bits, first, source: Source::default() });
         SignalId(self.signals.len() - 1)
     }
 
@@ -198,37 +207,6 @@ impl Netlist {
         self.port(name, bits)
     }
 
-    /// Notes that a port is an input, and what stands in front of it.
-    pub fn note_input(&mut self, port: SignalId, source: Source) {
-        self.inputs.insert(port, source);
-    }
-
-    /// Notes that a register only delays another net. From the third in a row on they become one shift register.
-    pub fn note_delay(&mut self, from: Net, to: Net) {
-        let before = match from {
-            Net::Signal(signal, index) => {
-                let noted = self.delays.get(signal.0).and_then(|bits| bits.get(index as usize)).copied();
-                noted.filter(|delay| delay.registers > 0).unwrap_or_else(|| Delay {
-                    registers: 0,
-                    source: self.inputs.get(&signal).copied().unwrap_or_default(),
-                })
-            }
-            Net::One => Delay::default(),
-        };
-        let delay = Delay { registers: before.registers + 1, ..before };
-        if let Net::Signal(signal, index) = to {
-            if self.delays.len() <= signal.0 {
-                self.delays.resize_with(signal.0 + 1, Vec::new);
-            }
-            let bits = &mut self.delays[signal.0];
-            if bits.len() <= index as usize {
-                bits.resize(index as usize + 1, Delay::default());
-            }
-            bits[index as usize] = delay;
-        }
-        self.cost.count_delay(delay);
-    }
-
     /// Any item in the combinational part of a stage.
     pub fn item(&mut self, time: u32, item: Item) {
         if !self.counting {
@@ -353,133 +331,6 @@ impl Netlist {
         stage.items.push(Item::Instance(instance));
         self.submodule(module);
         self.port(&name, bits)
-    }
-
-    /// Registers bits at the end of a stage and gives each one's registered form, in the order given. Signals that are
-    /// registered whole keep their name; the other bits share one vector.
-    pub fn advance(&mut self, time: u32, bits: &[Bit]) -> Vec<Bit> {
-        let mut used: Vec<(SignalId, u32)> = bits
-            .iter()
-            .filter_map(|bit| match bit.net {
-                Net::Signal(signal, index) => Some((signal, index)),
-                Net::One => None,
-            })
-            .collect();
-        used.sort_unstable();
-        used.dedup();
-        let mut moved: Vec<(Net, Net)> = Vec::with_capacity(used.len());
-        let mut rest = Vec::new();
-        for indices in used.chunk_by(|a, b| a.0 == b.0) {
-            let Some(&(signal, _)) = indices.first() else { continue };
-            if indices.len() == self.bits(signal) as usize {
-                let name = self.registered_name(time, signal);
-                let bits = self.bits(signal);
-                let value = self.whole(signal);
-                let register = self.register(time, &name, bits, value);
-                moved.extend((0..bits).map(|index| (Net::Signal(signal, index), Net::Signal(register, index))));
-            } else {
-                rest.extend(indices.iter().map(|&(signal, index)| Net::Signal(signal, index)));
-            }
-        }
-        if !rest.is_empty() {
-            let value: Vec<Option<Bit>> = rest.iter().rev().map(|net| Some(Bit { net: *net, inputs: 1 })).collect();
-            let name = self.unused_name(&format!("s{}_kept", time + 1));
-            let value = self.vector(&value);
-            let register = self.register(time, &name, u32::try_from(rest.len()).unwrap_or(0), value);
-            moved.extend((0..).zip(rest).map(|(index, net)| (net, Net::Signal(register, index))));
-            moved.sort_unstable();
-        }
-        for (from, to) in &moved {
-            self.note_delay(*from, *to);
-        }
-        let to = |net: Net| moved.binary_search_by_key(&net, |pair| pair.0).map_or(net, |at| moved[at].1);
-        bits.iter().map(|bit| Bit { net: to(bit.net), inputs: 1 }).collect()
-    }
-
-    fn registered_name(&mut self, time: u32, signal: SignalId) -> String {
-        if self.counting {
-            return String::new();
-        }
-        let name = self.signals.get(signal.0).map_or("", |signal| signal.name.as_str());
-        let bare = name.trim_end_matches("_q").trim_end_matches("_i");
-        let bare = match bare.split_once('_') {
-            Some((stage, rest)) if stage.strip_prefix('s').is_some_and(|n| n.parse::<u32>().is_ok()) => rest,
-            _ => bare,
-        };
-        let stem = format!("s{}_{bare}", time + 1);
-        self.unused_name(&stem)
-    }
-
-    /// `STEM_q`, or with a number where that is taken.
-    fn unused_name(&mut self, stem: &str) -> String {
-        if self.counting {
-            return String::new();
-        }
-        let mut name = format!("{stem}_q");
-        let mut number = 2;
-        while self.names.insert(name.clone(), 0).is_some() {
-            name = format!("{stem}_{number}_q");
-            number += 1;
-        }
-        name
-    }
-
-    /// The functions and stages as items of the body of a module with the given ports, which ends in one assignment.
-    /// Bits that nothing reads are gathered in wires whose names end in `_unused`.
-    pub fn into_items(mut self, ports: &[Port], output: &str, value: Expr) -> Vec<Item> {
-        let assignment = Item::Assign(Expr::name(output), value);
-        let used = self.drop_unread_wires(&assignment);
-        let inputs = ports.iter().filter(|port| port.direction == Direction::Input);
-        let mut items: Vec<Item> = inputs.filter_map(|port| used.rest(&port.name, &port.width)).collect();
-        for function in self.functions.into_values().filter(|function| used.calls.contains(&function.name)) {
-            items.push(Item::Blank);
-            items.push(Item::Function(function));
-        }
-        for (index, stage) in self.stages.into_iter().enumerate() {
-            items.push(Item::Blank);
-            items.push(Item::Comment(format!("Stage {}", index + 1)));
-            items.extend(stage.comments.into_iter().map(Item::Comment));
-            let nets = stage.items.iter().chain(&stage.registers);
-            let unused: Vec<Item> = nets
-                .filter_map(|item| match item {
-                    Item::Net { name, width, .. } => used.rest(name, width),
-                    _ => None,
-                })
-                .collect();
-            items.extend(stage.registers);
-            items.extend(stage.items);
-            items.extend(unused);
-            if !stage.updates.is_empty() {
-                items.push(Item::Clocked(Expr::name("clk_i"), stage.updates));
-            }
-        }
-        items.push(Item::Blank);
-        items.push(assignment);
-        items
-    }
-
-    /// Removes wires that nothing reads, and those that only they read.
-    fn drop_unread_wires(&mut self, assignment: &Item) -> UsedBits {
-        loop {
-            let mut used = UsedBits::default();
-            used.item(assignment);
-            self.stages.iter().flat_map(|stage| &stage.items).for_each(|item| used.item(item));
-            self.stages.iter().flat_map(|stage| &stage.updates).for_each(|statement| used.statement(statement));
-            if self.stages.iter().any(|stage| !stage.updates.is_empty()) {
-                used.expr(&Expr::name("clk_i"));
-            }
-            let mut dropped = false;
-            for stage in &mut self.stages {
-                stage.items.retain(|item| {
-                    let unread = matches!(item, Item::Net { name, value: Some(_), .. } if !used.reads(name));
-                    dropped |= unread;
-                    !unread
-                });
-            }
-            if !dropped {
-                return used;
-            }
-        }
     }
 }
 

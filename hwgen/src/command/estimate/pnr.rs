@@ -164,15 +164,14 @@ pub fn place_and_route(
     let folder = folder.path();
     write_files(artifact, folder)?;
     let top = format!("{}_harness", artifact.manifest.top);
-    let Some(flow) = device.family.synthesis(&top) else {
+    let Some(flow) = device.family.mapping() else {
         return Err(failed(format!("there is no synthesis for family {}", device.family.name())).into());
     };
     let sources = artifact.manifest.sources.iter().map(String::as_str);
     let harness = format!("synth/{top}.v");
     let read: String =
         sources.chain([harness.as_str()]).map(|source| format!("read_verilog -DSYNTHESIS {source}; ")).collect();
-    let prepare = device.family.preparation();
-    let script = format!("{read}hierarchy -check -top {top}; {prepare}{}; write_json net.json", flow.join("; "));
+    let script = format!("{read}hierarchy -check -top {top}; {}; write_json net.json", flow.join("; "));
     yosys.run((&YOSYS, &["-q", "-p", &script]), folder, "net.json", limit, interrupt)?;
     if let Some((name, text)) = &placer.pins {
         let path = folder.join(name);

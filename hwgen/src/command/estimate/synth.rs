@@ -58,11 +58,10 @@ pub fn write_files(artifact: &Artifact, folder: &Path) -> Outcome<()> {
 
 /// Writes the design into a temporary folder, runs Yosys on it and counts the cells.
 pub fn synthesise(artifact: &Artifact, family: Family, limit: Duration, interrupt: &Interrupt) -> Outcome<Synthesised> {
-    let top = &artifact.manifest.top;
-    let Some(flow) = family.synthesis(top) else {
+    let Some(flow) = family.mapping() else {
         return Err(failed(format!("there is no synthesis for family {}", family.name())).into());
     };
-    let script = format!("{}{}; tee -q -o statistics.txt stat", family.preparation(), flow.join("; "));
+    let script = format!("{}; tee -q -o statistics.txt stat", flow.join("; "));
     let report = statistics(artifact, &script, limit, interrupt)?;
     match count(&report) {
         Some(used) => Ok(Synthesised::Part(used)),
