@@ -37,7 +37,7 @@ use std::collections::VecDeque;
 use unit::Unit;
 use visit::Visitor;
 
-pub use region::{Recording, Region};
+pub use region::{Change, Recording, Region};
 
 /// Words that a source offers ahead where it does not pause.
 const SOURCE_WORDS: u64 = 255;
@@ -116,6 +116,11 @@ struct Sink<'a> {
     position: u64,
 }
 
+/// The cycle before which a source does not offer a word.
+fn start(run: &Run, end: &Endpoint, word: u64) -> u64 {
+    if run.frame_starts.is_empty() { 0 } else { run.frame_start(word / end.words_per_frame.max(1)) }
+}
+
 /// So many bits that are set.
 fn all_bits(count: usize) -> Vec<u64> {
     (0..count.div_ceil(64)).map(|word| u64::MAX >> (64 - (count - word * 64).min(64))).collect()
@@ -175,7 +180,7 @@ impl<'a> Dates<'a> {
             queue: all_bits(units.len()),
             ranks: ranks(&graph.order),
             units,
-            watch: Watch::Nothing,
+            watch: Watch::default(),
             report: Report {
                 first_input_cycle: 0,
                 last_output_cycle: 0,
@@ -192,7 +197,8 @@ impl<'a> Dates<'a> {
 
     fn finish_watching(mut self) -> Result<(Report, Watch<'a>), RunError> {
         let mut states: VecDeque<State> = VecDeque::new();
-        let compares = self.run.stalls.is_none() && !self.run.keep_words && matches!(self.watch, Watch::Nothing);
+        let is_regular = self.run.stalls.is_none() && self.run.frame_starts.is_empty();
+        let compares = is_regular && !self.run.keep_words && self.watch.is_idle();
         let mut frame = 0;
         while frame < self.run.frames {
             self.let_in();
@@ -308,7 +314,9 @@ impl<'a> Dates<'a> {
         let channel = &self.channels[stream];
         let words = self.told[stream].1..channel.moved;
         self.told[stream].1 = channel.moved;
-        self.watch.note(stream, words.start, words.map(|word| channel.date(word)));
+        if !self.watch.is_idle() {
+            self.watch.note(stream, words.start, words.map(|word| channel.date(word)));
+        }
     }
 
     /// The module nearest to the sinks that may go on: so those in front find room for many words.
@@ -334,12 +342,13 @@ impl<'a> Dates<'a> {
     /// Asks the taker of a stream what room it can promise.
     fn ask(&mut self, stream: usize) {
         let channel = &self.channels[stream];
-        if channel.waits() || channel.promise().0 >= PROMISED_WORDS {
+        if channel.waits() || channel.promised() >= PROMISED_WORDS {
             return;
         }
         match self.graph.streams[stream].to {
-            To::Sink(_) if self.run.stalls.is_none() && !self.watch.compares() => {
-                self.channels[stream].open(OPEN_WORDS, 0)
+            To::Sink(_) if self.run.stalls.is_none() => {
+                let first = channel.offered;
+                self.channels[stream].promise(1, OPEN_WORDS, |ahead| Some(self.watch.earliest(stream, first + ahead)));
             }
             To::Sink(_) => {}
             To::Module(taker) => {
@@ -364,12 +373,16 @@ impl<'a> Dates<'a> {
         match self.run.stalls {
             None => {
                 let words = SOURCE_WORDS.saturating_sub(channel.untaken()).min(*left);
-                (0..words).for_each(|_| channel.offer(self.watch.earliest(end.stream, channel.offered)));
+                for _ in 0..words {
+                    let from = self.watch.earliest(end.stream, channel.offered);
+                    channel.offer(from.max(start(self.run, end, channel.offered)));
+                }
             }
             // Whether it pauses is asked anew in each cycle after the last word's move.
             Some(stalls) if *left > 0 && !channel.is_full() => {
                 let pauses = |&cycle: &u64| stalled(stalls.seed, end.number, cycle, stalls.source_probability);
-                let from = (channel.next..).find(|cycle| !pauses(cycle)).unwrap_or(channel.next);
+                let next = channel.next.max(start(self.run, end, channel.offered));
+                let from = (next..).find(|cycle| !pauses(cycle)).unwrap_or(next);
                 channel.offer(from);
             }
             Some(_) => {}

@@ -14,6 +14,8 @@ pub struct Run {
     /// the first) is offered at the first input from the second cycle after that frame's first word on, the first frame
     /// from cycle 1 on: so long does it take to write the register.
     pub modes: Vec<u8>,
+    /// For each frame the cycle before which no source offers its words; frames that are not listed may come at any time.
+    pub frame_starts: Vec<u64>,
     /// Keep the cycle of every word at every sink, not of frame ends alone.
     pub keep_words: bool,
     /// Give up after this many cycles.
@@ -32,6 +34,7 @@ impl Run {
             frames,
             stalls: None,
             modes: Vec::new(),
+            frame_starts: Vec::new(),
             keep_words: false,
             cycle_limit: u64::MAX,
             latest_ends: Vec::new(),
@@ -49,6 +52,11 @@ impl Run {
     pub fn with_modes(mut self, modes: &[u8]) -> Self {
         self.modes = modes.to_vec();
         self
+    }
+
+    /// The cycle before which no source offers words of a frame.
+    pub(super) fn frame_start(&self, frame: u64) -> u64 {
+        self.frame_starts.get(usize::try_from(frame).unwrap_or(usize::MAX)).copied().unwrap_or(0)
     }
 
     /// The mode of a frame.

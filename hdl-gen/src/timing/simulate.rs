@@ -109,7 +109,8 @@ impl<'a> Simulation<'a> {
         let mut paused = false;
         for (end, state) in self.graph.sources.iter().zip(&mut self.sources) {
             if !state.offered && state.remaining > 0 {
-                let is_held = state.position == 0 && cycle < state.held_until;
+                let from = state.held_until.max(self.run.frame_start(state.frame));
+                let is_held = state.position == 0 && cycle < from;
                 state.offered = !is_held
                     && !self
                         .run

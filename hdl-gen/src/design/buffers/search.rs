@@ -1,15 +1,16 @@
 //! The search for the least depths, by trial.
 //!
 //! A shallower FIFO only ever delays (dates are monotone in all bounds), so what is too shallow among deep FIFOs stays too
-//! shallow when others lose words. The search goes down in four steps:
+//! shallow when others lose words. The search goes down in three steps:
 //!
-//! 1. Each FIFO gets what it holds in the first frame while none is full.
-//! 2. In the first frame, each is made as shallow as the modules around it allow: where the words that enter and leave such a
-//!    part keep their cycles, nothing changes outside ([`Region`]), so that most trials run a tenth of the design. FIFOs
-//!    whose parts have nothing in common are tried in one round, side by side.
-//! 3. Runs of the whole design over more frames show whether that is enough. Where it is not, the FIFOs that cause it, found by
-//!    halving, get their words back and are tried again in such runs.
-//! 4. Each FIFO is tried with one word less in a run of the whole; where that is in time it goes on from there.
+//! 1. Each FIFO is made as shallow as the modules around it allow: where the words that enter and leave such a part keep their
+//!    cycles, nothing changes outside ([`Region`]), so that trials run a tenth of the design and the whole is run once, to
+//!    record these cycles. There frames come no faster than they leave: else what lies before the slowest module runs ahead in
+//!    the second frame, and FIFOs would have to hold that. A run in which frames come at once is no later. FIFOs whose parts
+//!    have nothing in common are tried side by side.
+//! 2. Runs of the whole design over more frames show whether that is enough. Where it is not, the joins whose FIFOs cause it,
+//!    found by halving, get their words back, and these are tried again in such runs.
+//! 3. Each FIFO is tried with one word less in a run of the whole; where that is in time it goes on from there.
 //!
 //! So the depths that are found rest on runs of the whole alone: one of all depths together that is in time, and for each FIFO one
 //! with a word less that is not.
@@ -18,16 +19,18 @@ mod steps;
 
 use super::super::{Design, PredictError};
 use super::{FRAMES, LEAST};
-use crate::timing::{Fifo, Graph, Region, Run, RunError, Twin};
+use crate::timing::{Change, Fifo, Graph, Recording, Region, Run, RunError, Twin};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
-use steps::{between, descend, last_good, next_depths};
+use std::collections::{BTreeMap, BTreeSet};
+use steps::{ascend, descend, last_good, next_depths};
 
 /// How many streams around a FIFO a part reaches, first and where more must be known.
 const NEAR: usize = 8;
 const WIDE: usize = 14;
-/// Frames of a short run: mostly the second is late already.
+/// Frames of a short run, and of those in which parts keep their border. Words of a first frame find everything empty, those of a second one what the first has left.
 const SHORT: u64 = 2;
+/// Words of the whole in so many frames beyond which parts are recorded in several runs.
+const RECORDED_WORDS: u64 = 160_000_000;
 /// Trials of one word less that are made between two questions whether to go on.
 const BATCH: usize = 4;
 
@@ -38,6 +41,14 @@ struct Search {
     order: Vec<usize>,
     depths: BTreeMap<usize, u32>,
     latest_ends: Vec<Vec<u64>>,
+    /// Words that move in one frame.
+    frame_words: u64,
+}
+
+/// A FIFO with the modules around it.
+struct Part {
+    stage: usize,
+    region: Region,
 }
 
 impl Design {
@@ -52,7 +63,7 @@ impl Design {
         order.sort_by_key(|&stage| std::cmp::Reverse(self.buffer_bits(stage)));
         let depths = order.iter().map(|&stage| (stage, self.depth(stage))).collect();
         let graph = self.graph().map_err(PredictError::Graph)?;
-        let mut search = Search { graph, order, depths, latest_ends };
+        let mut search = Search { graph, order, depths, latest_ends, frame_words: self.frame_words() };
         let is_finished = search.run(watch)?;
         search.depths.iter().for_each(|(&stage, &depth)| self.set_depth(stage, depth));
         Ok(is_finished)
@@ -63,139 +74,200 @@ impl Search {
     /// `watch` hears of each FIFO twice: when it is shallow, and when a word less is known to be too few.
     fn run(&mut self, watch: &mut dyn FnMut(usize, usize) -> bool) -> Result<bool, PredictError> {
         let steps = 2 * self.order.len();
-        self.take_first_frame()?;
-        let enough = self.depths.clone();
-        let mut left = self.order.clone();
-        while !left.is_empty() {
-            let before = left.len();
-            left = self.shrink_in_parts(left)?;
-            for number in self.order.len() - before..self.order.len() - left.len() {
-                if !watch(number + 1, steps) {
-                    return Ok(false);
-                }
-            }
+        let mut done = 0;
+        let mut found = || {
+            done += 1;
+            watch(done, steps)
+        };
+        if !self.shrink_deep(&mut found)? {
+            return Ok(false);
         }
-        for frames in [SHORT, FRAMES] {
-            for (stage, too_few) in self.deepen(&enough, frames)? {
-                self.shrink_in_runs(stage, too_few, frames)?;
-            }
-        }
-        let mut left: Vec<usize> = self.order.iter().copied().filter(|stage| self.depths[stage] > LEAST).collect();
-        let mut done = steps - left.len();
-        while !left.is_empty() {
-            let batch: Vec<usize> = left.drain(..BATCH.min(left.len())).collect();
-            let with_less = |&stage: &usize| self.is_in_time(&[(stage, self.depths[&stage] - 1)], FRAMES);
-            let could: Vec<bool> = batch.par_iter().map(with_less).collect::<Result<_, _>>()?;
-            let mut others_are_same = true;
-            for (stage, could) in batch.into_iter().zip(could) {
-                let depth = self.depths[&stage];
-                if could && (others_are_same || self.is_in_time(&[(stage, depth - 1)], FRAMES)?) {
-                    self.lower(stage, depth - 1)?;
-                    others_are_same = false;
-                    if self.depths[&stage] > LEAST {
-                        left.insert(0, stage);
-                        continue;
-                    }
+        let open: Vec<usize> = self.order.iter().copied().filter(|stage| self.depths[stage] > LEAST).collect();
+        let mut done = steps - open.len();
+        let mut left = Vec::new();
+        for batch in open.chunks(BATCH) {
+            let could: Vec<bool> =
+                batch.par_iter().map(|&stage| self.does_with_less(stage)).collect::<Result<_, _>>()?;
+            for (&stage, could) in batch.iter().zip(could) {
+                if could {
+                    left.push(stage);
+                    continue;
                 }
+                // It stays too shallow when others lose words.
                 done += 1;
                 if !watch(done, steps) {
                     return Ok(false);
                 }
             }
         }
+        let before: Vec<(usize, u32)> = left.iter().map(|&stage| (stage, self.depths[&stage])).collect();
+        self.shrink_in_parts(&left, WIDE, SHORT, &mut || true)?;
+        if !self.is_in_time(&[], FRAMES)? {
+            self.depths.extend(before);
+        }
+        for stage in left {
+            while self.depths[&stage] > LEAST && self.does_with_less(stage)? {
+                self.lower(stage)?;
+            }
+            done += 1;
+            if !watch(done, steps) {
+                return Ok(false);
+            }
+        }
         Ok(true)
     }
 
-    /// The depths that the first frame asks for where they do for all frames.
-    fn take_first_frame(&mut self) -> Result<(), PredictError> {
-        let first = self.graph_of(&[]).run_watching(&Run::frames(1), &self.order).map_err(PredictError::Run)?;
+    /// Makes all FIFOs so shallow that runs of the whole are in time, and few too deep.
+    fn shrink_deep(&mut self, watch: &mut dyn FnMut() -> bool) -> Result<bool, PredictError> {
         let enough = self.depths.clone();
-        for (&stage, depth) in &mut self.depths {
-            let held = first.occupancy_max.get(stage).map_or(u32::MAX, |held| held.saturating_add(1));
-            *depth = (*depth).min(held.max(LEAST));
+        let stages = self.order.clone();
+        if !self.shrink_in_parts(&stages, NEAR, 1, watch)? {
+            return Ok(false);
         }
-        self.deepen(&enough, FRAMES).map(drop)
+        let late = self.deepen(&enough, SHORT)?;
+        let stages: Vec<usize> = late.iter().map(|&(stage, _)| stage).collect();
+        self.shrink_in_parts(&stages, NEAR, SHORT, &mut || true)?;
+        for frames in [SHORT, FRAMES] {
+            for (stage, too_few) in self.deepen(&enough, frames)? {
+                self.shrink_in_runs(stage, too_few, frames)?;
+            }
+        }
+        Ok(true)
     }
 
-    /// Makes FIFOs whose parts have nothing in common as shallow as their parts allow; the others are left.
-    fn shrink_in_parts(&mut self, stages: Vec<usize>) -> Result<Vec<usize>, PredictError> {
-        let graph = self.graph_of(&[]);
-        let (mut chosen, mut left): (Vec<(usize, Region)>, Vec<usize>) = Default::default();
-        for stage in stages {
-            let region = graph.region_around(stage, NEAR);
-            let is_apart = chosen.iter().all(|(_, other)| !other.touches(&region));
-            if is_apart { chosen.push((stage, region)) } else { left.push(stage) }
-        }
-        self.shrink_in(&graph, chosen)?;
-        Ok(left)
+    /// Whether no frame ends later with a word less in a FIFO.
+    fn does_with_less(&self, stage: usize) -> Result<bool, PredictError> {
+        self.is_in_time(&[(stage, self.depths[&stage] - 1)], FRAMES)
     }
 
-    /// Makes FIFOs as shallow as leaves the first frame as it is around their parts and the parts between fork and join
-    /// fast enough for the frames behind.
-    fn shrink_in(&mut self, graph: &Graph, parts: Vec<(usize, Region)>) -> Result<(), PredictError> {
-        let mut border: Vec<usize> = Vec::new();
-        for (stage, region) in &parts {
-            border.extend(region.border());
-            border.extend(graph.region_between(*stage).border());
+    /// Makes FIFOs as shallow as leaves so many frames as they are around parts of the design; false: `watch`, which is asked
+    /// after each FIFO, has ended it.
+    fn shrink_in_parts(
+        &mut self,
+        stages: &[usize],
+        reach: usize,
+        frames: u64,
+        watch: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, PredictError> {
+        if stages.is_empty() {
+            return Ok(true);
         }
-        let recording = match graph.record(&Run::frames(1), &border) {
-            Ok(recording) => recording,
-            // Depths that do one by one do not together: runs of the whole will tell which.
-            Err(RunError::Deadlock { .. }) => return Ok(()),
-            Err(fault) => return Err(PredictError::Run(fault)),
-        };
-        let enough: Vec<u32> = parts.iter().map(|(stage, _)| self.depths[stage]).collect();
-        let least = |(stage, region): &(usize, Region)| {
-            let keeps = |depth| Fifo::new(depth).is_ok_and(|fifo| region.keeps(&recording, *stage, Twin::Fifo(fifo)));
-            (*stage, descend(self.depths[stage], keeps))
-        };
-        let least: Vec<(usize, u32)> = parts.par_iter().map(least).collect();
-        self.depths.extend(least.iter().copied());
-        let graph = self.graph_of(&[]);
-        let modules = self.graph.module_names().count();
-        let fast = |(place, &(stage, least)): (usize, &(usize, u32))| {
-            let region = graph.region_between(stage);
-            let keeps = |depth| {
-                let interval =
-                    Fifo::new(depth).ok().and_then(|fifo| region.interval(&recording, stage, Twin::Fifo(fifo)));
-                interval.is_some_and(|interval| interval <= self.interval())
+        let groups = (self.frame_words * frames).div_ceil(RECORDED_WORDS).max(1) as usize;
+        for group in stages.chunks(stages.len().div_ceil(groups).max(1)) {
+            if !self.shrink_together(group, reach, frames, watch)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The same from one recording of them all.
+    fn shrink_together(
+        &mut self,
+        stages: &[usize],
+        reach: usize,
+        frames: u64,
+        watch: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, PredictError> {
+        let mut graph = self.graph_of(&[]);
+        let part = |graph: &Graph, stage: usize| Part { stage, region: graph.region_around(stage, reach) };
+        let mut left: Vec<Part> = stages.iter().map(|&stage| part(&graph, stage)).collect();
+        let border: BTreeSet<usize> = left.iter().flat_map(|part| part.region.border()).collect();
+        let border: Vec<usize> = border.into_iter().collect();
+        let run = Run { frame_starts: self.frame_starts(), ..Run::frames(frames) };
+        let (recording, first) =
+            rayon::join(|| graph.record(&run, &border), || graph.run_watching(&Run::frames(1), stages));
+        let (mut recording, first) = (recording.map_err(PredictError::Run)?, first.map_err(PredictError::Run)?);
+        left.sort_by_key(|part| first.occupancy_max.get(part.stage).copied());
+        while !left.is_empty() {
+            let (mut chosen, mut others): (Vec<Part>, Vec<Part>) = Default::default();
+            for part in left {
+                let is_apart = chosen.iter().all(|other| !other.region.touches(&part.region));
+                if is_apart { chosen.push(part) } else { others.push(part) }
+            }
+            // With the depths that were found around them.
+            let chosen: Vec<Part> = chosen.iter().map(|old| part(&graph, old.stage)).collect();
+            let least = |part: &Part| {
+                let held = first.occupancy_max.get(part.stage).map_or(u32::MAX, |held| held.saturating_add(1));
+                self.least_in(part, &recording, held, frames)
             };
-            // Where even what is enough seems too slow, nothing is learnt.
-            let is_small = region.modules() * 2 < modules;
-            let is_slow = is_small && least < enough[place] && !keeps(least) && keeps(enough[place]);
-            let depth = if is_slow { between(least, enough[place], keeps) } else { least };
-            (stage, depth)
-        };
-        let fast: Vec<(usize, u32)> = least.par_iter().enumerate().map(fast).collect();
-        self.depths.extend(fast);
-        Ok(())
+            let found: Vec<(u32, Option<Change>)> = chosen.par_iter().map(least).collect();
+            for (part, (depth, change)) in chosen.iter().zip(found) {
+                self.depths.insert(part.stage, depth);
+                change.into_iter().for_each(|change| recording.apply(change));
+                if !watch() {
+                    return Ok(false);
+                }
+            }
+            left = others;
+            graph = self.graph_of(&[]);
+        }
+        Ok(true)
     }
 
-    /// Cycles from frame to frame that are allowed.
-    fn interval(&self) -> u64 {
-        let last_two = |ends: &Vec<u64>| match ends.as_slice() {
-            [.., before, last] => last - before,
-            _ => u64::MAX,
+    /// Cycles in which frames start that leave in those in which they may.
+    fn frame_starts(&self) -> Vec<u64> {
+        let start = |frame: usize| {
+            let after_first = |ends: &Vec<u64>| Some(ends.get(frame)? - ends.first()?);
+            self.latest_ends.iter().filter_map(after_first).min().unwrap_or(0)
         };
-        self.latest_ends.iter().map(last_two).max().unwrap_or(u64::MAX)
+        (0..SHORT as usize).map(start).collect()
     }
 
-    /// Gives FIFOs that are too shallow for a run the words back that were `enough`; which, and the depths that were too few.
+    /// The least depth with which a part keeps its border, and what is new inside; about `held` words do in the first frame.
+    fn least_in(&self, part: &Part, recording: &Recording, held: u32, frames: u64) -> (u32, Option<Change>) {
+        let enough = self.depths[&part.stage];
+        let keeps = |depth, frames| {
+            let fifo = Fifo::new(depth).ok()?;
+            part.region.keeps(recording, part.stage, Twin::Fifo(fifo), frames)
+        };
+        let mut best: Option<(u32, Change)> = None;
+        let mut keeps_all = |depth| {
+            let kept = keeps(depth, frames);
+            let is_kept = kept.is_some();
+            best = kept.map(|change| (depth, change)).or(best.take());
+            is_kept
+        };
+        // Most second frames ask for no more than the first ones.
+        let first = match frames {
+            1 => descend(held.clamp(LEAST, enough), &mut keeps_all),
+            _ => descend(held.clamp(LEAST, enough), |depth| keeps(depth, 1).is_some()),
+        };
+        if first < enough && !keeps_all(first) {
+            ascend(first, enough, keeps_all);
+        }
+        best.map_or((enough, None), |(depth, change)| (depth, Some(change)))
+    }
+
+    /// Gives FIFOs in front of joins that are too shallow for a run the words back that were `enough`; which, and the depths
+    /// that were too few.
     fn deepen(&mut self, enough: &BTreeMap<usize, u32>, frames: u64) -> Result<Vec<(usize, u32)>, PredictError> {
         let mut deepened = Vec::new();
-        let mut order: Vec<usize> =
-            self.order.iter().copied().filter(|stage| self.depths[stage] < enough[stage]).collect();
-        while !order.is_empty() && !self.is_in_time(&[], frames)? {
-            // With the FIFOs from this one on deep the run is in time; with one less it is late.
-            let culprit = last_good(order.len() as u32, |place| {
-                let deep = order.iter().skip(place as usize);
+        let mut joins = self.joins(|stage| self.depths[&stage] < enough[&stage]);
+        while !joins.is_empty() && !self.is_in_time(&[], frames)? {
+            // With the FIFOs of the joins from this one on deep the run is in time; with one join less it is late.
+            let culprit = last_good(joins.len() as u32, |place| {
+                let deep = joins.iter().skip(place as usize).flatten();
                 self.is_in_time(&deep.map(|&stage| (stage, enough[&stage])).collect::<Vec<_>>(), frames)
             })?;
-            let stage = order.remove(culprit as usize);
-            let too_few = self.depths.insert(stage, enough[&stage]).unwrap_or(LEAST);
-            deepened.push((stage, too_few));
+            for stage in joins.remove(culprit as usize) {
+                deepened.push((stage, self.depths.insert(stage, enough[&stage]).unwrap_or(LEAST)));
+            }
         }
         Ok(deepened)
+    }
+
+    /// FIFOs with a property, those in front of one module together.
+    fn joins(&self, has: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
+        let mut joins: Vec<(Option<usize>, Vec<usize>)> = Vec::new();
+        for &stage in self.order.iter().filter(|&&stage| has(stage)) {
+            let taker = self.graph.taker(stage);
+            match joins.iter_mut().find(|(join, _)| taker.is_some() && *join == taker) {
+                Some((_, stages)) => stages.push(stage),
+                None => joins.push((taker, vec![stage])),
+            }
+        }
+        joins.into_iter().map(|(_, stages)| stages).collect()
     }
 
     /// One FIFO as shallow as runs of the whole allow, if it can be shallower than it is; so few words as `too_few` are, as
@@ -206,40 +278,36 @@ impl Search {
     fn shrink_in_runs(&mut self, stage: usize, too_few: u32, frames: u64) -> Result<(), PredictError> {
         let (mut late, mut high) = (too_few, self.depths[&stage]);
         let mut points: Vec<(u32, u64)> = Vec::new();
-        let mut step: u32 = 1;
+        let mut step: u32 = 4;
         while late + 1 < high {
             let mut pair = next_depths(&points, late, high);
             if late == LEAST - 1 && points.is_empty() {
                 // Nothing is known below: down in growing steps.
-                pair = [step.saturating_mul(4), step].map(|step: u32| high.saturating_sub(step).max(LEAST));
-                step = step.saturating_mul(16);
+                pair = [step.saturating_mul(16), step].map(|step: u32| high.saturating_sub(step).max(LEAST));
+                step = step.saturating_mul(256);
             }
             let trial = |depth| self.late_by(&[(stage, depth)], &Run::frames(frames));
-            let (first, second) = rayon::join(|| trial(pair[0]), || trial(pair[1]));
+            let (first, second) = rayon::join(
+                || if pair[0] == pair[1] { Ok(None) } else { trial(pair[0]).map(Some) },
+                || trial(pair[1]).map(Some),
+            );
             for (depth, cycles) in [(pair[0], first?), (pair[1], second?)] {
                 match cycles {
-                    Some(0) => high = high.min(depth),
-                    _ => late = late.max(depth),
+                    Some(Some(0)) => high = high.min(depth),
+                    Some(_) => late = late.max(depth),
+                    None => {}
                 }
-                points.extend(cycles.filter(|&cycles| cycles > 0).map(|cycles| (depth, cycles)));
+                points.extend(cycles.flatten().filter(|&cycles| cycles > 0).map(|cycles| (depth, cycles)));
             }
         }
         self.depths.insert(stage, high);
         Ok(())
     }
 
-    /// A FIFO that is known to do with `depth` words: gets these, or as few as a wider part allows, or runs of the whole do.
-    fn lower(&mut self, stage: usize, depth: u32) -> Result<(), PredictError> {
-        self.depths.insert(stage, depth);
-        let graph = self.graph_of(&[]);
-        let wide = graph.region_around(stage, WIDE);
-        self.shrink_in(&graph, vec![(stage, wide)])?;
-        let least = self.depths[&stage];
-        if least < depth && self.is_in_time(&[], FRAMES)? {
-            return Ok(());
-        }
-        // Short runs first, which are mostly as long as it takes.
-        let mut too_few = if least < depth { least } else { LEAST - 1 };
+    /// A FIFO that does with a word less gets as few as runs of the whole allow.
+    fn lower(&mut self, stage: usize) -> Result<(), PredictError> {
+        let depth = self.depths[&stage] - 1;
+        let mut too_few = LEAST - 1;
         for frames in [SHORT, FRAMES] {
             self.depths.insert(stage, depth);
             self.shrink_in_runs(stage, too_few, frames)?;
@@ -277,8 +345,11 @@ impl Search {
             Err(fault) => return Err(PredictError::Run(fault)),
         };
         let ends = report.frame_end_cycles.iter().zip(&self.latest_ends);
-        let late =
-            ends.flat_map(|(ends, latest)| ends.iter().zip(latest)).map(|(end, latest)| end.saturating_sub(*latest));
-        Ok(Some(late.max().unwrap_or(0)))
+        Ok(Some(ends.map(|(ends, latest)| late_cycles(ends, latest)).max().unwrap_or(0)))
     }
+}
+
+/// By how many cycles the latest of frames ends later than it may.
+fn late_cycles(ends: &[u64], latest: &[u64]) -> u64 {
+    ends.iter().zip(latest).map(|(end, latest)| end.saturating_sub(*latest)).max().unwrap_or(0)
 }

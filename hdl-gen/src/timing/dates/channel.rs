@@ -7,15 +7,16 @@ pub(super) const OPEN_WORDS: u64 = 255;
 
 /// The words of a stream in order: for each the cycle from which on it is offered, then the cycle in which it moved.
 ///
-/// A taker that will have room for its next words whatever happens says so ([`Channel::open`]): such a word moves as soon as
-/// it is offered, without asking the taker, which finds it moved when it comes to it. Promises are handed on: a taker whose
-/// own words are promised room knows that it will have room itself ([`Channel::room_ahead`]), so that words pass a chain of
-/// modules many at a time.
+/// A taker that knows from when on it will have room for its next words, whatever happens, says so ([`Channel::promise`]): such a
+/// word moves as soon as it is offered and that cycle has come, without asking the taker, which finds it moved when it comes
+/// to it. Promises are handed on: a taker whose own words are promised room knows that it will have room itself
+/// ([`Channel::room`]), so that words pass a chain of modules many at a time.
 ///
-/// Dates of words that nobody asks for any more are written over: a giver looks back no further than the words
-/// that it may have outstanding, and a taker opens no more than [`OPEN_WORDS`].
-#[derive(Clone, Debug)]
+/// Dates of words that nobody asks for any more are written over: a giver looks back no further than the words that it may have
+/// outstanding and those that it offered when it last went on, and a taker promises room for no more than [`OPEN_WORDS`].
+#[derive(Clone, Debug, Default)]
 pub(super) struct Channel {
+    /// Behind the words that are offered, for words with promised room, the cycles from which on there is room.
     dates: Box<[u64]>,
     /// Words offered so far.
     pub(super) offered: u64,
@@ -23,11 +24,10 @@ pub(super) struct Channel {
     pub(super) moved: u64,
     /// Words that the taker has come to; not more than those that moved.
     taken: u64,
-    /// Words below this number move as soon as they are offered, and not before cycle `open_from`.
+    /// Words below this number have promised room.
     open: u64,
-    open_from: u64,
     /// Such words move at least so many cycles apart.
-    open_pitch: u64,
+    pitch: u64,
     /// The first cycle in which the next word may move: one after the last.
     pub(super) next: u64,
 }
@@ -35,18 +35,9 @@ pub(super) struct Channel {
 impl Channel {
     /// A stream whose giver has at most `outstanding` words offered and not yet moved, or looks back as far.
     pub(super) fn new(outstanding: u64) -> Self {
-        let words =
-            usize::try_from(outstanding.saturating_add(OPEN_WORDS + 1)).unwrap_or(usize::MAX / 2).next_power_of_two();
-        Self {
-            dates: vec![0; words].into_boxed_slice(),
-            offered: 0,
-            moved: 0,
-            taken: 0,
-            open: 0,
-            open_from: 0,
-            open_pitch: 1,
-            next: 0,
-        }
+        let words = usize::try_from(outstanding.saturating_add(2 * OPEN_WORDS + 2)).unwrap_or(usize::MAX / 2);
+        let dates = vec![0; words.next_power_of_two()].into_boxed_slice();
+        Self { dates, offered: 0, moved: 0, taken: 0, open: 0, pitch: 1, next: 0 }
     }
 
     #[inline]
@@ -64,23 +55,43 @@ impl Channel {
     #[inline]
     pub(super) fn offer(&mut self, from: u64) {
         let place = self.place(self.offered);
-        if self.offered < self.open && self.moved == self.offered {
-            let cycle = from.max(self.next).max(self.open_from);
+        if self.is_open() {
+            let cycle = from.max(self.after(self.pitch)).max(self.dates[place]);
             self.dates[place] = cycle;
             self.moved += 1;
             self.next = cycle + 1;
-            self.open_from = cycle + self.open_pitch;
         } else {
             self.dates[place] = from;
         }
         self.offered += 1;
     }
 
-    /// How many words may be offered from cycle `from` on, one a cycle, that all move in the very cycles of their offers.
+    /// So many cycles after the last word's move.
     #[inline]
-    pub(super) fn run_from(&self, from: u64) -> u64 {
-        let is_free = self.moved == self.offered && self.open_pitch == 1 && self.next.max(self.open_from) <= from;
-        if is_free { self.open.saturating_sub(self.offered) } else { 0 }
+    fn after(&self, cycles: u64) -> u64 {
+        if self.moved == 0 { 0 } else { self.next - 1 + cycles }
+    }
+
+    /// Whether the next word that is offered has promised room.
+    #[inline]
+    fn is_open(&self) -> bool {
+        self.offered < self.open && self.moved == self.offered
+    }
+
+    /// How many words may be offered from cycle `from` on, one a cycle, that all move in the very cycles of their offers; at
+    /// most `most`.
+    #[inline]
+    pub(super) fn run_from(&self, from: u64, most: u64) -> u64 {
+        if !self.is_open() || self.pitch > 1 || self.next > from {
+            return 0;
+        }
+        let words = most.min(self.open - self.offered);
+        let fits = |ahead: u64| self.date(self.offered + ahead) <= from + ahead;
+        // Cycles of promised room rise by a cycle or more, so that what does not fit is followed by what does not fit.
+        if words > 0 && fits(words - 1) {
+            return words;
+        }
+        (0..words).take_while(|&ahead| fits(ahead)).count() as u64
     }
 
     /// Offers so many words, at most [`Channel::run_from`], the first from cycle `from` on.
@@ -94,7 +105,6 @@ impl Channel {
         self.offered += words;
         self.moved += words;
         self.next = from + words;
-        self.open_from = self.next;
     }
 
     /// How many of the giver's next words, several and at most `words`, are done with by the dates of their offers alone: each has a
@@ -105,10 +115,9 @@ impl Channel {
         if words < 2 {
             return 0;
         }
-        if self.moved == self.offered && self.offered < self.open {
+        if self.is_open() {
             // A word leaves one cycle after it came, so with two places there is always one.
-            let is_free = places > 1 && self.open_pitch == 1 && self.next.max(self.open_from) <= first + 1;
-            return if is_free { words.min(self.open - self.offered) } else { 0 };
+            return if places > 1 { self.run_from(first + 1, words) } else { 0 };
         }
         let words = words.min(self.moved + places - self.offered);
         // The last place is the last to be free.
@@ -119,7 +128,7 @@ impl Channel {
     /// The giver offers as many words as [`Channel::bulk`] allows, each one cycle after it took it at `input`: the last words
     /// that it came to there.
     pub(super) fn offer_after(&mut self, input: &Channel, words: u64) {
-        let moves = self.moved == self.offered && self.offered < self.open;
+        let moves = self.is_open();
         let (mask, from_mask) = (self.dates.len() - 1, input.dates.len() - 1);
         let (to, from) = (self.offered as usize, (input.taken - words) as usize);
         for word in 0..words as usize {
@@ -129,20 +138,19 @@ impl Channel {
         if moves {
             self.moved = self.offered;
             self.next = self.date(self.offered - 1) + 1;
-            self.open_from = self.next;
         }
     }
 
-    /// Makes place for so many words more of a giver that never looks back.
+    /// Makes place for so many words more of a giver that never looks back, and for the room that is promised behind them.
     pub(super) fn grow(&mut self, words: u64) {
-        let needed = self.offered + words - self.taken;
+        let end = self.offered.max(self.open);
+        let needed = end + words - self.taken + OPEN_WORDS;
         if needed <= self.dates.len() as u64 {
             return;
         }
         let size = usize::try_from(needed).unwrap_or(usize::MAX / 2).next_power_of_two();
         let mut dates = vec![0; size].into_boxed_slice();
-        let oldest = self.offered.saturating_sub(self.dates.len() as u64);
-        for word in oldest..self.offered {
+        for word in end.saturating_sub(self.dates.len() as u64)..end {
             dates[word as usize & (size - 1)] = self.date(word);
         }
         self.dates = dates;
@@ -152,17 +160,6 @@ impl Channel {
     #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.moved < self.offered
-    }
-
-    /// How many of the words that wait for the taker, at most `most`, are offered by cycle `next`, each one cycle later than
-    /// the one before.
-    pub(super) fn untaken_by(&self, next: u64, most: u64) -> u64 {
-        let words = self.untaken().min(most);
-        // Dates never fall.
-        if words > 0 && self.date(self.taken + words - 1) <= next {
-            return words;
-        }
-        (0..words).take_while(|&ahead| self.date(self.taken + ahead) <= next + ahead).count() as u64
     }
 
     /// Whether there is a word for the taker.
@@ -251,51 +248,64 @@ impl Channel {
         self.date(self.taken - 1)
     }
 
-    /// The taker, which has come to all words, has room for `words` more from cycle `from` on.
+    /// How many of the next words have promised room.
     #[inline]
-    pub(super) fn open(&mut self, words: u64, from: u64) {
-        self.open_apart(words, from, 1);
+    pub(super) fn promised(&self) -> u64 {
+        if self.moved == self.offered { self.open.saturating_sub(self.offered) } else { 0 }
     }
 
-    /// The same with room for a word only so many cycles after the word before.
+    /// The taker, which has come to all words, promises room for more: `room` tells from when on there is room for the word so
+    /// many behind the next one, or that it is not known. Words then move when they are offered and there is room, at least
+    /// `pitch` cycles apart.
     #[inline]
-    pub(super) fn open_apart(&mut self, words: u64, from: u64, pitch: u64) {
-        self.open = self.taken + words.min(OPEN_WORDS);
-        self.open_from = from;
-        self.open_pitch = pitch;
+    pub(super) fn promise(&mut self, pitch: u64, most: u64, mut room: impl FnMut(u64) -> Option<u64>) {
+        let before = self.open.max(self.taken);
+        if before > self.taken && pitch != self.pitch {
+            return;
+        }
+        let most = self.taken + most.min(OPEN_WORDS);
+        let mut least = if before > self.taken { self.date(before - 1) + pitch } else { self.after(pitch) };
+        let mut word = before;
+        while word < most {
+            let Some(from) = room(word - self.taken) else { break };
+            let from = from.max(least);
+            let place = self.place(word);
+            self.dates[place] = from;
+            least = from + pitch;
+            word += 1;
+        }
+        if word > before {
+            (self.open, self.pitch) = (word, pitch);
+        }
     }
 
-    /// How many words more the taker has promised to take one a cycle, and from when on.
-    #[inline]
-    pub(super) fn promise(&self) -> (u64, u64) {
-        let is_free = self.moved == self.offered && self.open_pitch == 1;
-        let words = if is_free { self.open.saturating_sub(self.offered) } else { 0 };
-        (words, self.next.max(self.open_from))
-    }
-
-    /// How many of the giver's words from the next one on have a place among `places` by the time that they can come: the
-    /// first of them not before `next`, each `pitch` cycles or more after the one before, offered `delay` cycles later; at
-    /// most `most`.
+    /// From when on there is room among `places` for the giver's word so many behind the next one: where that is known,
+    /// however late the words before it come, `spacing` cycles or more apart. They are offered `delay` cycles later.
     ///
-    /// Beyond the places that are known to be free it counts on the taker's promise. Word i comes at t(i), not before
-    /// next + i·pitch, and leaves at the latest at max(t(i) + delay, from + i), where `from` is when the promise begins.
-    /// Its place is free for word i + places if both are earlier than t(i + places).
+    /// A place is free one cycle after its word left. Word j, which came at t(j), leaves at max(t(j) + delay, F(j)), where F is the
+    /// cycle that is promised, and one pitch or more after the one before. So word k has room from the maximum of t(j) + delay +
+    /// pitch·(k - places - j) + 1 and F(k - places) + 1 on, for all j up to k - places. The former are no later than t(j) +
+    /// spacing·(k - j), which is when it comes at the earliest, if spacing·places > delay and spacing is not below the pitch.
     #[inline]
-    pub(super) fn room_ahead(&self, places: u64, [next, pitch, delay]: [u64; 3], most: u64) -> u64 {
-        let known = (self.moved + places - self.offered).min(most);
-        let fits = |ahead: u64| self.freed(self.offered + ahead, places).is_some_and(|from| from <= next + ahead);
-        if known == 0 || fits(known - 1) {
-            let (words, from) = self.promise();
-            let keeps = words > 0 && known == places && places * pitch > delay && from < next + places * pitch;
-            return if keeps { most.min(places + words) } else { known };
+    pub(super) fn room(&self, ahead: u64, places: u64, [spacing, delay]: [u64; 2]) -> Option<u64> {
+        let word = self.offered + ahead;
+        let from = self.freed(word, places);
+        if from.is_some() || self.moved < self.offered || word - places >= self.open {
+            return from;
         }
-        // Dates of moves rise by a cycle or more, so that what does not fit is followed by what does not fit.
-        let (mut low, mut high) = (0, known - 1);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if fits(middle) { low = middle + 1 } else { high = middle }
-        }
-        low
+        (spacing * places > delay && spacing >= self.pitch).then(|| self.date(word - places) + 1)
+    }
+
+    /// From when on the giver's word so many behind the next one can move.
+    #[inline]
+    pub(super) fn promised_from(&self, ahead: u64) -> Option<u64> {
+        (ahead < self.promised()).then(|| self.date(self.offered + ahead))
+    }
+
+    /// The least cycles between words with promised room.
+    #[inline]
+    pub(super) fn pitch(&self) -> u64 {
+        self.pitch
     }
 
     /// From when on word number `word` has a place among `places` of the giver: one cycle after the word that held it
@@ -313,14 +323,15 @@ impl Channel {
 
     /// All that later dates depend on: what waits, and which places are freed after cycle `since`.
     pub(super) fn visit(&mut self, since: u64, visitor: &mut Visitor<'_>) {
-        (self.open, self.open_from, self.open_pitch) = (0, 0, 1);
+        let end = self.offered.max(self.open);
+        (self.open, self.pitch) = (0, 1);
         visitor.date(&mut self.next, 0);
         visitor.count(self.offered - self.moved);
         for word in self.moved..self.offered {
             let place = self.place(word);
             visitor.date(&mut self.dates[place], self.next);
         }
-        let oldest = self.offered.saturating_sub(self.dates.len() as u64);
+        let oldest = end.saturating_sub(self.dates.len() as u64);
         let mut word = self.moved;
         while word > oldest {
             let place = self.place(word - 1);

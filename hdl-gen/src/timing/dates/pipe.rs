@@ -29,18 +29,18 @@ impl Pipe {
         output.freed(output.offered, self.credits)
     }
 
-    /// How many results find their credits back, the first of them not before `next`, each `pitch` cycles or more after the
-    /// one before; at most `most`.
+    /// From when on the result so many behind the next one finds its credit back, where results enter `spacing` cycles or more
+    /// apart and that is known.
     #[inline]
-    pub(super) fn ahead(&self, output: &Channel, next: u64, pitch: u64, most: u64) -> u64 {
-        output.room_ahead(self.credits, [next, pitch, self.offer_delay], most)
+    pub(super) fn room(&self, output: &Channel, ahead: u64, spacing: u64) -> Option<u64> {
+        output.room(ahead, self.credits, [spacing, self.offer_delay])
     }
 
     /// How many of so many results that enter from cycle `from` on, one a cycle, find their credits back and move when they
     /// are offered.
     #[inline]
     pub(super) fn run(&self, from: u64, words: u64, output: &Channel) -> u64 {
-        let words = words.min(output.run_from(from + self.offer_delay));
+        let words = output.run_from(from + self.offer_delay, words);
         // A result that has moved so gives its credit back one cycle after its offer.
         if self.credits < self.offer_delay + 1 {
             return 0;
@@ -139,9 +139,22 @@ impl MatrixDates {
 
     /// Promises room for a vector, or for several where each is passed once.
     pub(super) fn open(&self, input: &mut Channel, output: &Channel) {
-        if self.pass == 0 {
-            input.open(self.words_ahead(output), self.next);
+        if self.pass != 0 {
+            return;
         }
+        let steps = self.input_steps;
+        let most = if self.output_steps == 1 { OPEN_WORDS } else { steps - self.step };
+        let step = self.step + input.promised();
+        let (mut result, mut step) = (step / steps, step % steps);
+        input.promise(1, most, |_| {
+            step += 1;
+            if step < steps {
+                return Some(self.next);
+            }
+            let from = self.pipe.room(output, result, steps)?;
+            (result, step) = (result + 1, 0);
+            Some(from.max(self.next))
+        });
     }
 
     /// Promises room at the input that words are missing at: for as many as wait at all others.
@@ -151,20 +164,16 @@ impl MatrixDates {
         }
         let mut missing = inputs.iter().copied().filter(|&input| !channels[input].waits());
         let (Some(port), None) = (missing.next(), missing.next()) else { return };
-        let next = self.next.max(channels[port].next);
-        let mut words = self.pipe.ahead(&channels[output], next, 1, OPEN_WORDS);
-        for &input in inputs.iter().filter(|&&input| input != port) {
-            words = channels[input].untaken_by(next, words);
-        }
-        channels[port].open(words, self.next);
-    }
-
-    /// Words of the first pass that have room whenever they come.
-    fn words_ahead(&self, output: &Channel) -> u64 {
-        let rest = self.input_steps - 1 - self.step;
-        let vectors = if self.output_steps == 1 { OPEN_WORDS } else { 1 };
-        let results = self.pipe.ahead(output, self.next + rest, self.input_steps, vectors);
-        if results == 0 { rest } else { rest + 1 + (results - 1) * self.input_steps }
+        let mut taken = std::mem::take(&mut channels[port]);
+        taken.promise(1, OPEN_WORDS, |ahead| {
+            let mut from = self.next.max(self.pipe.room(&channels[output], ahead, 1)?);
+            for &input in inputs.iter().filter(|&&input| input != port) {
+                let other = &channels[input];
+                from = from.max((ahead < other.untaken()).then(|| other.ahead(ahead))?);
+            }
+            Some(from)
+        });
+        channels[port] = taken;
     }
 
     /// A whole pass over the kept vector; false: its credit is not back yet.
@@ -267,8 +276,8 @@ impl PoolDates {
     /// Promises room for the rest of a pixel.
     pub(super) fn open(&self, input: &mut Channel, output: &Channel) {
         let pixel = u64::from(self.channel.limit() - self.channel.value());
-        let words = if self.place.ends_window() { self.pipe.ahead(output, input.next, 1, pixel) } else { pixel };
-        input.open(words, 0);
+        let ends = self.place.ends_window();
+        input.promise(1, pixel, |ahead| if ends { self.pipe.room(output, ahead, 1) } else { Some(0) });
     }
 
     pub(super) fn is_ready(&self, output: &Channel) -> bool {
@@ -320,10 +329,18 @@ impl ReductionDates {
 
     /// Promises room.
     pub(super) fn open(&self, input: &mut Channel, output: &Channel) {
-        let rest = u64::from(self.word.limit() - 1 - self.word.value());
-        let results = self.pipe.ahead(output, input.next + rest, u64::from(self.word.limit()), OPEN_WORDS);
-        let words = if results == 0 { rest } else { rest + 1 + (results - 1) * u64::from(self.word.limit()) };
-        input.open(words, 0);
+        let limit = u64::from(self.word.limit());
+        let word = u64::from(self.word.value()) + input.promised();
+        let (mut result, mut word) = (word / limit, word % limit);
+        input.promise(1, OPEN_WORDS, |_| {
+            word += 1;
+            if word < limit {
+                return Some(0);
+            }
+            let from = self.pipe.room(output, result, limit)?;
+            (result, word) = (result + 1, 0);
+            Some(from)
+        });
     }
 
     pub(super) fn is_ready(&self, output: &Channel) -> bool {

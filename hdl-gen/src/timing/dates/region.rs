@@ -5,18 +5,17 @@
 //!
 //! Words enter the part in the cycles in which they entered it before, and leave it in those in which they left it or later.
 //! If every word then crosses the border in its recorded cycle, what lies outside sees no difference: by induction over
-//! cycles, the run of the whole with the exchanged module is the same outside of the part. If one does not, nothing
-//! is said about the whole, whose other modules may make up for it.
+//! cycles, the run of the whole with the exchanged module is the same outside of the part, so that only what the part's own
+//! streams do is new in the recording. If one does not, nothing is said about the whole, whose other modules may make up for it.
 
 use super::Dates;
 use crate::timing::graph::{Endpoint, From, Graph, Module, Stream, To};
 use crate::timing::{Run, RunError, Twin};
 
-/// Frames after which a part runs regularly.
-const REGULAR_FRAMES: u64 = 4;
-
-/// For each recorded stream, the cycles of all its words; of the others nothing.
+/// For each recorded stream, the cycles of all its words in so many frames; of the others nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
+    frames: u64,
     cycles: Vec<Vec<u64>>,
 }
 
@@ -29,51 +28,62 @@ pub struct Region {
     places: Vec<Option<usize>>,
 }
 
-/// What a run writes down, or compares with, of the words' cycles.
-pub(super) enum Watch<'a> {
-    Nothing,
-    /// Streams that are recorded, and their cycles.
-    Record(Vec<Option<Vec<u64>>>),
-    /// The cycles of the words of each stream that crosses a part's border, in which sources offer and sinks take; whether a word
-    /// moved in another one.
-    Compare {
-        cycles: Vec<Option<&'a [u64]>>,
-        is_changed: bool,
-    },
+/// The cycles of the words inside of a part with an exchanged module, for streams that a recording has.
+pub struct Change {
+    cycles: Vec<(usize, Vec<u64>)>,
+}
+
+/// What a run writes down, and compares with, of the words' cycles.
+#[derive(Default)]
+pub(super) struct Watch<'a> {
+    /// The cycles of streams that are to be written down; empty: of none.
+    written: Vec<Option<Vec<u64>>>,
+    /// The cycles of the words of each stream that crosses a part's border, in which sources offer and sinks take; empty: of
+    /// none.
+    expected: Vec<Option<&'a [u64]>>,
+    /// Whether a word moved in another cycle than the expected one.
+    is_changed: bool,
 }
 
 impl Watch<'_> {
-    pub(super) fn compares(&self) -> bool {
-        matches!(self, Watch::Compare { .. })
+    /// Whether nothing is written down or compared.
+    pub(super) fn is_idle(&self) -> bool {
+        self.written.is_empty() && self.expected.is_empty()
     }
 
-    /// Whether a word moved in another cycle than the recorded one.
+    /// Whether a word moved in another cycle than the expected one.
     pub(super) fn is_changed(&self) -> bool {
-        matches!(self, Watch::Compare { is_changed: true, .. })
+        self.is_changed
     }
 
-    /// The cycle before which a source does not offer a word, or a sink take it: the recorded one, else any.
+    /// The cycle before which a source does not offer a word, or a sink take it: the expected one, else any.
     pub(super) fn earliest(&self, stream: usize, word: u64) -> u64 {
-        let Watch::Compare { cycles, .. } = self else { return 0 };
-        let cycles = cycles.get(stream).copied().flatten();
-        cycles.and_then(|cycles| cycles.get(word as usize)).copied().unwrap_or(u64::MAX / 2)
+        let cycles = self.expected.get(stream).copied().flatten();
+        cycles.map_or(0, |cycles| cycles.get(word as usize).copied().unwrap_or(u64::MAX / 2))
     }
 
-    /// Writes down, or compares with the recorded ones, the cycles of words of a stream from the `first` on.
+    /// Writes down, or compares with the expected ones, the cycles of words of a stream from the `first` on.
     pub(super) fn note(&mut self, stream: usize, first: u64, moves: impl Iterator<Item = u64>) {
-        match self {
-            Watch::Nothing => {}
-            Watch::Record(recorded) => {
-                if let Some(Some(cycles)) = recorded.get_mut(stream) {
-                    cycles.extend(moves);
-                }
-            }
-            Watch::Compare { cycles, is_changed } => {
-                if let Some(cycles) = cycles.get(stream).copied().flatten() {
-                    *is_changed |= (first as usize..).zip(moves).any(|(word, cycle)| cycles.get(word) != Some(&cycle));
-                }
-            }
+        if let Some(Some(cycles)) = self.written.get_mut(stream) {
+            cycles.extend(moves);
+        } else if let Some(cycles) = self.expected.get(stream).copied().flatten() {
+            self.is_changed |= (first as usize..).zip(moves).any(|(word, cycle)| cycles.get(word) != Some(&cycle));
         }
+    }
+}
+
+impl Recording {
+    /// The same after a part was exchanged for one that keeps its border.
+    pub fn apply(&mut self, change: Change) {
+        for (stream, cycles) in change.cycles {
+            self.cycles[stream] = cycles;
+        }
+    }
+
+    /// The words of a recorded stream in so many of the first frames.
+    fn words(&self, stream: usize, frames: u64) -> Option<&[u64]> {
+        let cycles = self.cycles.get(stream).filter(|cycles| !cycles.is_empty())?;
+        cycles.get(..(cycles.len() as u64 / self.frames * frames.min(self.frames)) as usize)
     }
 }
 
@@ -84,14 +94,13 @@ impl Graph {
     /// Those of [`Graph::run`]; a graph with modes is not recorded and gives nothing.
     pub fn record(&self, run: &Run, streams: &[usize]) -> Result<Recording, RunError> {
         if self.has_modes() {
-            return Ok(Recording { cycles: Vec::new() });
+            return Ok(Recording { frames: run.frames, cycles: Vec::new() });
         }
         let mut dates = Dates::new(self, run, &|_| false)?;
-        let recorded = (0..self.streams.len()).map(|stream| streams.contains(&stream).then(Vec::new)).collect();
-        dates.watch = Watch::Record(recorded);
+        dates.watch.written = (0..self.streams.len()).map(|stream| streams.contains(&stream).then(Vec::new)).collect();
         let (_, watch) = dates.finish_watching()?;
-        let Watch::Record(recorded) = watch else { return Ok(Recording { cycles: Vec::new() }) };
-        Ok(Recording { cycles: recorded.into_iter().map(Option::unwrap_or_default).collect() })
+        let cycles = watch.written.into_iter().map(Option::unwrap_or_default).collect();
+        Ok(Recording { frames: run.frames, cycles })
     }
 
     /// The part around a module: what is at most `reach` streams away from it.
@@ -109,39 +118,6 @@ impl Graph {
             }
         }
         self.region(&inside)
-    }
-
-    /// The part between the taker of a module's first output and the last module before it that lies on all ways there.
-    pub fn region_between(&self, module: usize) -> Region {
-        let mut inside = vec![false; self.modules.len()];
-        inside[module] = true;
-        let taker = self.modules[module].outputs.first().map(|&stream| self.streams[stream].to);
-        if let Some(To::Module(join)) = taker {
-            inside[join] = true;
-            // From the join towards the sources, with the givers that are still to be passed: where there is one, all ways
-            // lead through it.
-            let mut open = self.givers(join);
-            for &next in self.order.iter().rev() {
-                let before = open.len();
-                open.retain(|&giver| giver != next);
-                if open.len() < before {
-                    inside[next] = true;
-                    if open.is_empty() {
-                        break;
-                    }
-                    open.extend(self.givers(next));
-                }
-            }
-        }
-        self.region(&inside)
-    }
-
-    fn givers(&self, module: usize) -> Vec<usize> {
-        let giver = |&stream: &usize| match self.streams[stream].from {
-            From::Module(giver) => Some(giver),
-            From::Source(_) => None,
-        };
-        self.modules[module].inputs.iter().filter_map(giver).collect()
     }
 
     fn region(&self, inside: &[bool]) -> Region {
@@ -196,44 +172,32 @@ impl Region {
         self.streams.iter().any(|stream| other.streams.contains(stream))
     }
 
-    /// How many modules it has.
-    pub fn modules(&self) -> usize {
-        self.graph.modules.len()
-    }
-
-    /// Cycles from frame to frame where words are offered and taken at the border in every cycle and `module` of the whole
-    /// works as `twin`; none where the part stands still. `recording` has one frame.
-    pub fn interval(&self, recording: &Recording, module: usize, twin: Twin) -> Option<u64> {
-        let mut graph = self.graph.clone();
-        graph.set_twin((*self.places.get(module)?)?, twin);
-        for end in graph.sources.iter_mut().chain(&mut graph.sinks) {
-            end.words_per_frame = recording.cycles.get(self.streams[end.stream])?.len() as u64;
-        }
-        let run = Run { stops_when_regular: true, ..Run::frames(REGULAR_FRAMES) };
-        let report = graph.run_cycles(&run).ok()?;
-        (0..graph.sinks.len()).filter_map(|sink| report.initiation_interval(sink)).max()
-    }
-
-    /// Whether words cross the border in their recorded cycles although `module` of the whole works as `twin`; false also
-    /// where the part stands still or the module is not in it.
-    pub fn keeps(&self, recording: &Recording, module: usize, twin: Twin) -> bool {
-        let Some(&Some(place)) = self.places.get(module) else { return false };
+    /// Whether words cross the border in their recorded cycles in so many frames although `module` of the whole works as `twin`:
+    /// what then is new inside. None also where the part stands still or the module is not in it.
+    pub fn keeps(&self, recording: &Recording, module: usize, twin: Twin, frames: u64) -> Option<Change> {
+        let place = (*self.places.get(module)?)?;
         let mut graph = self.graph.clone();
         graph.set_twin(place, twin);
-        let mut cycles: Vec<Option<&[u64]>> = vec![None; graph.streams.len()];
+        let mut expected: Vec<Option<&[u64]>> = vec![None; graph.streams.len()];
         for end in graph.sources.iter_mut().chain(&mut graph.sinks) {
-            let Some(recorded) = recording.cycles.get(self.streams[end.stream]) else { return false };
+            let recorded = recording.words(self.streams[end.stream], frames)?;
             end.words_per_frame = recorded.len() as u64;
-            cycles[end.stream] = Some(recorded);
+            expected[end.stream] = Some(recorded);
         }
+        let is_new = |(place, &stream): (usize, &usize)| {
+            (expected[place].is_none() && recording.words(stream, 1).is_some()).then(Vec::new)
+        };
+        let written = self.streams.iter().enumerate().map(is_new).collect();
         let run = Run::frames(1);
-        let Ok(mut dates) = Dates::new(&graph, &run, &|_| false) else { return false };
-        dates.watch = Watch::Compare { cycles, is_changed: false };
+        let mut dates = Dates::new(&graph, &run, &|_| false).ok()?;
+        dates.watch = Watch { written, expected, is_changed: false };
         dates.let_in();
-        if dates.settle().is_err() {
-            return false;
-        }
+        dates.settle().ok()?;
         let all_moved = |end: &Endpoint| dates.channels[end.stream].moved == end.words_per_frame;
-        !dates.watch.is_changed() && graph.sources.iter().chain(&graph.sinks).all(all_moved)
+        if dates.watch.is_changed() || !graph.sources.iter().chain(&graph.sinks).all(all_moved) {
+            return None;
+        }
+        let new = self.streams.iter().zip(std::mem::take(&mut dates.watch.written));
+        Some(Change { cycles: new.filter_map(|(&stream, cycles)| Some((stream, cycles?))).collect() })
     }
 }

@@ -52,7 +52,9 @@ impl FifoDates {
 
     /// Promises room.
     pub(super) fn open(&self, input: &mut Channel, output: &Channel) {
-        input.open(output.room_ahead(self.depth, [input.next, 1, 1], OPEN_WORDS), 0);
+        // A single place is taken again two cycles later.
+        let pitch = if self.depth == 1 { 2 } else { 1 };
+        input.promise(pitch, OPEN_WORDS, |ahead| output.room(ahead, self.depth, [pitch, 1]));
     }
 
     pub(super) fn is_ready(&self, output: &Channel) -> bool {
@@ -125,9 +127,7 @@ impl AdapterDates {
         if complete < 2 {
             return 0;
         }
-        let first = self.missing();
-        let (leaving, from) = output.promise();
-        if from <= input.ahead(first - 1) + 1 { complete.min(leaving) } else { 0 }
+        complete.min(output.promised())
     }
 
     /// Takes and offers what makes so many words of the output, as [`AdapterDates::many`] allows.
@@ -143,29 +143,31 @@ impl AdapterDates {
 
     /// Promises room.
     pub(super) fn open(&self, input: &mut Channel, output: &Channel) {
-        if !output.is_full() {
-            let from = output.next.saturating_sub(1);
-            let (words, pitch) = self.room(input.next.max(from), output);
-            input.open_apart(words, from, pitch);
+        if output.is_full() {
+            return;
         }
-    }
-
-    /// How many words, the first not before `next`, are taken whenever they come, and how many cycles apart.
-    ///
-    /// Where the words of the output move as soon as they are offered, that is in the cycle after a word was taken and
-    /// those behind, none is left when the next word comes.
-    fn room(&self, next: u64, output: &Channel) -> (u64, u64) {
-        let first = self.missing();
-        let (leaving, from) = output.promise();
-        if leaving == 0 || from > next + first {
-            (first, 1)
-        } else if self.in_units <= self.out_units {
-            (((leaving + 1) * self.out_units - 1 - self.rest) / self.in_units + 1, 1)
-        } else if self.in_units.is_multiple_of(self.out_units) && self.rest == 0 {
+        // A word is taken in the cycle in which the last word before it leaves.
+        let left = output.next.saturating_sub(1);
+        let leaves = |words: u64| if words == 0 { Some(left) } else { output.promised_from(words - 1) };
+        if self.in_units <= self.out_units {
+            // A word of the output has left when the next one is complete.
+            let is_apart = output.pitch() <= self.out_units / self.in_units;
+            let units = self.rest + input.promised() * self.in_units;
+            let (mut complete, mut rest) = (units / self.out_units, units % self.out_units);
+            input.promise(1, OPEN_WORDS, |_| {
+                let from = leaves(complete).filter(|_| complete == 0 || is_apart)?;
+                rest += self.in_units;
+                if rest >= self.out_units {
+                    (complete, rest) = (complete + 1, rest - self.out_units);
+                }
+                Some(from)
+            });
+        } else if self.rest == 0 && self.in_units.is_multiple_of(self.out_units) {
             let each = self.in_units / self.out_units;
-            (leaving / each + 1, each)
+            let room = |ahead: u64| leaves(ahead * each).filter(|_| ahead == 0 || output.pitch() == 1);
+            input.promise(each, OPEN_WORDS, room);
         } else {
-            (first, 1)
+            input.promise(1, 1, |_| Some(left));
         }
     }
 
@@ -231,10 +233,12 @@ impl ForkDates {
 
     /// Promises room.
     pub(super) fn open(&self, input: usize, outputs: &[usize], channels: &mut [Channel]) {
-        let next = channels[input].next;
-        let ahead = outputs.iter().map(|&output| channels[output].room_ahead(Self::WORDS, [next, 1, 1], OPEN_WORDS));
-        let words = ahead.min().unwrap_or(0);
-        channels[input].open(words, 0);
+        let mut taken = std::mem::take(&mut channels[input]);
+        taken.promise(1, OPEN_WORDS, |ahead| {
+            let rooms = outputs.iter().map(|&output| channels[output].room(ahead, Self::WORDS, [1, 1]));
+            rooms.reduce(|all, room| Some(all?.max(room?))).flatten()
+        });
+        channels[input] = taken;
     }
 
     pub(super) fn is_ready(&self, outputs: &[usize], channels: &[Channel]) -> bool {
@@ -321,8 +325,8 @@ impl ConcatDates {
     pub(super) fn open(&self, inputs: &[usize], output: usize, channels: &mut [Channel]) {
         let Some(&input) = inputs.get(self.input).filter(|&&input| !channels[input].waits()) else { return };
         let turn = self.words.get(self.input).map_or(0, |&words| words - self.position);
-        let words = channels[output].room_ahead(Self::WORDS, [self.next, 1, 1], turn);
-        channels[input].open(words, self.next);
+        let Ok([input, output]) = channels.get_disjoint_mut([input, output]) else { return };
+        input.promise(1, turn, |ahead| Some(output.room(ahead, Self::WORDS, [1, 1])?.max(self.next)));
     }
 
     pub(super) fn is_ready(&self, port: usize, output: &Channel) -> bool {

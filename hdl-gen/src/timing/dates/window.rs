@@ -88,11 +88,17 @@ impl SlidingDates {
 
     /// Promises room for the rest of a row.
     pub(super) fn open(&self, input: &mut Channel) {
-        if self.inside && self.written < self.room.0 {
+        if self.inside {
             let row = u64::from(self.column.places_inside_left()) * u64::from(self.channel.limit());
             let row = row - u64::from(self.channel.value());
-            let room = (self.room.0 - self.written).unsigned_abs();
-            input.open(row.min(room), self.next_write.max(self.room.1));
+            let mut rooms = self.rooms.iter();
+            let mut room = self.room;
+            input.promise(1, row, |ahead| {
+                while self.written + ahead as i64 >= room.0 {
+                    room = *rooms.next()?;
+                }
+                Some(room.1.max(self.next_write))
+            });
         }
     }
 

@@ -5,7 +5,7 @@ use super::PredictError;
 
 /// The least depth that `keeps`, where `enough` does and all above the least: a single word, or down in growing steps and then
 /// between what does not and what does. Most FIFOs need a single word or nearly all that they held.
-pub(super) fn descend(enough: u32, keeps: impl Fn(u32) -> bool) -> u32 {
+pub(super) fn descend(enough: u32, mut keeps: impl FnMut(u32) -> bool) -> u32 {
     if enough <= LEAST || keeps(LEAST) {
         return enough.min(LEAST);
     }
@@ -22,13 +22,26 @@ pub(super) fn descend(enough: u32, keeps: impl Fn(u32) -> bool) -> u32 {
 }
 
 /// The least depth that `keeps`, where `fails` does not and `high` does.
-pub(super) fn between(fails: u32, high: u32, keeps: impl Fn(u32) -> bool) -> u32 {
+pub(super) fn between(fails: u32, high: u32, mut keeps: impl FnMut(u32) -> bool) -> u32 {
     let (mut low, mut high) = (fails + 1, high);
     while low < high {
         let middle = low + (high - low) / 2;
         if keeps(middle) { high = middle } else { low = middle + 1 }
     }
     high
+}
+
+/// The least depth that `keeps`, where `fails` does not and `enough` does: up in growing steps, then between.
+pub(super) fn ascend(fails: u32, enough: u32, mut keeps: impl FnMut(u32) -> bool) -> u32 {
+    let (mut low, mut step) = (fails, 1);
+    while enough - low > step {
+        let depth = low + step;
+        if keeps(depth) {
+            return between(low, depth, keeps);
+        }
+        (low, step) = (depth, step.saturating_mul(4));
+    }
+    between(low, enough, keeps)
 }
 
 /// Two depths to try between one that is `late` and one that is not, from trials that were late by so many cycles.
@@ -45,7 +58,11 @@ pub(super) fn next_depths(points: &[(u32, u64)], late: u32, high: u32) -> [u32; 
         let guess = if guess < high { guess } else { late + span / 4 * 3 };
         return [inside(guess.saturating_sub(1)), inside(guess)];
     }
-    [inside(late + span / 3), inside(late + span / 3 * 2)]
+    match points {
+        // How steep it is there, and whether it is far.
+        [(point, _)] if *point == late => [inside(late + 1), inside(late + span / 2)],
+        _ => [inside(late + span / 3), inside(late + span / 3 * 2)],
+    }
 }
 
 /// The last number below `bad` that is good, where 0 is, `bad` is not, and what is below a good one is good: by trials of
@@ -88,6 +105,7 @@ mod tests {
                 assert_eq!(descend(enough, |depth| depth >= least), least, "of {enough}");
                 if least > 1 {
                     assert_eq!(between(1, enough, |depth| depth >= least), least, "of {enough}");
+                    assert_eq!(ascend(1, enough, |depth| depth >= least), least, "of {enough}");
                 }
             }
         }
@@ -116,6 +134,8 @@ mod tests {
         // A line that leads past what is enough says nothing but that it is steeper.
         assert_eq!(next_depths(&points, 12_990, 13_100), [13_070, 13_071]);
         assert_eq!(next_depths(&[], 1, 10), [4, 7]);
+        // A single trial has no slope yet.
+        assert_eq!(next_depths(&[(1, 932)], 1, 4_000), [2, 2_000]);
         assert_eq!(next_depths(&[], 8, 10), [9, 9]);
     }
 }
