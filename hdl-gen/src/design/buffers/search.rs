@@ -10,7 +10,8 @@
 //!    have nothing in common are tried side by side.
 //! 2. Runs of the whole design over more frames show whether that is enough. Where it is not, the joins whose FIFOs cause it,
 //!    found by halving, get their words back, and these are tried again in such runs.
-//! 3. Each FIFO is tried with one word less in a run of the whole; where that is in time it goes on from there.
+//! 3. Each FIFO is tried with one word less in a run of the whole. Where that is in time, short runs look for what is least, and a
+//!    long one for all of them together shows whether it is enough; if not, long runs look for it.
 //!
 //! So the depths that are found rest on runs of the whole alone: one of all depths together that is in time, and for each FIFO one
 //! with a word less that is not.
@@ -24,15 +25,15 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use steps::{ascend, descend, last_good, next_depths};
 
-/// How many streams around a FIFO a part reaches, first and where more must be known.
-const NEAR: usize = 8;
-const WIDE: usize = 14;
-/// Frames of a short run, and of those in which parts keep their border. Words of a first frame find everything empty, those of a second one what the first has left.
+/// How many streams around a FIFO a part reaches.
+const REACH: usize = 8;
+/// Frames of a short run, and of those in which parts keep their border. Words of a first frame find everything empty, those
+/// of a second one what the first has left.
 const SHORT: u64 = 2;
 /// Words of the whole in so many frames beyond which parts are recorded in several runs.
 const RECORDED_WORDS: u64 = 160_000_000;
 /// Trials of one word less that are made between two questions whether to go on.
-const BATCH: usize = 4;
+const BATCH: usize = 8;
 
 /// A search through all FIFOs.
 struct Search {
@@ -40,6 +41,8 @@ struct Search {
     /// The FIFOs, the widest first: there a word less saves most.
     order: Vec<usize>,
     depths: BTreeMap<usize, u32>,
+    /// For some FIFOs a depth that is perhaps a little too few.
+    hints: BTreeMap<usize, u32>,
     latest_ends: Vec<Vec<u64>>,
     /// Words that move in one frame.
     frame_words: u64,
@@ -49,6 +52,16 @@ struct Search {
 struct Part {
     stage: usize,
     region: Region,
+}
+
+/// What a part says of its FIFO.
+struct Least {
+    /// The least depth that keeps the border in the first frame.
+    first: u32,
+    /// The least depth that keeps it in all recorded frames.
+    depth: u32,
+    /// What that changes inside.
+    change: Option<Change>,
 }
 
 impl Design {
@@ -63,7 +76,8 @@ impl Design {
         order.sort_by_key(|&stage| std::cmp::Reverse(self.buffer_bits(stage)));
         let depths = order.iter().map(|&stage| (stage, self.depth(stage))).collect();
         let graph = self.graph().map_err(PredictError::Graph)?;
-        let mut search = Search { graph, order, depths, latest_ends, frame_words: self.frame_words() };
+        let mut search =
+            Search { graph, order, depths, hints: BTreeMap::new(), latest_ends, frame_words: self.frame_words() };
         let is_finished = search.run(watch)?;
         search.depths.iter().for_each(|(&stage, &depth)| self.set_depth(stage, depth));
         Ok(is_finished)
@@ -101,15 +115,16 @@ impl Search {
             }
         }
         let before: Vec<(usize, u32)> = left.iter().map(|&stage| (stage, self.depths[&stage])).collect();
-        self.shrink_in_parts(&left, WIDE, SHORT, &mut || true)?;
-        if !self.is_in_time(&[], FRAMES)? {
-            self.depths.extend(before);
-        }
-        for stage in left {
-            while self.depths[&stage] > LEAST && self.does_with_less(stage)? {
-                self.lower(stage)?;
+        for frames in [SHORT, FRAMES] {
+            for &stage in &left {
+                self.shrink_in_runs(stage, LEAST - 1, frames)?;
             }
-            done += 1;
+            if frames == FRAMES || self.is_in_time(&[], FRAMES)? {
+                break;
+            }
+            self.depths.extend(before.iter().copied());
+        }
+        for done in done + 1..=steps {
             if !watch(done, steps) {
                 return Ok(false);
             }
@@ -121,12 +136,12 @@ impl Search {
     fn shrink_deep(&mut self, watch: &mut dyn FnMut() -> bool) -> Result<bool, PredictError> {
         let enough = self.depths.clone();
         let stages = self.order.clone();
-        if !self.shrink_in_parts(&stages, NEAR, 1, watch)? {
+        if !self.shrink_in_parts(&stages, watch)? {
             return Ok(false);
         }
-        let late = self.deepen(&enough, SHORT)?;
-        let stages: Vec<usize> = late.iter().map(|&(stage, _)| stage).collect();
-        self.shrink_in_parts(&stages, NEAR, SHORT, &mut || true)?;
+        if self.is_in_time(&[], FRAMES)? {
+            return Ok(true);
+        }
         for frames in [SHORT, FRAMES] {
             for (stage, too_few) in self.deepen(&enough, frames)? {
                 self.shrink_in_runs(stage, too_few, frames)?;
@@ -142,19 +157,13 @@ impl Search {
 
     /// Makes FIFOs as shallow as leaves so many frames as they are around parts of the design; false: `watch`, which is asked
     /// after each FIFO, has ended it.
-    fn shrink_in_parts(
-        &mut self,
-        stages: &[usize],
-        reach: usize,
-        frames: u64,
-        watch: &mut dyn FnMut() -> bool,
-    ) -> Result<bool, PredictError> {
+    fn shrink_in_parts(&mut self, stages: &[usize], watch: &mut dyn FnMut() -> bool) -> Result<bool, PredictError> {
         if stages.is_empty() {
             return Ok(true);
         }
-        let groups = (self.frame_words * frames).div_ceil(RECORDED_WORDS).max(1) as usize;
+        let groups = (self.frame_words * SHORT).div_ceil(RECORDED_WORDS).max(1) as usize;
         for group in stages.chunks(stages.len().div_ceil(groups).max(1)) {
-            if !self.shrink_together(group, reach, frames, watch)? {
+            if !self.shrink_together(group, watch)? {
                 return Ok(false);
             }
         }
@@ -162,19 +171,13 @@ impl Search {
     }
 
     /// The same from one recording of them all.
-    fn shrink_together(
-        &mut self,
-        stages: &[usize],
-        reach: usize,
-        frames: u64,
-        watch: &mut dyn FnMut() -> bool,
-    ) -> Result<bool, PredictError> {
+    fn shrink_together(&mut self, stages: &[usize], watch: &mut dyn FnMut() -> bool) -> Result<bool, PredictError> {
         let mut graph = self.graph_of(&[]);
-        let part = |graph: &Graph, stage: usize| Part { stage, region: graph.region_around(stage, reach) };
+        let part = |graph: &Graph, stage: usize| Part { stage, region: graph.region_around(stage, REACH) };
         let mut left: Vec<Part> = stages.iter().map(|&stage| part(&graph, stage)).collect();
         let border: BTreeSet<usize> = left.iter().flat_map(|part| part.region.border()).collect();
         let border: Vec<usize> = border.into_iter().collect();
-        let run = Run { frame_starts: self.frame_starts(), ..Run::frames(frames) };
+        let run = Run { frame_starts: self.frame_starts(), ..Run::frames(SHORT) };
         let (recording, first) =
             rayon::join(|| graph.record(&run, &border), || graph.run_watching(&Run::frames(1), stages));
         let (mut recording, first) = (recording.map_err(PredictError::Run)?, first.map_err(PredictError::Run)?);
@@ -189,12 +192,15 @@ impl Search {
             let chosen: Vec<Part> = chosen.iter().map(|old| part(&graph, old.stage)).collect();
             let least = |part: &Part| {
                 let held = first.occupancy_max.get(part.stage).map_or(u32::MAX, |held| held.saturating_add(1));
-                self.least_in(part, &recording, held, frames)
+                self.least_in(part, &recording, held)
             };
-            let found: Vec<(u32, Option<Change>)> = chosen.par_iter().map(least).collect();
-            for (part, (depth, change)) in chosen.iter().zip(found) {
-                self.depths.insert(part.stage, depth);
-                change.into_iter().for_each(|change| recording.apply(change));
+            let found: Vec<Least> = chosen.par_iter().map(least).collect();
+            for (part, least) in chosen.iter().zip(found) {
+                self.depths.insert(part.stage, least.depth);
+                if least.first < least.depth {
+                    self.hints.insert(part.stage, least.first);
+                }
+                least.change.into_iter().for_each(|change| recording.apply(change));
                 if !watch() {
                     return Ok(false);
                 }
@@ -214,29 +220,28 @@ impl Search {
         (0..SHORT as usize).map(start).collect()
     }
 
-    /// The least depth with which a part keeps its border, and what is new inside; about `held` words do in the first frame.
-    fn least_in(&self, part: &Part, recording: &Recording, held: u32, frames: u64) -> (u32, Option<Change>) {
+    /// The least depths with which a part keeps its border; about `held` words do in the first frame.
+    fn least_in(&self, part: &Part, recording: &Recording, held: u32) -> Least {
         let enough = self.depths[&part.stage];
         let keeps = |depth, frames| {
             let fifo = Fifo::new(depth).ok()?;
             part.region.keeps(recording, part.stage, Twin::Fifo(fifo), frames)
         };
-        let mut best: Option<(u32, Change)> = None;
-        let mut keeps_all = |depth| {
-            let kept = keeps(depth, frames);
-            let is_kept = kept.is_some();
-            best = kept.map(|change| (depth, change)).or(best.take());
-            is_kept
-        };
         // Most second frames ask for no more than the first ones.
-        let first = match frames {
-            1 => descend(held.clamp(LEAST, enough), &mut keeps_all),
-            _ => descend(held.clamp(LEAST, enough), |depth| keeps(depth, 1).is_some()),
+        let first = descend(held.clamp(LEAST, enough), |depth| keeps(depth, 1).is_some());
+        let mut least = Least { first, depth: enough, change: None };
+        let mut keeps_all = |depth| {
+            let change = keeps(depth, SHORT);
+            let is_kept = change.is_some();
+            if is_kept {
+                (least.depth, least.change) = (depth, change);
+            }
+            is_kept
         };
         if first < enough && !keeps_all(first) {
             ascend(first, enough, keeps_all);
         }
-        best.map_or((enough, None), |(depth, change)| (depth, Some(change)))
+        least
     }
 
     /// Gives FIFOs in front of joins that are too shallow for a run the words back that were `enough`; which, and the depths
@@ -278,12 +283,15 @@ impl Search {
     fn shrink_in_runs(&mut self, stage: usize, too_few: u32, frames: u64) -> Result<(), PredictError> {
         let (mut late, mut high) = (too_few, self.depths[&stage]);
         let mut points: Vec<(u32, u64)> = Vec::new();
-        let mut step: u32 = 4;
+        let mut hint = self.hints.get(&stage).copied();
+        let mut step: u32 = 1;
         while late + 1 < high {
             let mut pair = next_depths(&points, late, high);
-            if late == LEAST - 1 && points.is_empty() {
+            if let Some(hint) = hint.take().filter(|hint| (late + 1..high - 1).contains(hint)) {
+                pair = [hint, hint + 1];
+            } else if late == LEAST - 1 && points.is_empty() {
                 // Nothing is known below: down in growing steps.
-                pair = [step.saturating_mul(16), step].map(|step: u32| high.saturating_sub(step).max(LEAST));
+                pair = [step.saturating_mul(32), step].map(|step: u32| high.saturating_sub(step).max(LEAST));
                 step = step.saturating_mul(256);
             }
             let trial = |depth| self.late_by(&[(stage, depth)], &Run::frames(frames));
@@ -301,21 +309,6 @@ impl Search {
             }
         }
         self.depths.insert(stage, high);
-        Ok(())
-    }
-
-    /// A FIFO that does with a word less gets as few as runs of the whole allow.
-    fn lower(&mut self, stage: usize) -> Result<(), PredictError> {
-        let depth = self.depths[&stage] - 1;
-        let mut too_few = LEAST - 1;
-        for frames in [SHORT, FRAMES] {
-            self.depths.insert(stage, depth);
-            self.shrink_in_runs(stage, too_few, frames)?;
-            if frames == FRAMES || self.is_in_time(&[], FRAMES)? {
-                break;
-            }
-            too_few = self.depths[&stage];
-        }
         Ok(())
     }
 
