@@ -126,12 +126,20 @@ struct PartFile {
 /// Why a part's file is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// It is not what a part's file must be.
-    #[error("{0}")]
-    Syntax(String),
+    /// It is not what a part's file must be, at a line and a column where they are known.
+    #[error("{message}")]
+    Syntax {
+        /// What is wrong.
+        message: String,
+        /// Line and column, from 1.
+        at: Option<(u64, u64)>,
+    },
     /// Both or neither of `bram36` and `bram18` are given.
     #[error("`bram36` or `bram18` must be given, one of them")]
     BlockRam,
+    /// So many blocks are none.
+    #[error("`bram36` is {0}, not a number of at least 0")]
+    Blocks(f64),
     /// The areas of standard cells are missing for family `asic`, or given for another.
     #[error("`nand2_um2` and `register_um2`, both above 0, are given for family asic, and for no other")]
     Cells,
@@ -143,9 +151,11 @@ impl Device {
     /// # Errors
     /// The text is not such a file.
     pub fn parse(text: &str) -> Result<Self, DeviceError> {
-        let part: PartFile = serde_saphyr::from_str(text).map_err(|fault| DeviceError::Syntax(fault.to_string()))?;
+        let options = serde_saphyr::options! { with_snippet: false };
+        let part: PartFile = serde_saphyr::from_str_with_options(text, options).map_err(|fault| syntax(&fault))?;
         let bram18 = match (part.bram36, part.bram18) {
-            (Some(whole), None) => 2.0 * whole,
+            (Some(whole), None) if whole.is_finite() && whole >= 0.0 => 2.0 * whole,
+            (Some(whole), None) => return Err(DeviceError::Blocks(whole)),
             (None, Some(halves)) => halves as f64,
             _ => return Err(DeviceError::BlockRam),
         };
@@ -158,7 +168,9 @@ impl Device {
             ..Resources::default()
         };
         let cells = match (part.family, part.nand2_um2, part.register_um2) {
-            (Family::Asic, Some(nand2_um2), Some(register_um2)) if nand2_um2 > 0.0 && register_um2 > 0.0 => {
+            (Family::Asic, Some(nand2_um2), Some(register_um2))
+                if [nand2_um2, register_um2].iter().all(|area| area.is_finite() && *area > 0.0) =>
+            {
                 Some(Cells { nand2_um2, register_um2 })
             }
             (Family::Asic, ..) | (_, Some(_), _) | (_, _, Some(_)) => return Err(DeviceError::Cells),
@@ -166,6 +178,19 @@ impl Device {
         };
         Ok(Device { name: part.name, family: part.family, capacity, source: part.source, cells })
     }
+}
+
+/// The fault in the words of a part's file, without what the reader's own words say to those who program it.
+fn syntax(fault: &serde_saphyr::Error) -> DeviceError {
+    let text = fault.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.rfind(" at line ").and_then(|end| line.get(..end)).unwrap_or(line);
+    let message = match line.split_once(", set DuplicateKeyPolicy").map_or(line, |(own, _)| own) {
+        "invalid u64" => "this is no whole number from 0 to 2^64",
+        own => own,
+    };
+    let at = fault.location().map(|location| (location.line(), location.column())).filter(|at| at.0 > 0);
+    DeviceError::Syntax { message: message.to_owned(), at }
 }
 
 macro_rules! parts {
@@ -250,5 +275,9 @@ mod tests {
         assert!(Device::parse("name: x\nfamily: asic\nsource: none\nlut: 0\nff: 0\nbram36: 0\n").is_err());
         assert!(Device::parse("name: x\nfamily: xc7\nsource: none\nlut: 1\nff: 1\nbram36: 0\nnand2_um2: 3\n").is_err());
         assert!(Device::parse("name: x\nfamily: xc9\nsource: none\nlut: 1\nff: 1\nbram36: 1\n").is_err());
+        for bram36 in ["-1", ".inf", ".nan"] {
+            let text = format!("name: x\nfamily: xc7\nsource: none\nlut: 1\nff: 1\nbram36: {bram36}\n");
+            assert!(matches!(Device::parse(&text), Err(DeviceError::Blocks(_))), "{bram36}");
+        }
     }
 }

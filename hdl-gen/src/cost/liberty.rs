@@ -225,6 +225,7 @@ impl Reader {
                 Ok(Some(Item::Group(group)))
             }
             other => {
+                let [kind, other] = [&kind, other].map(|word| word.escape_debug().to_string());
                 let what = format!("`{kind}` is followed by `{other}`, not by a `(` or a `:`");
                 self.at -= 1;
                 Err(self.fault(&what))
@@ -394,6 +395,7 @@ mod tests {
         refuses(&LIBRARY.replace("*/", ""), "line 1: a comment does not end");
         refuses(&LIBRARY.replace("\"D\"", "\"D"), "a text does not end");
         refuses(&format!("{LIBRARY}}}"), "closes nothing");
+        refuses("\u{7}bell \u{1b}[0m", "`\\u{7}bell` is followed by `\\u{1b}[0m`");
         refuses("", "no group `library`");
         refuses("library mine {", "is followed by `mine`");
         refuses(&"a(){".repeat(5000), "nested too deep");

@@ -98,6 +98,37 @@ fn parts_of_ones_own() {
     folder.refuses("estimate plan.yaml --device ./none.yaml", 2, "E0703", "none.yaml");
 }
 
+/// Each broken file is refused at its place in one line of the file's own words, with what was perhaps meant.
+#[test]
+fn broken_files_of_parts() {
+    let folder = Folder::with_plan(PLAN);
+    let part = "name: mine\nfamily: xc7\nsource: a data sheet\nlut: 100\nff: 200\ndsp: 2\nbram36: 4\n";
+    let check = |from: &str, to: &str, parts: &[&str]| {
+        folder.write("part.yaml", part.replace(from, to).as_bytes());
+        let done = folder.run("estimate plan.yaml --device ./part.yaml");
+        assert_eq!(done.exit_code, 2, "{}", done.stderr);
+        for part in parts.iter().chain(&["error[E0604]"]) {
+            assert!(done.stderr.contains(part), "no `{part}`: {}", done.stderr);
+        }
+        for part in ["<input>", "Options", "u64"] {
+            assert!(!done.stderr.contains(part), "`{part}`: {}", done.stderr);
+        }
+        assert!(done.stdout.is_empty());
+    };
+    check("xc7", "xc8", &["part.yaml:2:9", "unknown variant `xc8`", "did you mean `xc7`?"]);
+    check("dsp: 2", "dps: 2", &["part.yaml:6:1", "unknown field `dps`", "did you mean `dsp`?"]);
+    check("lut: 100", "lut: -1", &["part.yaml:4:6", "no whole number from 0"]);
+    check("lut: 100", "lut: 99999999999999999999", &["part.yaml:4:6", "no whole number from 0"]);
+    check("ff: 200", "lut: 200", &["part.yaml:5:1", "duplicate", "lut"]);
+    check("source: a data sheet\n", "", &["missing field `source`"]);
+    check("bram36: 4", "bram36: -4", &["`bram36` is -4"]);
+    check("bram36: 4", "bram36: 4\nbram18: 8", &["one of them"]);
+    check("name: mine", "name: [", &["part.yaml:"]);
+    check(part, "", &["part.yaml"]);
+    folder.write("part.yaml", b"name: \xff\n");
+    folder.refuses("estimate plan.yaml --device ./part.yaml", 2, "E0703", "UTF-8");
+}
+
 #[test]
 fn wrong_requests() {
     let folder = Folder::with_plan(PLAN);

@@ -38,46 +38,46 @@ impl Netlist {
     /// Registers bits at the end of a stage and gives each one's registered form, in the order given. Signals that are
     /// registered whole keep their name; the other bits share one vector.
     pub fn advance(&mut self, time: u32, bits: &[Bit]) -> Vec<Bit> {
-        let mut used: Vec<(SignalId, u32)> = bits
-            .iter()
-            .filter_map(|bit| match bit.net {
-                Net::Signal(signal, index) => Some((signal, index)),
+        let mut used: Vec<(SignalId, u32, usize)> = (0..)
+            .zip(bits)
+            .filter_map(|(place, bit)| match bit.net {
+                Net::Signal(signal, index) => Some((signal, index, place)),
                 Net::One => None,
             })
             .collect();
         used.sort_unstable();
-        used.dedup();
-        let mut moved: Vec<(Net, Net)> = Vec::with_capacity(used.len());
+        let mut moved: Vec<Bit> = bits.iter().map(|bit| Bit { inputs: 1, ..*bit }).collect();
         let mut rest = Vec::new();
-        for indices in used.chunk_by(|a, b| a.0 == b.0) {
-            let Some(&(signal, _)) = indices.first() else { continue };
-            if indices.len() == self.bits(signal) as usize {
+        for places in used.chunk_by(|a, b| a.0 == b.0) {
+            let Some(&(signal, ..)) = places.first() else { continue };
+            let indices = || places.chunk_by(|a, b| a.1 == b.1);
+            if indices().count() == self.bits(signal) as usize {
                 let name = self.registered_name(time, signal);
                 let bits = self.bits(signal);
                 let value = self.whole(signal);
                 let register = self.register(time, &name, bits, value);
-                moved.extend((0..bits).map(|index| (Net::Signal(signal, index), Net::Signal(register, index))));
+                places.iter().for_each(|&(_, index, place)| moved[place].net = Net::Signal(register, index));
+                (0..bits).for_each(|index| self.note_delay(Net::Signal(signal, index), Net::Signal(register, index)));
             } else {
-                rest.extend(indices.iter().map(|&(signal, index)| Net::Signal(signal, index)));
+                rest.extend(indices());
             }
         }
         if !rest.is_empty() {
+            let nets: Vec<Net> = rest.iter().map(|places| Net::Signal(places[0].0, places[0].1)).collect();
             let (name, value) = match self.counting {
                 true => (String::new(), Expr::zero(1)),
                 false => {
-                    let value: Vec<_> = rest.iter().rev().map(|net| Some(Bit { net: *net, inputs: 1 })).collect();
+                    let value: Vec<_> = nets.iter().rev().map(|net| Some(Bit { net: *net, inputs: 1 })).collect();
                     (self.unused_name(&format!("s{}_kept", time + 1)), self.vector(&value))
                 }
             };
             let register = self.register(time, &name, u32::try_from(rest.len()).unwrap_or(0), value);
-            moved.extend((0..).zip(rest).map(|(index, net)| (net, Net::Signal(register, index))));
-            moved.sort_unstable();
+            for (to, (net, places)) in (0..).zip(nets.into_iter().zip(rest)) {
+                places.iter().for_each(|&(_, _, place)| moved[place].net = Net::Signal(register, to));
+                self.note_delay(net, Net::Signal(register, to));
+            }
         }
-        for (from, to) in &moved {
-            self.note_delay(*from, *to);
-        }
-        let to = |net: Net| moved.binary_search_by_key(&net, |pair| pair.0).map_or(net, |at| moved[at].1);
-        bits.iter().map(|bit| Bit { net: to(bit.net), inputs: 1 }).collect()
+        moved
     }
 
     fn registered_name(&mut self, time: u32, signal: SignalId) -> String {

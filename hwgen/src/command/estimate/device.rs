@@ -1,7 +1,7 @@
 //! Which part an estimate is for.
 
 use crate::hardware::internal;
-use hdl_gen::cost::{Cells, Device, Devices, Family, Fault};
+use hdl_gen::cost::{Cells, Device, DeviceError, Devices, Family, Fault};
 use network::diagnostic::with_closest;
 use network::plan::Target;
 use network::{Code, Diagnostic, Place};
@@ -37,9 +37,22 @@ fn from_file(path: &Path) -> Result<Device, Diagnostic> {
         Diagnostic::new(Code::InputRead, place, format!("the part's file cannot be read: {error}"), "check the path")
     })?;
     Device::parse(&text).map_err(|fault| {
-        let help =
-            "a part's file has name, family, source, lut, ff, dsp, uram and bram36 or bram18, as in constraints/parts";
-        Diagnostic::new(Code::Device, Place::file(&name), format!("this is no part's file: {fault}"), help)
+        let mut place = Place::file(&name);
+        let mut help =
+            "a part's file has name, family, source, lut, ff, dsp, uram and bram36 or bram18, as in constraints/parts"
+                .to_owned();
+        if let DeviceError::Syntax { message, at } = &fault {
+            (place.line, place.column) = at.unzip();
+            // An unknown word stands in front of those that could stand there.
+            if let Some((word, known)) =
+                message.strip_prefix("unknown ").and_then(|rest| rest.split_once(", expected "))
+                && let Some(word) = word.split('`').nth(1)
+            {
+                let known: Vec<&str> = known.trim_start_matches("one of ").split(", ").collect();
+                help = with_closest(word, &known, &help);
+            }
+        }
+        Diagnostic::new(Code::Device, place, format!("this is no part's file: {fault}"), help)
     })
 }
 
