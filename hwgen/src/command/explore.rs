@@ -30,7 +30,8 @@ pub struct Rate {
 
 /// Folds for several rates, and keeps those that nothing beats.
 pub fn run(options: &ExploreOptions, as_json: bool) -> Outcome<()> {
-    let interrupt = Interrupt::listen(|| {});
+    // The exact search asks nobody whether to stop.
+    let interrupt = Interrupt::ending();
     let loaded = plan_file::load(&options.plan)?;
     let ground = Ground::of(&loaded, &options.ground)?;
     let (device, clock_mhz) = (&ground.device, ground.clock_mhz);
@@ -51,7 +52,7 @@ pub fn run(options: &ExploreOptions, as_json: bool) -> Outcome<()> {
     if let Some(path) = &options.svg {
         let title = format!("{} on {} at {clock_mhz} MHz", loaded.network.name(), device.name);
         let svg = picture::draw(&title, &rates, &capacity)?;
-        write_files(&[(path, svg.as_bytes())])?;
+        interrupt.writing(|| write_files(&[(path, svg.as_bytes())]))?;
     }
     if as_json {
         let points = rates.iter().map(|rate| {

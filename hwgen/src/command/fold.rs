@@ -18,7 +18,8 @@ use std::path::Path;
 
 /// Chooses foldings, reports them, and writes the plan where asked.
 pub fn run(options: &FoldOptions, as_json: bool) -> Outcome<()> {
-    let interrupt = Interrupt::listen(|| {});
+    // The exact search asks nobody whether to stop.
+    let interrupt = Interrupt::ending();
     let loaded = plan_file::load(&options.plan)?;
     let target = &loaded.plan.target;
     let goal = goal(options, target)?;
@@ -31,7 +32,7 @@ pub fn run(options: &FoldOptions, as_json: bool) -> Outcome<()> {
     let answer = answer?;
     interrupt.check()?;
     if let Some(output) = &options.output {
-        write_plan(output, &loaded, &answer.point, &ground, goal)?;
+        interrupt.writing(|| write_plan(output, &loaded, &answer.point, &ground, goal))?;
     }
     let view = View { options, network, device, clock_mhz: *clock_mhz, answer: &answer, goal };
     let text = if as_json { format!("{:#}\n", view.json()) } else { view.text() };

@@ -146,6 +146,17 @@ fn choosing_widths_with_hardware_leaves_the_last_plan() {
     }
 }
 
+/// Foldings for a budget, which are searched for tens of seconds.
+#[test]
+fn folding() {
+    let folder = Folder::new();
+    let done = folder.run(&choosing("plan", "irst-unet", "-o plan.yaml --calibration-frames 8 --weight-bits 4"));
+    assert_eq!(done.exit_code, 0, "{}{}", done.stdout, done.stderr);
+    for arguments in ["fold plan.yaml --budget lut=20000,dsp=20 -o folded.yaml", "explore plan.yaml --svg front.svg"] {
+        ends_within(&folder, arguments, Duration::from_secs(2), "-INT", AT_ONCE);
+    }
+}
+
 /// A table whose exact search goes on for tens of seconds: costs of pairs in many rings.
 #[test]
 fn exact_searches() {
