@@ -186,6 +186,21 @@ fn a_search_that_is_stopped_finds_nothing() {
     assert_eq!(heard, [(1, 6), (2, 6)]);
 }
 
+/// Runs of the whole that look for a depth are steps that take long in large designs.
+#[test]
+fn a_search_can_be_stopped_between_runs_of_the_whole() {
+    let stops = |text: &str| {
+        let mut last = 0;
+        let found = design(&network(text), &Vec::new()).with_least_buffers(&mut |done, _| {
+            let is_new = done != last;
+            last = done;
+            is_new
+        });
+        found.unwrap().is_none()
+    };
+    assert!([RESIDUAL, U_SHAPE, THREE].iter().any(|text| stops(text)));
+}
+
 #[test]
 fn a_standstill_is_seen_untimed_and_the_depths_that_do_are_named() {
     for text in [RESIDUAL, U_SHAPE, THREE] {

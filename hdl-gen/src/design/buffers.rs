@@ -99,8 +99,8 @@ impl Design {
     /// The same design with every FIFO in front of a join as shallow as it can be, whatever depths the plan gives: no
     /// frame ends later than with FIFOs that never fill, and none of them could hold a word less.
     ///
-    /// `watch` hears of each step that is done, two for a FIFO, as its number and their count; where it says no, the search
-    /// ends with nothing.
+    /// `watch` hears of each step that is done, two for a FIFO, as its number and their count, and of the last one again while
+    /// a step takes long; where it says no, the search ends with nothing.
     ///
     /// # Errors
     /// A design that stands still with FIFOs of any depth.

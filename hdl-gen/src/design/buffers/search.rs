@@ -89,8 +89,8 @@ impl Search {
     fn run(&mut self, watch: &mut dyn FnMut(usize, usize) -> bool) -> Result<bool, PredictError> {
         let steps = 2 * self.order.len();
         let mut done = 0;
-        let mut found = || {
-            done += 1;
+        let mut found = |fifos: usize| {
+            done += fifos;
             watch(done, steps)
         };
         if !self.shrink_deep(&mut found)? {
@@ -117,7 +117,9 @@ impl Search {
         let before: Vec<(usize, u32)> = left.iter().map(|&stage| (stage, self.depths[&stage])).collect();
         for frames in [SHORT, FRAMES] {
             for &stage in &left {
-                self.shrink_in_runs(stage, LEAST - 1, frames)?;
+                if !self.shrink_in_runs(stage, LEAST - 1, frames, &mut || watch(done, steps))? {
+                    return Ok(false);
+                }
             }
             if frames == FRAMES || self.is_in_time(&[], FRAMES)? {
                 break;
@@ -133,10 +135,12 @@ impl Search {
     }
 
     /// Makes all FIFOs so shallow that runs of the whole are in time, and few too deep.
-    fn shrink_deep(&mut self, watch: &mut dyn FnMut() -> bool) -> Result<bool, PredictError> {
+    ///
+    /// `watch` hears how many more FIFOs are shallow, and is asked now and then besides; false: it has ended the search.
+    fn shrink_deep(&mut self, watch: &mut dyn FnMut(usize) -> bool) -> Result<bool, PredictError> {
         let enough = self.depths.clone();
         let stages = self.order.clone();
-        if !self.shrink_in_parts(&stages, watch)? {
+        if !self.shrink_in_parts(&stages, &mut || watch(1))? {
             return Ok(false);
         }
         if self.is_in_time(&[], FRAMES)? {
@@ -144,7 +148,9 @@ impl Search {
         }
         for frames in [SHORT, FRAMES] {
             for (stage, too_few) in self.deepen(&enough, frames)? {
-                self.shrink_in_runs(stage, too_few, frames)?;
+                if !self.shrink_in_runs(stage, too_few, frames, &mut || watch(0))? {
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
@@ -276,16 +282,25 @@ impl Search {
     }
 
     /// One FIFO as shallow as runs of the whole allow, if it can be shallower than it is; so few words as `too_few` are, as
-    /// far as known, too few.
+    /// far as known, too few. False: `watch`, which is asked before each pair of runs, has ended it.
     ///
     /// Near the depth that is looked for, each word less makes frames late by as many cycles as its reader takes for one, so
     /// that a line through two trials that are late leads there.
-    fn shrink_in_runs(&mut self, stage: usize, too_few: u32, frames: u64) -> Result<(), PredictError> {
+    fn shrink_in_runs(
+        &mut self,
+        stage: usize,
+        too_few: u32,
+        frames: u64,
+        watch: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, PredictError> {
         let (mut late, mut high) = (too_few, self.depths[&stage]);
         let mut points: Vec<(u32, u64)> = Vec::new();
         let mut hint = self.hints.get(&stage).copied();
         let mut step: u32 = 1;
         while late + 1 < high {
+            if !watch() {
+                return Ok(false);
+            }
             let mut pair = next_depths(&points, late, high);
             if let Some(hint) = hint.take().filter(|hint| (late + 1..high - 1).contains(hint)) {
                 pair = [hint, hint + 1];
@@ -309,7 +324,7 @@ impl Search {
             }
         }
         self.depths.insert(stage, high);
-        Ok(())
+        Ok(true)
     }
 
     /// The design with its depths, some of them others.
