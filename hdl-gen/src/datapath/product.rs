@@ -40,7 +40,6 @@ pub(super) struct Order {
     threshold_percent: u32,
 }
 
-/// One row of partial products: its lane and digit.
 impl Order {
     /// Whether another order differs in a larger threshold alone, which decides nothing else than this one's.
     pub fn decides_alike(&self, other: &Order, decided: Decided) -> bool {
@@ -50,6 +49,7 @@ impl Order {
     }
 }
 
+/// One row of partial products: its lane and digit.
 #[derive(Clone, Copy, Debug)]
 struct Unit {
     lane: u32,

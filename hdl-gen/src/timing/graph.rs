@@ -154,15 +154,6 @@ impl Graph {
         self.streams.len()
     }
 
-    /// The module that takes the words of a module's first output; none: they leave the graph.
-    pub fn taker(&self, module: usize) -> Option<usize> {
-        let output = self.modules.get(module)?.outputs.first()?;
-        match self.streams[*output].to {
-            To::Module(taker) => Some(taker),
-            To::Sink(_) => None,
-        }
-    }
-
     pub(super) fn giver_name(&self, from: From) -> String {
         match from {
             From::Source(index) => format!("source {index}"),

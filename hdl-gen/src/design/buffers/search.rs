@@ -40,6 +40,8 @@ struct Search {
     graph: Graph,
     /// The FIFOs, the widest first: there a word less saves most.
     order: Vec<usize>,
+    /// The same, those in front of one layer together.
+    joins: Vec<Vec<usize>>,
     depths: BTreeMap<usize, u32>,
     /// For some FIFOs a depth that is perhaps a little too few.
     hints: BTreeMap<usize, u32>,
@@ -76,11 +78,24 @@ impl Design {
         order.sort_by_key(|&stage| std::cmp::Reverse(self.buffer_bits(stage)));
         let depths = order.iter().map(|&stage| (stage, self.depth(stage))).collect();
         let graph = self.graph().map_err(PredictError::Graph)?;
-        let mut search =
-            Search { graph, order, depths, hints: BTreeMap::new(), latest_ends, frame_words: self.frame_words() };
+        let (joins, frame_words) = (self.by_layer(&order), self.frame_words());
+        let mut search = Search { graph, order, joins, depths, hints: BTreeMap::new(), latest_ends, frame_words };
         let is_finished = search.run(watch)?;
         search.depths.iter().for_each(|(&stage, &depth)| self.set_depth(stage, depth));
         Ok(is_finished)
+    }
+
+    /// Stages in their order, those of one layer together.
+    fn by_layer(&self, order: &[usize]) -> Vec<Vec<usize>> {
+        let mut layers: Vec<(&str, Vec<usize>)> = Vec::new();
+        for &stage in order {
+            let layer = self.stages[stage].layer.as_str();
+            match layers.iter_mut().find(|(name, _)| *name == layer) {
+                Some((_, stages)) => stages.push(stage),
+                None => layers.push((layer, vec![stage])),
+            }
+        }
+        layers.into_iter().map(|(_, stages)| stages).collect()
     }
 }
 
@@ -161,12 +176,9 @@ impl Search {
         self.is_in_time(&[(stage, self.depths[&stage] - 1)], FRAMES)
     }
 
-    /// Makes FIFOs as shallow as leaves so many frames as they are around parts of the design; false: `watch`, which is asked
+    /// Makes FIFOs as shallow as leaves the first frames as they are around parts of the design; false: `watch`, which is asked
     /// after each FIFO, has ended it.
     fn shrink_in_parts(&mut self, stages: &[usize], watch: &mut dyn FnMut() -> bool) -> Result<bool, PredictError> {
-        if stages.is_empty() {
-            return Ok(true);
-        }
         let groups = (self.frame_words * SHORT).div_ceil(RECORDED_WORDS).max(1) as usize;
         for group in stages.chunks(stages.len().div_ceil(groups).max(1)) {
             if !self.shrink_together(group, watch)? {
@@ -254,7 +266,9 @@ impl Search {
     /// that were too few.
     fn deepen(&mut self, enough: &BTreeMap<usize, u32>, frames: u64) -> Result<Vec<(usize, u32)>, PredictError> {
         let mut deepened = Vec::new();
-        let mut joins = self.joins(|stage| self.depths[&stage] < enough[&stage]);
+        let is_short = |stage: &usize| self.depths[stage] < enough[stage];
+        let short = self.joins.iter().map(|stages| stages.iter().copied().filter(is_short).collect::<Vec<_>>());
+        let mut joins: Vec<Vec<usize>> = short.filter(|stages| !stages.is_empty()).collect();
         while !joins.is_empty() && !self.is_in_time(&[], frames)? {
             // With the FIFOs of the joins from this one on deep the run is in time; with one join less it is late.
             let culprit = last_good(joins.len() as u32, |place| {
@@ -266,19 +280,6 @@ impl Search {
             }
         }
         Ok(deepened)
-    }
-
-    /// FIFOs with a property, those in front of one module together.
-    fn joins(&self, has: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
-        let mut joins: Vec<(Option<usize>, Vec<usize>)> = Vec::new();
-        for &stage in self.order.iter().filter(|&&stage| has(stage)) {
-            let taker = self.graph.taker(stage);
-            match joins.iter_mut().find(|(join, _)| taker.is_some() && *join == taker) {
-                Some((_, stages)) => stages.push(stage),
-                None => joins.push((taker, vec![stage])),
-            }
-        }
-        joins.into_iter().map(|(_, stages)| stages).collect()
     }
 
     /// One FIFO as shallow as runs of the whole allow, if it can be shallower than it is; so few words as `too_few` are, as
@@ -310,17 +311,14 @@ impl Search {
                 step = step.saturating_mul(256);
             }
             let trial = |depth| self.late_by(&[(stage, depth)], &Run::frames(frames));
-            let (first, second) = rayon::join(
-                || if pair[0] == pair[1] { Ok(None) } else { trial(pair[0]).map(Some) },
-                || trial(pair[1]).map(Some),
-            );
-            for (depth, cycles) in [(pair[0], first?), (pair[1], second?)] {
+            let depths = if pair[0] == pair[1] { &pair[1..] } else { &pair[..] };
+            let trials: Vec<Option<u64>> = depths.par_iter().map(|&depth| trial(depth)).collect::<Result<_, _>>()?;
+            for (&depth, cycles) in depths.iter().zip(trials) {
                 match cycles {
-                    Some(Some(0)) => high = high.min(depth),
-                    Some(_) => late = late.max(depth),
-                    None => {}
+                    Some(0) => high = high.min(depth),
+                    _ => late = late.max(depth),
                 }
-                points.extend(cycles.flatten().filter(|&cycles| cycles > 0).map(|cycles| (depth, cycles)));
+                points.extend(cycles.filter(|&cycles| cycles > 0).map(|cycles| (depth, cycles)));
             }
         }
         self.depths.insert(stage, high);
@@ -353,11 +351,8 @@ impl Search {
             Err(fault) => return Err(PredictError::Run(fault)),
         };
         let ends = report.frame_end_cycles.iter().zip(&self.latest_ends);
-        Ok(Some(ends.map(|(ends, latest)| late_cycles(ends, latest)).max().unwrap_or(0)))
+        let late =
+            ends.flat_map(|(ends, latest)| ends.iter().zip(latest)).map(|(end, latest)| end.saturating_sub(*latest));
+        Ok(Some(late.max().unwrap_or(0)))
     }
-}
-
-/// By how many cycles the latest of frames ends later than it may.
-fn late_cycles(ends: &[u64], latest: &[u64]) -> u64 {
-    ends.iter().zip(latest).map(|(end, latest)| end.saturating_sub(*latest)).max().unwrap_or(0)
 }

@@ -36,6 +36,22 @@ impl Pipe {
         output.room(ahead, self.credits, [spacing, self.offer_delay])
     }
 
+    /// Promises room for words of which `limit` make a result, `done` of the next one's being there: none before cycle `from`,
+    /// the last of each when the result's credit is back; at most `most`.
+    fn promise(&self, input: &mut Channel, output: &Channel, [done, limit]: [u64; 2], from: u64, most: u64) {
+        let words = done + input.promised();
+        let (mut result, mut word) = (words / limit, words % limit);
+        input.promise(1, most, |_| {
+            word += 1;
+            if word < limit {
+                return Some(from);
+            }
+            let credit = self.room(output, result, limit)?;
+            (result, word) = (result + 1, 0);
+            Some(credit.max(from))
+        });
+    }
+
     /// How many of so many results that enter from cycle `from` on, one a cycle, find their credits back and move when they
     /// are offered.
     #[inline]
@@ -144,17 +160,7 @@ impl MatrixDates {
         }
         let steps = self.input_steps;
         let most = if self.output_steps == 1 { OPEN_WORDS } else { steps - self.step };
-        let step = self.step + input.promised();
-        let (mut result, mut step) = (step / steps, step % steps);
-        input.promise(1, most, |_| {
-            step += 1;
-            if step < steps {
-                return Some(self.next);
-            }
-            let from = self.pipe.room(output, result, steps)?;
-            (result, step) = (result + 1, 0);
-            Some(from.max(self.next))
-        });
+        self.pipe.promise(input, output, [self.step, steps], self.next, most);
     }
 
     /// Promises room at the input that words are missing at: for as many as wait at all others.
@@ -329,18 +335,8 @@ impl ReductionDates {
 
     /// Promises room.
     pub(super) fn open(&self, input: &mut Channel, output: &Channel) {
-        let limit = u64::from(self.word.limit());
-        let word = u64::from(self.word.value()) + input.promised();
-        let (mut result, mut word) = (word / limit, word % limit);
-        input.promise(1, OPEN_WORDS, |_| {
-            word += 1;
-            if word < limit {
-                return Some(0);
-            }
-            let from = self.pipe.room(output, result, limit)?;
-            (result, word) = (result + 1, 0);
-            Some(from)
-        });
+        let words = [self.word.value(), self.word.limit()].map(u64::from);
+        self.pipe.promise(input, output, words, 0, OPEN_WORDS);
     }
 
     pub(super) fn is_ready(&self, output: &Channel) -> bool {

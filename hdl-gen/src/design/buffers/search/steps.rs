@@ -5,7 +5,7 @@ use super::PredictError;
 
 /// The least depth that `keeps`, where `enough` does and all above the least: a single word, or down in growing steps and then
 /// between what does not and what does. Most FIFOs need a single word or nearly all that they held.
-pub(super) fn descend(enough: u32, mut keeps: impl FnMut(u32) -> bool) -> u32 {
+pub(super) fn descend(enough: u32, keeps: impl Fn(u32) -> bool) -> u32 {
     if enough <= LEAST || keeps(LEAST) {
         return enough.min(LEAST);
     }
