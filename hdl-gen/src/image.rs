@@ -69,6 +69,33 @@ impl Image {
     }
 }
 
+/// The image of so many bits of every word, from bit `low` on, of an image.
+pub(crate) fn column(text: &str, low: u64, bits: u64) -> String {
+    let mut columns = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("//") {
+            Some(title) => columns.push_str(&format!("//{title}; of it bits {low} to {}", low + bits - 1)),
+            None => columns.push_str(&column_of_word(line, low, bits)),
+        }
+        columns.push('\n');
+    }
+    columns
+}
+
+/// The digits of so many bits of a word.
+fn column_of_word(word: &str, low: u64, bits: u64) -> String {
+    let bit = |at: u64| {
+        let digit = usize::try_from(at / 4).ok().and_then(|digit| word.bytes().rev().nth(digit));
+        let value = digit.and_then(|digit| char::from(digit).to_digit(16)).unwrap_or(0);
+        at < low + bits && value >> (at % 4) & 1 == 1
+    };
+    let digits = (0..bits.div_ceil(4)).rev().map(|digit| {
+        let value = (0..4).map(|place| u32::from(bit(low + 4 * digit + place)) << place).sum();
+        char::from_digit(value, 16).unwrap_or('0')
+    });
+    digits.collect()
+}
+
 /// Sets the low `bits` of a value from bit `at` on; bits beyond the last nibble are left out.
 fn set_bits(nibbles: &mut [u8], mut at: usize, mut value: i128, bits: u32) {
     let mut left = bits;
@@ -217,7 +244,15 @@ pub(crate) fn threshold_contents(text: &str, code_bits: u32, groups: usize) -> V
 
 #[cfg(test)]
 mod tests {
-    use super::{Image, TableContents, threshold_contents};
+    use super::{Image, TableContents, column, threshold_contents};
+
+    #[test]
+    fn columns_hold_their_bits_of_every_word() {
+        let text = "// t\n2c9\n1f6\n";
+        assert_eq!(column(text, 3, 2), "// t; of it bits 3 to 4\n1\n2\n");
+        assert_eq!(column(text, 4, 5), "// t; of it bits 4 to 8\n0c\n1f\n");
+        assert_eq!(column(text, 8, 4), "// t; of it bits 8 to 11\n2\n1\n");
+    }
 
     #[test]
     fn thresholds_are_seen_as_their_stages_read_them() {

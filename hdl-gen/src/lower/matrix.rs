@@ -11,7 +11,7 @@
 
 use super::average::{Averaging, plain_sums};
 use super::border::Borders;
-use super::chain::{NewStage, WindowStage, memory_style, number, string};
+use super::chain::{NewStage, WindowStage, memory_style, number};
 use super::requantize::{Results, UnitChoice};
 use super::serial::SerialSite;
 use super::wiring::{address_bits, credit_fifo, delay, instance, stream_ports, wire};
@@ -272,23 +272,12 @@ impl<'a> Lowering<'a> {
             ],
         ));
         if !ones {
-            let image = format!("mem/{}_weights.mem", parts.name);
             items.push(Item::Blank);
-            items.push(instance(
-                "hwgen_rom",
-                "weights",
-                vec![
-                    ("DATA_BITS", number(store.word_bits)),
-                    ("DEPTH", number(words)),
-                    ("IMAGE", string(&image)),
-                    ("STYLE", memory_style(parts.matrix.memory)),
-                    ("CYCLES", number(store.memory_cycles)),
-                ],
-                false,
-                vec![("address_i", Expr::name("weight_address")), ("data_o", Expr::name(store.net))],
-            ));
+            let roms = store.roms(&parts.name, parts.matrix.memory, words);
+            items.extend(roms.iter().map(|rom| rom.instance(&store, parts.matrix.memory, words)));
             if self.images.has(parts.matrix.memory, words, store.word_bits) {
-                self.memories.insert(image, store.image(&layer.name, parts.weights, parts.matrix));
+                let whole = store.image(&layer.name, parts.weights, parts.matrix);
+                self.memories.extend(roms.into_iter().map(|rom| rom.file(&whole)));
             }
             self.uses(&["hwgen_rom"]);
             store.items(parts.weights, &mut items);

@@ -1,5 +1,7 @@
 //! The weight memory of a layer: what its words hold, and what stands between it and the products.
 
+mod rom;
+
 use super::levels;
 use super::products::Netlist;
 use super::steps_of;
