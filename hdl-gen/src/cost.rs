@@ -28,7 +28,7 @@ mod windows;
 
 pub use crate::image::TableContents;
 pub use block::Block;
-pub use clock::{ClockModel, PATHS, Paths};
+pub use clock::{Clock, ClockModel, PATH_PARTS, Path, Paths};
 pub use device::{Device, DeviceError, Devices, Family};
 pub use estimate::{Estimate, LayerEstimate};
 pub use finn::FinnLayer;

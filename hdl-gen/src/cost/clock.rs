@@ -1,97 +1,172 @@
 //! The clock that a routed design reaches, from the structure of its slowest paths.
 //!
-//! Every block says how deep its logic between two registers is: bits on a carry chain, words that a look-up table or a memory
-//! of look-up tables chooses among, and how many bits one control bit moves. The deepest of each in the design, and the
-//! design's size for its wires, add up to the period of its logic. A multiplier or a block RAM takes a period of its own, and the
-//! longest of the three is the design's. The nanoseconds are fitted to routed designs.
+//! Every block names its paths between two registers: levels of look-up tables, bits on a carry chain, doublings of the words that
+//! it chooses among and of the bits that one control bit moves, a multiplier, a block RAM. A path takes the sum of what it is made
+//! of, and the design's size stands for its wires; the longest path of the design is its period. The nanoseconds are fitted to
+//! routed designs.
 
 use super::block::{SerialBlock, WindowBlock};
 use super::terms::log2;
 use super::{Block, Family, Fault, Inventory, StatedError, memory};
 
-/// What a clock period is counted in, in the order of [`Paths`].
-pub const PATHS: [&str; 8] = ["path", "carry", "table", "memory", "fan_out", "size", "multiplier", "block"];
-/// The first of them add up.
-const ADDED: usize = 6;
+/// What a path is made of, in the order of [`Path`].
+pub const PATH_PARTS: [&str; 9] =
+    ["path", "level", "carry", "table", "memory", "fan_out", "multiplier", "block", "size"];
 
-/// The deepest paths of a design: one for what all have, bits on a carry chain, levels of multiplexers behind constant tables,
-/// and behind memories, doublings of the bits that one control bit moves, and of the design's look-up tables; whether there are
-/// multipliers, and block RAM.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Paths(pub [f64; 8]);
+/// A path between two registers: one for what all have; levels of look-up tables; bits on a carry chain; doublings of the words
+/// of a constant table beyond one look-up table, of the cells of a memory, and of the bits that one control bit moves; a
+/// multiplier, or where look-up tables multiply, bits of an operand; whether it comes from a block RAM;
+/// doublings of the design's look-up tables.
+pub type Path = [f64; PATH_PARTS.len()];
+
+/// The paths of a design that may be its longest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Paths(pub Vec<Path>);
 
 impl Paths {
-    /// The deepest paths of a design of so many look-up tables.
+    /// The paths of a design of so many look-up tables. One that another has all parts of, and more, is left out.
     pub fn of<'a>(inventories: impl Iterator<Item = &'a Inventory>, lut: f64, family: Family) -> Self {
-        let mut deepest = [0.0_f64; 8];
-        deepest[0] = 1.0;
-        for inventory in inventories {
-            for (block, _) in inventory.blocks() {
-                let depths = depths(block, family);
-                let place = [1, 2, 3, 4, 6, 7];
-                place.iter().zip(depths).for_each(|(&place, depth)| deepest[place] = deepest[place].max(depth));
+        let size = lut.max(1.0).log2();
+        let mut found: Vec<Path> = Vec::new();
+        for (block, _) in inventories.flat_map(Inventory::blocks) {
+            for depth in depths(block, family) {
+                let path = depth.path(size);
+                let within = |one: &Path, other: &Path| one.iter().zip(other).all(|(one, other)| one <= other);
+                if !found.iter().any(|other| within(&path, other)) {
+                    found.retain(|other| !within(other, &path));
+                    found.push(path);
+                }
             }
         }
-        deepest[5] = lut.max(1.0).log2();
-        Paths(deepest)
+        Paths(found)
     }
 }
 
-/// Carry bits, levels behind tables, levels behind memories, doublings of moved bits, multipliers, block RAM.
-fn depths(block: &Block, family: Family) -> [f64; 6] {
-    let inputs = if memory::has_six_inputs(family) { 6 } else { 4 };
-    let table = |words: u64| log2(words).saturating_sub(inputs);
-    let banks = |words: u64, block: bool| if block { 0 } else { log2(words.div_ceil(memory::bank_words(family))) };
-    let moved = |bits: u64| log2(bits.max(1));
-    let found = match block {
-        // Chains of netlists are cut at 16 bits.
-        Block::Datapath(cost) => {
-            let multiplier = match family {
-                Family::Ecp5 => cost.dsp18,
-                Family::Xc7 | Family::Xcup | Family::Ice40 | Family::Gowin | Family::Asic => cost.product_bits,
-            };
-            [if cost.carry > 0 { 16 } else { 0 }, 0, 0, 0, u64::from(multiplier > 0), 0]
+/// How deep one path is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Depth {
+    level: u64,
+    carry: u64,
+    table: u64,
+    memory: u64,
+    fan_out: u64,
+    multiplier: u64,
+    block: bool,
+}
+
+impl Depth {
+    fn path(self, size: f64) -> Path {
+        let Depth { level, carry, table, memory, fan_out, multiplier, block } = self;
+        let counted = [1, level, carry, table, memory, fan_out, multiplier, u64::from(block), 0];
+        let mut path = counted.map(|depth| depth as f64);
+        path[PATH_PARTS.len() - 1] = size;
+        path
+    }
+}
+
+/// Most words of a table that a search step compares with in the same cycle.
+const DIRECT_WORDS: u64 = 64;
+/// Bits at which chains of sums are cut.
+const MOST_CARRY: u64 = 16;
+
+/// What families differ in.
+struct Cells {
+    family: Family,
+    /// Inputs of a look-up table, with the multiplexers beside it.
+    inputs: u64,
+}
+
+impl Cells {
+    /// Constant words, behind a sum or a comparison or not.
+    fn table(&self, words: u64) -> u64 {
+        log2(words).saturating_sub(self.inputs)
+    }
+
+    /// A memory that is read: from block RAM, where rows side by side are chosen among behind it, or from look-up tables.
+    fn read(&self, bits: u64, words: u64, block: bool, written: bool) -> Depth {
+        let blocks = memory::block_ram(self.family, bits, words, written);
+        if block && blocks.resources.bram18 > 0.0 {
+            return Depth { block: true, table: log2(blocks.chosen_bits / bits.max(1) + 1), ..Depth::default() };
         }
-        Block::Rom { depth, block: true, .. } if *depth > 1 => [0, 0, 0, 0, 0, 1],
-        Block::Rom { depth, .. } => [0, table(*depth), 0, 0, 0, 0],
-        Block::Fifo { bits, depth } => [0, 0, banks(*depth, false), moved(*bits), 0, 0],
-        Block::CreditFifo { bits, depth } => [log2(depth + 1), 0, banks(*depth, false), moved(*bits), 0, 0],
-        Block::BlockFifo { bits, depth } => [log2(depth + 1), 0, 0, moved(*bits), 0, 1],
-        Block::Adapter { lane_bits, from, to, .. } => [0, 0, 0, moved(lane_bits * from.max(to)), 0, 0],
-        Block::Fork { bits, .. } | Block::Concat { bits, .. } => [0, 0, 0, moved(*bits), 0, 0],
+        Depth { level: 1, memory: log2(words.div_ceil(memory::bank_words(self.family))), ..Depth::default() }
+    }
+}
+
+/// The paths of a block.
+fn depths(block: &Block, family: Family) -> Vec<Depth> {
+    let cells = Cells { family, inputs: if memory::has_six_inputs(family) { 6 } else { 4 } };
+    let none = Depth::default();
+    let moves = |bits: u64| Depth { level: 2, fan_out: log2(bits.max(1)), ..none };
+    let counts = |words: u64| Depth { level: 2, carry: log2(words), ..none };
+    let adds = |level: u64, bits: u64| Depth { level, carry: bits.min(MOST_CARRY), ..none };
+    match block {
+        Block::Datapath(cost) => {
+            let products = u64::from(cost.dsp18);
+            let multiplier = match family {
+                Family::Ecp5 => products.min(1),
+                Family::Xc7 | Family::Xcup | Family::Ice40 | Family::Gowin | Family::Asic => {
+                    u64::from(cost.product_bits).div_ceil(products.max(1)).isqrt()
+                }
+            };
+            // Functions of more inputs than a look-up table has take two.
+            let wide = cells.inputs < 6 && cost.lut4 > cost.lut;
+            let sum = adds(if wide { 2 } else { 1 }, 4 * u64::from(cost.carry));
+            if multiplier > 0 { vec![sum, Depth { multiplier, ..none }] } else { vec![sum] }
+        }
+        Block::Rom { bits, depth, block: true, .. } if *depth > 1 => vec![cells.read(*bits, *depth, true, false)],
+        Block::Rom { depth, .. } => vec![Depth { level: 1, table: cells.table(*depth), ..none }],
+        Block::Fifo { bits, depth } => vec![cells.read(*bits, *depth, false, true), moves(*bits)],
+        Block::CreditFifo { bits, depth } => {
+            vec![cells.read(*bits, *depth, false, true), moves(*bits), counts(depth + 1)]
+        }
+        Block::BlockFifo { bits, depth } => {
+            vec![cells.read(bits + 1, *depth, true, true), moves(*bits), counts(depth + 1)]
+        }
+        Block::Adapter { lane_bits, from, to, .. } => vec![moves(lane_bits * from.max(to))],
+        Block::Fork { bits, .. } | Block::Concat { bits, .. } => vec![moves(*bits)],
         Block::Window(window) | Block::LineWindow(window) => {
             let WindowBlock { bits, words, block, .. } = **window;
-            [log2(words) + 2, 0, banks(words, block), moved(bits), 0, u64::from(block)]
+            let fill = Depth { level: 3, carry: log2(words) + 2, ..none };
+            vec![fill, cells.read(bits, words, block, true), moves(bits)]
         }
         Block::Rearrange { bits, span, words, block, .. } => {
-            [log2(words + span) + 1, 0, banks(*words, *block), moved(*bits), 0, u64::from(*block)]
+            let fill = Depth { level: 3, carry: log2(words + span) + 1, ..none };
+            vec![fill, cells.read(*bits, *words, *block, true), moves(*bits)]
         }
-        Block::Control { bits, inputs, outputs, block, .. } => {
-            let replays = *outputs > 1 && *inputs > 1;
-            let memory = if replays { banks(*inputs, *block) } else { 0 };
-            [0, 0, memory, moved(*bits), 0, u64::from(replays && *block)]
+        Block::Control { bits, inputs, outputs, sets, block, .. } => {
+            control(&cells, *bits, *inputs, inputs * outputs * sets, *outputs > 1, *block)
         }
         Block::SerialControl(serial) => {
             let SerialBlock { bits, inputs, outputs, stride, block, .. } = *serial;
-            let replays = inputs > 1;
-            let memory = if replays { banks(inputs, block) } else { 0 };
-            [log2(outputs * stride), 0, memory, moved(bits), 0, u64::from(replays && block)]
+            control(&cells, bits, inputs, outputs * stride, true, block)
         }
-        Block::SerialSchedule { depth, .. } => [0, table(*depth), 0, 0, 0, 0],
-        Block::PlaneSelect { lanes, lane_bits, .. } => [0, table(lane_bits + 1), 0, moved(*lanes), 0, 0],
-        // Chains are cut at 16 bits.
-        Block::ShiftAccumulate { bits, .. } => [(*bits).min(16), 0, 0, moved(*bits), 0, 0],
-        Block::BorderAdd { sum_bits, .. } => [(*sum_bits).min(16), 0, 0, 0, 0, 0],
-        Block::ModeGate { bits, frames, .. } => [log2(*frames), 0, banks(*frames, false), moved(*bits), 0, 0],
-        Block::Threshold { bits, groups, code_bits, .. } => [*bits, table((groups << code_bits) / 2), 0, 0, 0, 0],
-        Block::Search { bits, block, .. } => [*bits, 0, 0, 0, 0, u64::from(*block)],
-        // What compares chooses behind it.
-        Block::MaxPool(pool) => [pool.lane_bits, 1, 0, moved(pool.lane_bits * pool.lanes), 0, 0],
+        Block::SerialSchedule { depth, .. } => vec![Depth { level: 1, table: cells.table(*depth), ..none }],
+        Block::PlaneSelect { lanes, lane_bits, .. } => {
+            vec![Depth { level: 1, table: cells.table(lane_bits + 1), fan_out: log2((*lanes).max(1)), ..none }]
+        }
+        Block::ShiftAccumulate { bits, .. } => {
+            vec![Depth { level: 2, carry: (*bits).min(MOST_CARRY), fan_out: log2((*bits).max(1)), ..none }]
+        }
+        Block::BorderAdd { sum_bits, .. } => vec![adds(1, *sum_bits)],
+        Block::ModeGate { bits, frames, .. } => {
+            vec![cells.read(*bits, *frames, false, true), moves(*bits), counts(*frames)]
+        }
+        Block::Threshold { bits, groups, code_bits, .. } => {
+            searches(&cells, *bits, groups.checked_shl(*code_bits as u32).unwrap_or(u64::MAX) / 2)
+        }
+        Block::Search { block: true, .. } => vec![Depth { block: true, ..none }, adds(2, MOST_CARRY)],
+        Block::Search { bits, stage, groups, .. } => {
+            searches(&cells, (*bits).min(MOST_CARRY), groups.checked_shl(*stage as u32).unwrap_or(u64::MAX))
+        }
+        // What compares chooses in front of it and behind it.
+        Block::MaxPool(pool) => vec![adds(3, pool.lane_bits), moves(pool.lane_bits * pool.lanes)],
         Block::SumPool { pool, sum_bits, block } => {
-            [(*sum_bits).min(16), 0, 0, moved(sum_bits * pool.lanes), 0, u64::from(*block)]
+            vec![adds(2, *sum_bits), moves(sum_bits * pool.lanes), Depth { block: *block, ..none }]
         }
-        Block::MaxReduce { lane_bits, lanes, .. } => [*lane_bits, 1, 0, moved(lane_bits * lanes), 0, 0],
-        Block::Argmax { bits, .. } | Block::TopK { bits, .. } => [*bits, 1, 0, moved(*bits), 0, 0],
+        Block::MaxReduce { lane_bits, lanes, .. } => vec![adds(2, *lane_bits), moves(lane_bits * lanes)],
+        Block::Argmax { bits, .. } | Block::TopK { bits, .. } => {
+            vec![Depth { level: 2, carry: *bits, fan_out: log2((*bits).max(1)), ..none }]
+        }
         Block::SharedOperand { .. }
         | Block::ControlStages { .. }
         | Block::Delay { .. }
@@ -100,21 +175,64 @@ fn depths(block: &Block, family: Family) -> [f64; 6] {
         | Block::ShiftControl { .. }
         | Block::ModeRegister { .. }
         | Block::Zone { .. }
-        | Block::Unknown { .. } => [0; 6],
-    };
-    found.map(|depth| depth as f64)
+        | Block::Unknown { .. } => vec![none],
+    }
 }
 
-/// Nanoseconds of each path of one family, with the error on routed designs that were never fitted.
+/// The paths of a search step: a comparison, in front of it a small table that may be part of it, and the choice behind it; a
+/// larger table is read a cycle before.
+fn searches(cells: &Cells, bits: u64, words: u64) -> Vec<Depth> {
+    let none = Depth::default();
+    let table = cells.table(words.min(DIRECT_WORDS));
+    let mut found = vec![Depth { level: 2 + table.min(1), carry: bits, table, ..none }];
+    if words > DIRECT_WORDS {
+        found.push(Depth { level: 1, table: cells.table(words), ..none });
+    }
+    found
+}
+
+/// The paths of a layer's control: what it issues moves the operand, weights have addresses, and a vector is read again.
+fn control(cells: &Cells, bits: u64, inputs: u64, addresses: u64, replays: bool, block: bool) -> Vec<Depth> {
+    let none = Depth::default();
+    let mut found = vec![
+        Depth { level: 2, fan_out: log2(bits.max(1)), ..none },
+        Depth { level: 2, carry: log2(addresses), ..none },
+    ];
+    if replays && inputs > 1 {
+        let read = cells.read(bits, inputs, block, true);
+        found.push(Depth { level: read.level + 1, ..read });
+    }
+    found
+}
+
+/// A part that is slower or quicker than the one that its family's model was fitted on.
+#[derive(Clone, Debug, PartialEq)]
+struct Grade {
+    part: String,
+    /// Its period for that of the family's.
+    factor: f64,
+    error: StatedError,
+}
+
+/// Nanoseconds of each part of a path of one family, with the error on routed designs that were never fitted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClockModel {
-    nanoseconds: [f64; 8],
-    /// The error of the clock.
+    nanoseconds: Path,
+    error: StatedError,
+    grades: Vec<Grade>,
+}
+
+/// The clock that a design is likely to reach.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clock {
+    /// In MHz.
+    pub mhz: f64,
+    /// Its error.
     pub error: StatedError,
 }
 
 impl ClockModel {
-    /// The fitted model of a family; none where no open tool places and routes it, or too little has been measured.
+    /// The fitted model of a family; none where no open tool places and routes it.
     ///
     /// # Errors
     /// Its file is wrong.
@@ -125,17 +243,24 @@ impl ClockModel {
             Family::Gowin => include_str!("../../fit/gowin-clock-model.csv"),
             Family::Xc7 | Family::Xcup | Family::Asic => return Ok(None),
         };
-        let has_lines = text.lines().any(|line| !line.is_empty() && !line.starts_with('#'));
-        if has_lines { ClockModel::parse(family, text).map(Some) } else { Ok(None) }
+        ClockModel::parse(family, text).map(Some)
     }
 
-    /// Reads `PATH,nanoseconds` lines and one `error fmax,mean,percentile 90,designs` line.
+    /// Reads `PART OF A PATH,nanoseconds` lines, one `error fmax,mean,percentile 90,designs` line, and a
+    /// `part NAME,factor,mean,percentile 90,designs` line for each part of another speed.
     ///
     /// # Errors
-    /// A line is neither, or one is missing.
+    /// A line is none of these, or one is missing.
     pub fn parse(family: Family, text: &str) -> Result<Self, Fault> {
-        let mut nanoseconds = [None; 8];
+        let mut nanoseconds = [None; PATH_PARTS.len()];
         let mut error = None;
+        let mut grades = Vec::new();
+        let stated = |[mean_percent, percentile_90, designs]: [f64; 3]| StatedError {
+            figure: "fmax".to_owned(),
+            mean_percent,
+            percentile_90,
+            designs: designs as u64,
+        };
         for (index, line) in text.lines().enumerate() {
             let wrong = |what: &str| Fault::File { family, line: index + 1, what: what.to_owned() };
             if line.is_empty() || line.starts_with('#') {
@@ -145,13 +270,17 @@ impl ClockModel {
             let numbers: Vec<f64> =
                 numbers.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| wrong("not a number"))?;
             if name == "error fmax" {
-                let [mean_percent, percentile_90, designs] = numbers[..] else {
-                    return Err(wrong("three numbers are needed"));
+                let numbers = numbers.try_into().map_err(|_| wrong("three numbers are needed"))?;
+                error = Some(stated(numbers));
+            } else if let Some(part) = name.strip_prefix("part ") {
+                let [factor, mean, percentile, designs] = numbers[..] else {
+                    return Err(wrong("four numbers are needed"));
                 };
-                let designs = designs as u64;
-                error = Some(StatedError { figure: "fmax".to_owned(), mean_percent, percentile_90, designs });
+                let error = stated([mean, percentile, designs]);
+                grades.push(Grade { part: part.to_owned(), factor, error });
             } else {
-                let place = PATHS.iter().position(|path| *path == name).ok_or_else(|| wrong("no such path"))?;
+                let place = PATH_PARTS.iter().position(|part| *part == name);
+                let place = place.ok_or_else(|| wrong("no such part of a path"))?;
                 let [value] = numbers[..] else { return Err(wrong("one number is needed")) };
                 nanoseconds[place] = Some(value);
             }
@@ -159,46 +288,89 @@ impl ClockModel {
         let end = |what: &str| Fault::File { family, line: text.lines().count(), what: what.to_owned() };
         let error = error.ok_or_else(|| end("no error is stated"))?;
         if nanoseconds.contains(&None) {
-            return Err(end("a path is missing"));
+            return Err(end("a part of a path is missing"));
         }
-        Ok(ClockModel { nanoseconds: nanoseconds.map(Option::unwrap_or_default), error })
+        Ok(ClockModel { nanoseconds: nanoseconds.map(Option::unwrap_or_default), error, grades })
     }
 
-    /// The clock in MHz that a design with these paths is likely to reach.
-    pub fn mhz(&self, paths: &Paths) -> f64 {
-        let each = |place: usize| paths.0[place] * self.nanoseconds[place];
-        let logic: f64 = (0..ADDED).map(each).sum();
-        1000.0 / (ADDED..PATHS.len()).map(each).fold(logic, f64::max).max(0.5)
+    /// The clock that a design with these paths is likely to reach on a part.
+    pub fn clock(&self, paths: &Paths, part: &str) -> Clock {
+        let along = |path: &Path| path.iter().zip(&self.nanoseconds).map(|(depth, each)| depth * each).sum();
+        let period = paths.0.iter().map(along).fold(LEAST_PERIOD, f64::max);
+        let part = part.to_lowercase();
+        let grade = self.grades.iter().find(|grade| part.contains(&grade.part));
+        let (factor, error) = grade.map_or((1.0, &self.error), |grade| (grade.factor, &grade.error));
+        Clock { mhz: 1000.0 / (factor * period), error: error.clone() }
     }
 }
+
+/// Nanoseconds that every design takes.
+const LEAST_PERIOD: f64 = 0.5;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MODEL: &str = "# t\nerror fmax,7,11,9\npath,2\nlevel,0.5\ncarry,0.1\ntable,0\nmemory,0\nfan_out,0\nmultiplier,4\nblock,5\nsize,0.1\npart slow,2.5,8,12,3\n";
+
     #[test]
     fn the_longest_path_is_the_period() {
-        let text = "# t\nerror fmax,7,11,9\npath,2\ncarry,0.1\ntable,0\nmemory,0\nfan_out,0\nsize,0.5\nmultiplier,6\nblock,9\n";
-        let model = ClockModel::parse(Family::Ecp5, text).unwrap();
-        let check = |paths: [f64; 8], period: f64| assert!((model.mhz(&Paths(paths)) - 1000.0 / period).abs() < 1e-9);
-        // 2 + 16 * 0.1 + 0.5 * log2(1024) ns, which a multiplier of 6 ns does not exceed, but a block RAM of 9 ns.
-        check([1.0, 16.0, 3.0, 0.0, 5.0, 10.0, 1.0, 0.0], 8.6);
-        check([1.0, 16.0, 3.0, 0.0, 5.0, 10.0, 0.0, 1.0], 9.0);
-        assert_eq!((model.error.mean_percent, model.error.designs), (7.0, 9));
-        for wrong in [text.replace("carry,0.1", "carry"), text.replace("size,0.5", ""), text.replace("error", "path")] {
-            assert!(ClockModel::parse(Family::Ecp5, &wrong).is_err(), "{wrong}");
+        let model = ClockModel::parse(Family::Ice40, MODEL).unwrap();
+        let sum = [1.0, 3.0, 16.0, 2.0, 0.0, 0.0, 0.0, 0.0, 10.0];
+        let block = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 10.0];
+        let check = |paths: &[Path], part: &str, period: f64| {
+            let clock = model.clock(&Paths(paths.to_vec()), part);
+            assert!((clock.mhz - 1000.0 / period).abs() < 1e-9, "{clock:?}");
+            clock.error.designs
+        };
+        // 2 + 3 * 0.5 + 16 * 0.1 + 10 * 0.1 ns of a sum; 2 + 5 + 10 * 0.1 ns behind a block RAM.
+        assert_eq!(check(&[sum], "quick", 6.1), 9);
+        assert_eq!(check(&[sum, block], "quick", 8.0), 9);
+        assert_eq!(check(&[sum, block], "SLOW-1", 20.0), 3);
+        check(&[], "quick", LEAST_PERIOD);
+        let changes = [
+            ("carry,0.1", "carry"),
+            ("size,0.1", ""),
+            ("error", "path"),
+            ("part slow,2.5", "part slow"),
+            ("level", "lever"),
+        ];
+        for (from, to) in changes {
+            let wrong = MODEL.replace(from, to);
+            assert!(ClockModel::parse(Family::Ice40, &wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn the_deepest_of_each_counts() {
-        let mut one = Inventory::default();
-        one.add(Block::Rom { bits: 4, depth: 200, block: false, cycles: 1, contents: None }, 3);
-        one.add(Block::Rom { bits: 4, depth: 5000, block: true, cycles: 1, contents: None }, 1);
-        let mut other = Inventory::default();
-        other.add(Block::Fork { bits: 64, outputs: 2 }, 1);
-        let paths = Paths::of([&one, &other].into_iter(), 512.0, Family::Ecp5);
-        assert_eq!(paths.0, [1.0, 0.0, 4.0, 0.0, 6.0, 9.0, 0.0, 1.0]);
-        assert_eq!(Paths::of([&one].into_iter(), 512.0, Family::Xc7).0[2], 2.0);
+    fn what_is_deeper_in_nothing_is_left_out() {
+        let rom = |depth, block| Block::Rom { bits: 8, depth, block, cycles: 1, contents: None };
+        let paths = |blocks: &[Block], family| {
+            let mut inventory = Inventory::default();
+            blocks.iter().for_each(|block| inventory.add(block.clone(), 1));
+            Paths::of([&inventory].into_iter(), 512.0, family).0
+        };
+        let deep = [1.0, 1.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0, 9.0];
+        assert_eq!(paths(&[rom(20, false), rom(200, false), rom(100, false)], Family::Ecp5), [deep]);
+        assert_eq!(paths(&[rom(200, false)], Family::Xc7)[0][3], 2.0);
+        let forked = [1.0, 2.0, 0.0, 0.0, 0.0, 6.0, 0.0, 0.0, 9.0];
+        let found = paths(&[rom(200, false), Block::Fork { bits: 64, outputs: 2 }], Family::Ecp5);
+        assert!(found.len() == 2 && found.contains(&deep) && found.contains(&forked), "{found:?}");
+    }
+
+    /// 6272 words of 8 bits lie in 13 rows of 512 words side by side, of which one is chosen; 2048 words need no choice.
+    #[test]
+    fn rows_of_a_block_ram_are_chosen_among_behind_it() {
+        let behind = |depth| {
+            let rom = Block::Rom { bits: 8, depth, block: true, cycles: 2, contents: None };
+            depths(&rom, Family::Ecp5).pop().map(|depth| (depth.block, depth.table))
+        };
+        assert_eq!([2048, 6272].map(behind), [Some((true, 0)), Some((true, 4))]);
+    }
+
+    #[test]
+    fn every_family_that_is_placed_has_a_clock() {
+        for family in Family::ALL {
+            assert_eq!(ClockModel::of(family).unwrap().is_some(), family.aim_mhz().is_some(), "{family:?}");
+        }
     }
 }

@@ -12,7 +12,7 @@ pub struct Estimate {
     pub total: Resources,
     /// Modules that no model counts; their cost is missing.
     pub unknown: Vec<String>,
-    /// The deepest paths, which decide the clock.
+    /// The paths that may decide the clock.
     pub paths: Paths,
 }
 

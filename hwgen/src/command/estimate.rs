@@ -13,7 +13,7 @@ use crate::hardware::{self, Hardware};
 use crate::interrupt::Interrupt;
 use crate::output::print;
 use crate::plan_file;
-use hdl_gen::cost::{ClockModel, Counts, Model, PATHS, TERMS};
+use hdl_gen::cost::{ClockModel, Counts, Model, PATH_PARTS, Path, TERMS};
 use report::Report;
 use std::time::Duration;
 
@@ -36,8 +36,7 @@ pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
     let model = Model::of(device.family).map_err(|fault| device::no_model(&fault))?;
     let estimate = figures.design.estimate(&model);
     if options.paths {
-        let depths = PATHS.iter().zip(estimate.paths.0).map(|(path, depth)| format!("{path},{depth}\n"));
-        return Ok(print(&depths.collect::<String>())?);
+        return Ok(print(&paths(&estimate.paths.0))?);
     }
     let clock_mhz = options.clock_mhz.or(loaded.plan.target.clock_mhz.as_ref().map(|at| at.value));
     let timing =
@@ -63,6 +62,13 @@ pub fn run(options: &EstimateOptions, as_json: bool) -> Outcome<()> {
         (false, false) => report.table(),
     };
     Ok(print(&text)?)
+}
+
+/// What the longest paths are made of, one line each.
+fn paths(paths: &[Path]) -> String {
+    let line = |path: &Path| path.map(|depth| depth.to_string()).join(",");
+    let lines: Vec<String> = paths.iter().map(line).collect();
+    format!("{}\n{}\n", PATH_PARTS.join(","), lines.join("\n"))
 }
 
 /// What the model's figures are counted from, one line for each module of the top by itself, and one behind `flat` for the same

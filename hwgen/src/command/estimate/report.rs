@@ -98,7 +98,7 @@ impl Report {
             total: estimate.total,
             errors: model.errors().to_vec(),
             unknown: estimate.unknown.clone(),
-            fmax: clock.map(|clock| (clock.mhz(&estimate.paths), clock.error.clone())),
+            fmax: clock.map(|model| model.clock(&estimate.paths, &device.name)).map(|clock| (clock.mhz, clock.error)),
             synthesised: None,
             area: None,
             routed: None,
@@ -142,12 +142,11 @@ impl Report {
 
     /// What stands beside every figure of clock frequency.
     fn timing_evidence(&self) -> &'static str {
-        match (self.device.family.aim_mhz(), &self.fmax) {
-            (None, _) => {
+        match self.fmax {
+            None => {
                 "synthesis only: no open tool places and routes this family, so there is no timing evidence and no fmax; the clock is what was asked for"
             }
-            (Some(_), None) => "fmax is not modelled; the clock is what was asked for",
-            (Some(_), Some(_)) => "fmax is fitted to routed designs; rates are at the clock that was asked for",
+            Some(_) => "fmax is fitted to routed designs; rates are at the clock that was asked for",
         }
     }
 
