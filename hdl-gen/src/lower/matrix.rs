@@ -274,7 +274,7 @@ impl<'a> Lowering<'a> {
         if !ones {
             items.push(Item::Blank);
             let roms = store.roms(&parts.name, parts.matrix.memory, words);
-            items.extend(roms.iter().map(|rom| rom.instance(&store, parts.matrix.memory, words)));
+            items.extend(roms.iter().map(|rom| rom.instance(store, parts.matrix.memory, words)));
             if self.images.has(parts.matrix.memory, words, store.word_bits) {
                 let whole = store.image(&layer.name, parts.weights, parts.matrix);
                 self.memories.extend(roms.into_iter().map(|rom| rom.file(&whole)));
