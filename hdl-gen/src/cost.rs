@@ -23,6 +23,7 @@ mod netlists;
 mod serial;
 mod tables;
 mod terms;
+mod threshold_registers;
 mod thresholds;
 mod windows;
 
@@ -38,6 +39,7 @@ pub use layer::LayerCosts;
 pub use liberty::{Cells, LibertyError};
 pub use model::{Fault, Model, StatedError};
 pub use terms::{Counts, TERMS, Term};
+pub use threshold_registers::ThresholdRegisters;
 
 /// What a design takes of a device. Fractions of look-up tables stand for fitted figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -219,15 +219,15 @@ fn pieces(column: &Column, words: usize, piece_words: usize) -> impl Iterator<It
 /// Words of the tables of a threshold unit's first stages whose columns are looked at.
 const TABLE_WORDS: usize = 64;
 
+/// Words of an image of at most 64 bits each.
+pub(crate) fn image_words(text: &str) -> Vec<u64> {
+    let words = text.lines().filter(|line| !line.starts_with("//"));
+    words.map(|line| u64::from_str_radix(line, 16).unwrap_or(0)).collect()
+}
+
 /// For each stage of a threshold unit whose table has at most 64 words what it holds. The image has `groups` times
-/// 2^`code_bits` words.
-pub(crate) fn threshold_contents(text: &str, code_bits: u32, groups: usize) -> Vec<TableContents> {
-    let words: Vec<u64> = text
-        .lines()
-        .filter(|line| !line.starts_with("//"))
-        .map(|line| u64::from_str_radix(line, 16).unwrap_or(0))
-        .collect();
-    let digits = text.lines().nth(1).map_or(0, |line| 4 * line.len() as u32).min(u64::BITS);
+/// 2^`code_bits` words, of so many `bits`.
+pub(crate) fn threshold_contents(words: &[u64], bits: u32, code_bits: u32, groups: usize) -> Vec<TableContents> {
     let stages = (0..code_bits).take_while(|stage| groups << stage <= TABLE_WORDS);
     let stage = |stage: u32| {
         let found = 1usize << (code_bits - 1 - stage);
@@ -237,14 +237,14 @@ pub(crate) fn threshold_contents(text: &str, code_bits: u32, groups: usize) -> V
             let part = |words: &[u64]| (0..).zip(words).fold(0, |part, (at, word)| part | (word >> bit & 1) << at);
             read.chunks(PART_WORDS).map(part).collect()
         };
-        TableContents::of(read.len(), (0..digits).map(column))
+        TableContents::of(read.len(), (0..bits).map(column))
     };
     stages.map(stage).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Image, TableContents, column, threshold_contents};
+    use super::{Image, TableContents, column, image_words, threshold_contents};
 
     #[test]
     fn columns_hold_their_bits_of_every_word() {
@@ -259,7 +259,10 @@ mod tests {
         // Two groups of four words. Stage 0 reads words 2 and 6, stage 1 words 1, 3, 5 and 7.
         let text = "// t\n0\n1\n3\n9\n0\n1\n2\n8\n";
         let seen = |text: &str, code_bits, groups| -> Vec<[u64; 2]> {
-            threshold_contents(text, code_bits, groups).iter().map(|table| [table.live, table.constant]).collect()
+            threshold_contents(&image_words(text), 4, code_bits, groups)
+                .iter()
+                .map(|table| [table.live, table.constant])
+                .collect()
         };
         assert_eq!(seen(text, 2, 2), [[1, 3], [2, 2]]);
         // One group: stage 0 has a constant, so all four bits never change.

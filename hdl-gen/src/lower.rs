@@ -86,8 +86,8 @@ enum Images {
     All,
     /// Those whose contents decide what a memory costs.
     Counted,
-    /// None.
-    None,
+    /// Those of block RAM among them: of words in look-up tables a rule tells the cost.
+    Blocks,
 }
 
 impl Images {
@@ -95,8 +95,8 @@ impl Images {
     fn has(self, memory: Memory, words: u64, word_bits: u64) -> bool {
         match self {
             Images::All => true,
-            Images::Counted => memory == Memory::Lut && inventory_reads(words, word_bits),
-            Images::None => false,
+            Images::Counted => inventory_reads(memory == Memory::Block, words, word_bits),
+            Images::Blocks => memory == Memory::Block && inventory_reads(true, words, word_bits),
         }
     }
 }

@@ -161,8 +161,21 @@ module hwgen_width_adapter #(
             assign stay     = give ? units_q >> (UNIT_BITS * OUT_UNITS) : units_q;
             assign m_data_o = units_q[UNIT_BITS*OUT_UNITS-1:0];
 
-            assign fresh      = {{UNIT_BITS*(OUT_UNITS-1){1'b0}}, s_data_i} << (UNIT_BITS * place_q);
             assign fresh_here = {{OUT_UNITS-1{1'b0}}, {IN_UNITS{1'b1}}} << place_q;
+
+            // Bit by bit, since a shift by whole units would multiply place_q by their bits.
+            genvar unit;
+            genvar index;
+            for (index = 0; index < UNIT_BITS; index = index + 1) begin : gen_bit
+                wire [IN_UNITS-1:0] entering;
+                wire [CAPACITY-1:0] placed = {{OUT_UNITS-1{1'b0}}, entering} << place_q;
+                for (unit = 0; unit < IN_UNITS; unit = unit + 1) begin : gen_entering
+                    assign entering[unit] = s_data_i[UNIT_BITS*unit + index];
+                end
+                for (unit = 0; unit < CAPACITY; unit = unit + 1) begin : gen_placed
+                    assign fresh[UNIT_BITS*unit + index] = placed[unit];
+                end
+            end
 
             always @(posedge clk_i) begin
                 if (rst_i) place_q <= {PLACE_BITS{1'b0}};
@@ -172,7 +185,6 @@ module hwgen_width_adapter #(
                 end
             end
 
-            genvar unit;
             for (unit = 0; unit < CAPACITY; unit = unit + 1) begin : gen_unit
                 always @(posedge clk_i) begin
                     if (take & fresh_here[unit]) units_q[UNIT_BITS*unit +: UNIT_BITS] <= fresh[UNIT_BITS*unit +: UNIT_BITS];

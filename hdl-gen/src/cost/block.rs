@@ -1,5 +1,6 @@
 //! The blocks that designs are made of, with the parameters that their cost depends on.
 
+use super::ThresholdRegisters;
 use crate::heap::Cost;
 use crate::image::TableContents;
 use crate::verilog::{Part, Value};
@@ -12,7 +13,7 @@ pub enum Block {
     Datapath(Cost),
     /// Registers that only delay the operand which several netlists see alike: flip-flops, shift registers with what they
     /// hold, and bits that a register in front makes one.
-    SharedOperand { registers: u64, shifts: u64, shifted: u64, edges: u64 },
+    SharedOperand { registers: u64, dsp_registers: u64, shifts: u64, shifted: u64, edges: u64 },
     /// Control bits of netlists that work in step, over so many register stages.
     ControlStages { stages: u64 },
     /// `hwgen_delay`
@@ -68,8 +69,16 @@ pub enum Block {
     /// `hwgen_mode_register`
     ModeRegister { modes: u64 },
     /// `hwgen_threshold`
-    /// with what each small table holds, where the words are known.
-    Threshold { sum_bits: u64, bits: u64, code_bits: u64, groups: u64, falling: bool, tables: Vec<TableContents> },
+    /// with what each small table holds and the registers that are left, where the words are known.
+    Threshold {
+        sum_bits: u64,
+        bits: u64,
+        code_bits: u64,
+        groups: u64,
+        falling: bool,
+        tables: Vec<TableContents>,
+        registers: Option<ThresholdRegisters>,
+    },
     /// Registers of the channel group beside the stages of threshold units.
     Groups { groups: u64, stages: u64 },
     /// `hwgen_search_stage`
@@ -249,7 +258,8 @@ impl Block {
                 code_bits: number("CODE_BITS"),
                 groups: number("GROUPS"),
                 falling: part.number("FALLING", 0) != 0,
-                tables: contents(part),
+                tables: threshold_parts(part).1,
+                registers: threshold_parts(part).0,
             },
             "hwgen_search_stage" => Block::Search {
                 bits: number("VALUE_BITS"),
@@ -305,7 +315,20 @@ fn window(part: &Part) -> WindowBlock {
 }
 
 fn contents(part: &Part) -> Vec<TableContents> {
-    list(part, LIVE).chunks(TableContents::NUMBERS).filter_map(TableContents::of_numbers).collect()
+    tables(&list(part, LIVE))
+}
+
+fn tables(numbers: &[i64]) -> Vec<TableContents> {
+    numbers.chunks(TableContents::NUMBERS).filter_map(TableContents::of_numbers).collect()
+}
+
+/// The registers of a threshold unit, and what its tables hold, where its words are known.
+fn threshold_parts(part: &Part) -> (Option<ThresholdRegisters>, Vec<TableContents>) {
+    let numbers = list(part, LIVE);
+    match numbers.split_at_checked(ThresholdRegisters::NUMBERS) {
+        Some((registers, rest)) => (ThresholdRegisters::of_numbers(registers), tables(rest)),
+        None => (None, Vec::new()),
+    }
 }
 
 fn list(part: &Part, name: &str) -> Vec<i64> {

@@ -4,9 +4,10 @@ use super::Block;
 use super::block::LIVE;
 use super::serial::sum_parts;
 use super::terms::log2;
+use super::threshold_registers::{ThresholdRegisters, ThresholdShape};
 use crate::design::{Design, Stage};
 use crate::heap::Cost;
-use crate::image::{TableContents, threshold_contents};
+use crate::image::{TableContents, image_words, threshold_contents};
 use crate::verilog::{ModuleText, Part, Value};
 use std::collections::BTreeMap;
 
@@ -27,6 +28,8 @@ pub struct StageInventory {
     pub inventory: Inventory,
     /// Whether it is the last of the design, whose marks of frames' ends leave.
     pub ends: bool,
+    /// Bits and words of the FIFOs that its marks of frames' ends pass, in it and behind it.
+    pub stored: Vec<(u64, u64)>,
 }
 
 impl Inventory {
@@ -40,6 +43,19 @@ impl Inventory {
     /// Adds all blocks of another inventory.
     pub fn extend(&mut self, other: &Inventory) {
         other.blocks().for_each(|(block, count)| self.add(block.clone(), count));
+    }
+
+    /// Bits and words of its FIFOs.
+    fn fifos(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.blocks.keys().filter_map(|block| match block {
+            Block::Fifo { bits, depth } | Block::CreditFifo { bits, depth } => Some((*bits, *depth)),
+            _ => None,
+        })
+    }
+
+    /// Whether it is a FIFO and nothing else.
+    fn is_fifo(&self) -> bool {
+        !self.blocks.is_empty() && self.blocks.keys().all(|block| matches!(block, Block::Fifo { .. }))
     }
 
     /// Blocks and their counts, in a fixed order.
@@ -56,14 +72,17 @@ impl Inventory {
             ff: cost.ff.saturating_sub(registers + cost.shared_ff),
             shift: cost.shift.saturating_sub(shifts + cost.shared_shift),
             shift_ff: cost.shift_ff.saturating_sub(if shifts > 0 { 2 * control } else { 0 } + cost.shared_shift_ff),
+            dsp_ff: cost.dsp_ff.saturating_sub(cost.dsp_shared_ff),
             control_stages: 0,
+            spared: 0,
             ..cost.unshared()
         };
-        self.add(Block::Datapath(own), count);
-        let shared = [cost.shared_ff, cost.shared_shift, cost.shared_shift_ff, cost.shared_edge];
-        let [registers, shifts, shifted, edges] = shared.map(u64::from);
-        if registers + shifts + edges > 0 {
-            self.add(Block::SharedOperand { registers, shifts, shifted, edges }, 1);
+        let spared = (count * u64::from(cost.spared) + 500) / 1000;
+        self.add(Block::Datapath(own), count.saturating_sub(spared));
+        let shared = [cost.shared_ff, cost.dsp_shared_ff, cost.shared_shift, cost.shared_shift_ff, cost.shared_edge];
+        let [registers, dsp_registers, shifts, shifted, edges] = shared.map(u64::from);
+        if registers + dsp_registers + shifts + edges > 0 {
+            self.add(Block::SharedOperand { registers, dsp_registers, shifts, shifted, edges }, 1);
         }
         if control > 0 {
             self.add(Block::ControlStages { stages: u64::from(control) }, 1);
@@ -84,6 +103,7 @@ impl Design {
                 layer: "input".to_owned(),
                 inventory,
                 ends: false,
+                stored: Vec::new(),
             });
         }
         stages
@@ -103,11 +123,26 @@ pub(crate) fn stage_inventories<'a>(
         let part = Part::new(&stage.module, stage.parameters.iter().map(|(name, value)| (*name, value)));
         let mut inventory = Inventory::default();
         generated.count(&part, 1, &mut inventory);
-        StageInventory { name: stage.name.clone(), layer: stage.layer.clone(), inventory, ends: false }
+        StageInventory {
+            name: stage.name.clone(),
+            layer: stage.layer.clone(),
+            inventory,
+            ends: false,
+            stored: Vec::new(),
+        }
     };
     let mut found: Vec<StageInventory> = stages.map(stage).collect();
     if let Some(last) = found.last_mut() {
         last.ends = true;
+    }
+    for index in 0..found.len() {
+        // FIFOs in a row hand the mark on; any other module makes its own. A layer is to cost the same by itself.
+        let behind = found[index + 1..]
+            .iter()
+            .take_while(|stage| stage.layer == found[index].layer && stage.inventory.is_fifo());
+        let passed = std::iter::once(&found[index]).chain(behind);
+        let stored = passed.flat_map(|stage| stage.inventory.fifos()).collect();
+        found[index].stored = stored;
     }
     found
 }
@@ -122,9 +157,12 @@ struct Generated<'a> {
 /// Most characters of an image whose columns are compared.
 const COMPARED_CHARACTERS: usize = 1 << 16;
 
-/// Whether the contents of a memory in look-up tables, of so many words, are looked at; else a rule prices them.
-pub(crate) fn inventory_reads(words: u64, word_bits: u64) -> bool {
-    words.saturating_mul(word_bits.div_ceil(4) + 1) <= COMPARED_CHARACTERS as u64
+/// Most words of a block RAM that are looked at: of those only bits that are the same in all words matter.
+pub(super) const BLOCK_WORDS: u64 = 64;
+
+/// Whether the contents of a memory of so many words, in block RAM or in look-up tables, are looked at; else a rule prices them.
+pub(crate) fn inventory_reads(block: bool, words: u64, word_bits: u64) -> bool {
+    (!block || words <= BLOCK_WORDS) && words.saturating_mul(word_bits.div_ceil(4) + 1) <= COMPARED_CHARACTERS as u64
 }
 
 /// Most words of a threshold unit's table that are looked at.
@@ -143,13 +181,6 @@ impl Generated<'_> {
         }
         let Some(module) = self.modules.get(part.module.as_str()) else {
             let block = Block::of(part);
-            if let Block::Threshold { code_bits, groups, .. } = &block
-                && *groups > 1
-            {
-                let (groups, code_bits) = (*groups, *code_bits);
-                // Units side by side see the same groups, whose registers they share.
-                inventory.add(Block::Groups { groups, stages: code_bits - 1 }, 1);
-            }
             if let Block::ShiftAccumulate { bits, most_shift, negates, .. } = &block {
                 let (parts, shift_bits) = (sum_parts(*bits), log2(most_shift + 1));
                 inventory.add(Block::ShiftControl { parts, shift_bits, negates: *negates }, 1);
@@ -169,6 +200,18 @@ impl Generated<'_> {
             }
             *parts.entry(Part { parameters, ..part.clone() }).or_default() += count;
         }
+        // Threshold units side by side see the same groups, whose registers they share.
+        let mut groups: BTreeMap<u64, u64> = BTreeMap::new();
+        for part in parts.keys().filter(|part| part.module == "hwgen_threshold") {
+            if let Block::Threshold { groups: count, code_bits, registers, .. } = Block::of(part) {
+                let stages = registers.map_or(code_bits - 1, |registers| registers.group_stages);
+                let most = groups.entry(count).or_default();
+                *most = stages.max(*most);
+            }
+        }
+        for (groups, stages) in groups.into_iter().filter(|(groups, _)| *groups > 1) {
+            inventory.add(Block::Groups { groups, stages }, count);
+        }
         parts.iter().for_each(|(part, &count)| self.count(part, count, inventory));
     }
 }
@@ -176,19 +219,28 @@ impl Generated<'_> {
 /// What of a memory's contents decides its cost, where it is looked at.
 fn live(part: &Part, text: &str) -> Option<Value> {
     match part.module.as_str() {
-        "hwgen_rom" | "hwgen_serial_schedule" => Some(listed(&[TableContents::of_image(text)])),
+        "hwgen_rom" | "hwgen_serial_schedule" => Some(Value::List(TableContents::of_image(text).numbers().to_vec())),
         "hwgen_threshold" => {
             let (code_bits, groups) = (part.number("CODE_BITS", 1), part.number("GROUPS", 1));
-            let code_bits = u32::try_from(code_bits).ok().filter(|bits| inventory_reads_thresholds(groups, *bits))?;
-            Some(listed(&threshold_contents(text, code_bits, usize::try_from(groups).ok()?)))
+            let stages = u32::try_from(code_bits).ok().filter(|bits| inventory_reads_thresholds(groups, *bits))?;
+            let words = image_words(text);
+            let bits = u32::try_from(part.number("THRESHOLD_BITS", 1)).ok()?;
+            let tables = threshold_contents(&words, bits, stages, usize::try_from(groups).ok()?);
+            let registers = ThresholdRegisters::of(
+                &words,
+                ThresholdShape {
+                    sum_bits: part.number("ACCUMULATOR_BITS", 1),
+                    bits: u64::from(bits),
+                    code_bits,
+                    groups,
+                    front: part.number("FALLING", 0) != 0 || log2(groups) > 6,
+                },
+            );
+            let numbers = tables.iter().flat_map(|table| table.numbers());
+            Some(Value::List(registers.numbers().into_iter().chain(numbers).collect()))
         }
         _ => None,
     }
-}
-
-/// Contents as a parameter's value, which [`Block::of`] reads again.
-fn listed(tables: &[TableContents]) -> Value {
-    Value::List(tables.iter().flat_map(|table| table.numbers()).collect())
 }
 
 #[cfg(test)]

@@ -102,6 +102,32 @@ fn aspects(family: Family) -> Vec<Aspect> {
     }
 }
 
+/// Whether a FIFO of so many bits and words keeps a mark beside them that nothing reads: its memory has a cell that holds the mark
+/// and other bits.
+pub fn keeps_mark(family: Family, bits: u64, depth: u64) -> bool {
+    let words = depth.saturating_sub(1);
+    let few = words <= 32;
+    let cell_bits = match family {
+        Family::Xc7 => {
+            if few {
+                6
+            } else {
+                3
+            }
+        }
+        Family::Xcup => {
+            if few {
+                14
+            } else {
+                7
+            }
+        }
+        Family::Ecp5 | Family::Gowin => 4,
+        Family::Ice40 | Family::Asic => return false,
+    };
+    words > 1 && !bits.is_multiple_of(cell_bits)
+}
+
 /// Whether registers in a row without reset become a shift register in look-up tables.
 pub fn has_shift_registers(family: Family) -> bool {
     matches!(family, Family::Xc7 | Family::Xcup)
@@ -116,6 +142,11 @@ pub fn bank_words(family: Family) -> u64 {
         Family::Ice40 => u64::MAX,
         Family::Asic => 1,
     }
+}
+
+/// Whether DSP blocks hold the registers of their operands and of their product.
+pub fn has_dsp_registers(family: Family) -> bool {
+    matches!(family, Family::Xc7 | Family::Xcup)
 }
 
 /// Whether look-up tables have six inputs.
@@ -138,6 +169,15 @@ mod tests {
     fn ecp5_stores_rows_side_by_side() {
         assert_eq!(block_ram(Family::Ecp5, 8, 6272, false).resources.bram18, 3.0);
         assert_eq!(block_ram(Family::Ecp5, 36, 512, false).resources.bram18, 1.0);
+    }
+
+    /// Five bits and a mark share a cell of six bits, six do not; a FIFO of two words has no memory.
+    #[test]
+    fn a_mark_is_kept_beside_other_bits() {
+        let kept = |family, bits| keeps_mark(family, bits, 5);
+        assert_eq!([5, 6, 8, 12].map(|bits| kept(Family::Xc7, bits)), [true, false, true, false]);
+        assert_eq!([5, 6, 8, 12].map(|bits| kept(Family::Ecp5, bits)), [true, true, false, false]);
+        assert!(!keeps_mark(Family::Xc7, 5, 2) && keeps_mark(Family::Xc7, 5, 3) && keeps_mark(Family::Xc7, 4, 40));
     }
 
     /// As Yosys 0.23 maps them: RAMB18E1 counts one half, RAMB36E1 two.

@@ -80,7 +80,13 @@ impl Counts {
         let some = |moves: bool, bits: u64| if moves { bits } else { 0 };
         let results = outputs * sets;
         let (input_bits, mode_bits, pass_bits) = (log2(inputs), log2(modes), log2(passes));
-        [inputs, outputs, vectors].into_iter().for_each(|limit| self.counter(limit, n));
+        [inputs, outputs].into_iter().for_each(|limit| self.counter(limit, n));
+        // The end of a frame asks for the next frame's mode.
+        if modes > 1 {
+            self.counter(vectors, n);
+        } else {
+            self.mark_counter(vectors, n);
+        }
         if sets > 1 {
             self.counter(results, n);
         }

@@ -1,5 +1,6 @@
 //! Memories of constants: tables in look-up tables, by what they hold, or block RAM.
 
+use super::inventory::BLOCK_WORDS;
 use super::{Counts, Family, TableContents, Term};
 
 impl Counts {
@@ -17,8 +18,14 @@ impl Counts {
         }
         // Standard cells have no memories: constants become logic.
         if block && family != Family::Asic {
-            self.store(bits, depth, true, false, n, family);
-            self.exact.ff += n * (bits * (cycles - 1)) as f64;
+            // Synthesis leaves out bits that are the same in all words; an image has whole digits of four bits.
+            let kept = contents
+                .filter(|_| depth <= BLOCK_WORDS)
+                .map_or(bits, |contents| bits.next_multiple_of(4).saturating_sub(contents.constant));
+            if kept > 0 {
+                self.store(kept, depth, true, false, n, family);
+            }
+            self.exact.ff += n * (kept * (cycles - 1)) as f64;
             return;
         }
         let real = |number: u64| number as f64;

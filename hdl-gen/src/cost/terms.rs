@@ -62,17 +62,20 @@ pub struct Counts {
     pub unknown: Vec<String>,
     /// Whether streams carry the mark of a frame's last word, which nothing reads inside a design.
     pub(super) marked: bool,
+    /// Whether the logic that makes these marks is left: where a memory of look-up tables holds one beside other bits too.
+    pub(super) lives: bool,
 }
 
 impl Counts {
     /// Counts an inventory as part of a design, in which synthesis leaves out what nothing reads.
     pub fn of(inventory: &Inventory, family: Family) -> Self {
-        Counts::with(inventory, family, false)
+        Counts::with(inventory, family, [false; 2])
     }
 
     /// Counts a module of the top as part of its design.
     pub fn of_stage(stage: &StageInventory, family: Family) -> Self {
-        Counts::with(&stage.inventory, family, stage.ends)
+        let lives = stage.stored.iter().any(|&(bits, depth)| memory::keeps_mark(family, bits, depth));
+        Counts::with(&stage.inventory, family, [stage.ends, stage.ends || lives])
     }
 
     /// Adds what another counted.
@@ -84,11 +87,11 @@ impl Counts {
 
     /// Counts an inventory that is synthesised as a module by itself.
     pub fn alone(inventory: &Inventory, family: Family) -> Self {
-        Counts::with(inventory, family, true)
+        Counts::with(inventory, family, [true; 2])
     }
 
-    fn with(inventory: &Inventory, family: Family, marked: bool) -> Self {
-        let mut counts = Counts { marked, ..Counts::none() };
+    fn with(inventory: &Inventory, family: Family, [marked, lives]: [bool; 2]) -> Self {
+        let mut counts = Counts { marked, lives, ..Counts::none() };
         for (block, count) in inventory.blocks() {
             counts.block(block, count as f64, family);
         }
@@ -96,7 +99,13 @@ impl Counts {
     }
 
     pub(super) fn none() -> Self {
-        Counts { exact: Resources::default(), terms: vec![0.0; TERMS.len()], unknown: Vec::new(), marked: true }
+        Counts {
+            exact: Resources::default(),
+            terms: vec![0.0; TERMS.len()],
+            unknown: Vec::new(),
+            marked: true,
+            lives: true,
+        }
     }
 
     /// A term's number.
@@ -118,13 +127,14 @@ impl Counts {
                 self.add(Term::ControlStages, n);
                 self.delay(2, *stages, false, n, family);
             }
-            Block::SharedOperand { registers, shifts, shifted, edges } => {
-                self.exact.ff += n * real(*registers);
+            Block::SharedOperand { registers, dsp_registers, shifts, shifted, edges } => {
+                let apart = if memory::has_dsp_registers(family) { 0 } else { *dsp_registers };
+                self.exact.ff += n * real(registers + apart);
                 self.shifts(n * real(*shifts), n * real(*shifted), family);
                 self.add(Term::Edge, n * real(*edges));
             }
             // Two of them stand side by side: whether there is a word, and whether it is the last of its frame.
-            Block::Delay { bits: 1, cycles, reset: true } if !self.marked => {
+            Block::Delay { bits: 1, cycles, reset: true } if !self.lives => {
                 self.delay(1, *cycles, true, n / 2.0, family)
             }
             Block::Delay { bits, cycles, reset } => self.delay(*bits, *cycles, *reset, n, family),
@@ -164,7 +174,8 @@ impl Counts {
             }
             Block::Control { bits, inputs, outputs, sets, vectors, block, addressed, stepped } => {
                 self.add(Term::Control, n);
-                [*inputs, *outputs, *vectors].into_iter().for_each(|limit| self.counter(limit, n));
+                [*inputs, *outputs].into_iter().for_each(|limit| self.counter(limit, n));
+                self.mark_counter(*vectors, n);
                 let results = outputs * sets;
                 if *addressed {
                     self.counter(inputs * results, n);
@@ -173,7 +184,8 @@ impl Counts {
                     self.counter(results, n);
                 }
                 let step_bits = if *stepped && results > 1 { log2(results) } else { 0 };
-                self.exact.ff += n * real(bits + 2 + u64::from(*inputs > 1) + step_bits);
+                let marks = u64::from(self.lives);
+                self.exact.ff += n * real(bits + 1 + marks + u64::from(*inputs > 1) + step_bits);
                 if *outputs > 1 {
                     self.exact.ff += n;
                     self.replay(*bits, *inputs, *block, n, family);
@@ -187,8 +199,9 @@ impl Counts {
             | Block::BorderAdd { .. }
             | Block::ModeGate { .. }
             | Block::ModeRegister { .. } => self.serial(block, n, family),
-            Block::Threshold { sum_bits, bits, code_bits, groups, falling, tables } => {
-                self.threshold([*sum_bits, *bits, *code_bits, *groups], *falling, tables, n);
+            Block::Threshold { sum_bits, bits, code_bits, groups, falling, tables, registers } => {
+                self.threshold([*bits, *code_bits, *groups], tables, n);
+                self.threshold_registers([*sum_bits, *code_bits, *groups], *falling, *registers, n, family);
             }
             Block::Search { bits, stage, groups, block } => {
                 let depth = groups << stage;
@@ -229,7 +242,7 @@ impl Counts {
                 self.add(Term::MaxReduce, n);
                 self.add(Term::MaxReduceBits, n * real(bits));
                 self.counter(*taps, n);
-                self.exact.ff += n * real(bits + 3);
+                self.exact.ff += n * real(bits + 2 + u64::from(self.lives));
                 self.credit_fifo(bits, if *taps == 1 { 3 } else { 2 }, n, family);
             }
             Block::Argmax { bits, lanes, words, index_bits } => {
@@ -248,8 +261,8 @@ impl Counts {
                 self.add(Term::Argmax, n);
                 self.add(Term::ArgmaxBits, n * real(bits * count));
                 self.counter(*words, n);
-                self.counter(*positions, n);
-                self.exact.ff += n * real(count * (bits + index_bits + 1) + 3);
+                self.mark_counter(*positions, n);
+                self.exact.ff += n * real(count * (bits + index_bits + 1) + 2 + u64::from(self.lives));
                 let leaves = if *index_bits > 0 { index_bits } else { bits };
                 self.credit_fifo(leaves * count, 3u64.div_ceil(*words).max(2), n, family);
             }
@@ -270,6 +283,13 @@ impl Counts {
             self.add(Term::Counter, n);
             self.add(Term::CounterBits, n * bits as f64);
             self.exact.ff += n * counter_registers(limit) as f64;
+        }
+    }
+
+    /// A counter that only marks a frame's last word.
+    pub(super) fn mark_counter(&mut self, limit: u64, n: f64) {
+        if self.lives {
+            self.counter(limit, n);
         }
     }
 
@@ -321,7 +341,7 @@ impl Counts {
         let count = log2(from + to);
         self.add(Term::Adapter, n);
         self.add(Term::AdapterCount, n * count as f64);
-        self.counter(words, n);
+        self.mark_counter(words, n);
         let data = match (from, to) {
             (1, to) => unit * to,
             (from, 1) => {
@@ -345,7 +365,8 @@ impl Counts {
     fn pool(&mut self, pool: &PoolBlock, n: f64) -> u64 {
         let PoolBlock { channel_words, places, kernel, .. } = *pool;
         let row = places[1] / kernel[1] * channel_words;
-        [channel_words, places[0], places[1], places[0] / kernel[0] * row].into_iter().for_each(|c| self.counter(c, n));
+        [channel_words, places[0], places[1]].into_iter().for_each(|limit| self.counter(limit, n));
+        self.mark_counter(places[0] / kernel[0] * row, n);
         for axis in 0..2 {
             if kernel[axis] > 1 {
                 self.exact.ff += n * (log2(kernel[axis]) + 2) as f64;

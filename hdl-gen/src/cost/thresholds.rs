@@ -1,26 +1,17 @@
 //! Threshold units: a comparison for each bit of the code, against a table of the thresholds that are left.
 
 use super::terms::log2;
-use super::{Counts, TableContents, Term};
+use super::{Counts, Family, TableContents, Term, ThresholdRegisters};
 
 impl Counts {
     /// A unit of sums, thresholds and codes of so many bits over so many groups of channels. `tables` has what
     /// each small table holds, where its words are known.
-    pub(super) fn threshold(
-        &mut self,
-        [sum_bits, bits, code_bits, groups]: [u64; 4],
-        falling: bool,
-        tables: &[TableContents],
-        n: f64,
-    ) {
+    pub(super) fn threshold(&mut self, [bits, code_bits, groups]: [u64; 3], tables: &[TableContents], n: f64) {
         let group_bits = log2(groups);
         self.add(Term::Threshold, n);
-        let front = falling || group_bits > 6;
-        self.exact.ff += if front { n * sum_bits as f64 } else { 0.0 };
         for stage in 0..code_bits {
             let words = groups << stage;
             let early = group_bits + stage > 6;
-            let last = stage + 1 == code_bits;
             let known = tables.get(stage as usize);
             let live = known.map_or(bits, |table| table.live);
             self.add(Term::ThresholdCompare, n * bits as f64);
@@ -41,8 +32,20 @@ impl Counts {
                 self.add(Term::ThresholdChoice, n * (bits * (choices - 1)) as f64);
                 self.exact.ff += n * (bits * choices) as f64;
             }
-            self.exact.ff += n * (stage + 1 + if last { 0 } else { sum_bits }) as f64;
             self.exact.memory_bits += n * (bits * words) as f64;
         }
+    }
+    /// Its registers beside those of tables that are read early.
+    pub(super) fn threshold_registers(
+        &mut self,
+        [sum_bits, code_bits, groups]: [u64; 3],
+        falling: bool,
+        known: Option<ThresholdRegisters>,
+        n: f64,
+        family: Family,
+    ) {
+        let front = falling || log2(groups) > 6;
+        let all = code_bits * (code_bits + 1) / 2 + (code_bits - 1 + u64::from(front)) * sum_bits;
+        self.exact.ff += n * known.map_or(all, |known| known.of_family(family)) as f64;
     }
 }

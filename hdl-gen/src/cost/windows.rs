@@ -37,7 +37,8 @@ impl Counts {
         if !words.is_power_of_two() {
             self.add(Term::WindowWrap, n * address as f64);
         }
-        self.exact.ff += n * (2 * fill + 3 + ends + address + columns + padded_axes) as f64;
+        let marks = u64::from(self.lives);
+        self.exact.ff += n * (2 * fill + 2 + marks + ends + address + columns + padded_axes) as f64;
         self.ram(bits, words, block, n, family);
         self.credit_fifo(bits, 4, n, family);
     }
@@ -47,7 +48,8 @@ impl Counts {
         let lines = (kernel[0] - 1) * dilation[0];
         let depth = (kernel[1] - 1) * dilation[1];
         let padded_axes = padded.iter().filter(|padded| **padded).count() as u64;
-        [places[0], places[1], out[0] * out[1]].into_iter().for_each(|limit| self.counter(limit, n));
+        [places[0], places[1]].into_iter().for_each(|limit| self.counter(limit, n));
+        self.mark_counter(out[0] * out[1], n);
         self.add(Term::LineWindow, n);
         self.add(Term::WindowPadded, n * padded_axes as f64);
         self.add(Term::WindowPad, if padded_axes > 0 { n * bits as f64 } else { 0.0 });

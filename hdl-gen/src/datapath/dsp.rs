@@ -86,14 +86,19 @@ fn product_bits(left: u32, right: u32) -> u32 {
     if left.min(right) <= 2 { (left + right).div_ceil(6) } else { left * right }
 }
 
-/// Blocks of 18 by 18 bits that Yosys cuts a signed product into; a part of a single bit takes none. Operands have so many bits,
-/// and so many without one that is always zero.
+/// Bits of an operand of a block of 18 by 18 bits.
+const SMALL_BLOCK_BITS: u32 = 18;
+
+/// Blocks of 18 by 18 bits that Yosys cuts a product into; a part of a single bit takes none. Operands have so many bits, and
+/// so many without one that is always zero: where both have such a bit, the product is unsigned.
 fn blocks18(left: [u32; 2], right: [u32; 2]) -> u32 {
-    let wide_parts = |[bits, live]: [u32; 2]| {
-        let below = live.saturating_sub(18).div_ceil(17);
-        below + u32::from(bits - 17 * below >= 2)
+    let unsigned = [left, right].iter().all(|[bits, live]| live < bits);
+    let [left, right] = [left, right].map(|[bits, live]| if unsigned { live } else { bits });
+    let parts = |bits: u32| {
+        let whole = bits.saturating_sub(SMALL_BLOCK_BITS).div_ceil(SMALL_BLOCK_BITS);
+        whole + u32::from(bits - SMALL_BLOCK_BITS * whole >= 2)
     };
-    wide_parts(left) * wide_parts(right)
+    parts(left) * parts(right)
 }
 
 /// Registers two operands and their product; both are DSP registers where a block multiplies.
@@ -109,7 +114,9 @@ fn registered_product(netlist: &mut Netlist, label: &str, left: &Number, right: 
     netlist.cost.dsp18 += blocks18([left.bits, wide], [right.bits, narrow]);
     // Constant bits, copies, and bits of the product that nothing reads are left out by synthesis.
     let live = left.live + right.live + used_bits.min(bits);
+    let held = netlist.cost.dsp_ff;
     count_product(netlist, [2 * bits, live], used_bits, [left.live, right.live]);
+    netlist.cost.dsp_shared_ff += (netlist.cost.dsp_ff - held).min(left.live);
     register
 }
 
@@ -203,7 +210,7 @@ const PART_BITS: [u32; 2] = [24, 17];
 /// The product of two numbers of any width, cut into parts that a DSP block multiplies, in the heap at time
 /// [`STAGES`]. Gives the constant that the inverted sign bits take away.
 pub(super) fn wide_product(netlist: &mut Netlist, operands: [(SignalId, bool); 2], heap: &mut Heap) -> i128 {
-    let mut parts: Vec<Vec<(u32, u32, Expr)>> = Vec::new();
+    let mut parts: Vec<Vec<(u32, [u32; 2], Expr)>> = Vec::new();
     for ((signal, signed), (name, part_bits)) in
         operands.into_iter().zip([("accumulator", PART_BITS[0]), ("multiplier", PART_BITS[1])])
     {
@@ -218,9 +225,9 @@ pub(super) fn wide_product(netlist: &mut Netlist, operands: [(SignalId, bool); 2
             let taken = if last { rest } else { part_bits };
             let slice = netlist.slice(register, low + taken - 1, low);
             if last && signed {
-                list.push((low, taken, slice));
+                list.push((low, [taken; 2], slice));
             } else {
-                list.push((low, taken + 1, Expr::concat(vec![Expr::zero(1), slice])));
+                list.push((low, [taken + 1, taken], Expr::concat(vec![Expr::zero(1), slice])));
             }
             low += taken;
         }
@@ -233,13 +240,13 @@ pub(super) fn wide_product(netlist: &mut Netlist, operands: [(SignalId, bool); 2
             if position >= heap.width() {
                 continue;
             }
-            let bits = left_bits + right_bits;
+            let bits = left_bits[0] + right_bits[0];
             let signed = |expr: &Expr| Expr::Call("$signed".to_owned(), vec![expr.clone()]);
             let product = signed(left).binary(BinaryOp::Multiply, signed(right));
             let register = netlist.register(1, &format!("s2_product{left_low}_{right_low}_q"), bits, product);
             let used_bits = bits.min(heap.width() - position);
-            netlist.cost.dsp18 += blocks18([*left_bits; 2], [*right_bits; 2]);
-            count_product(netlist, [bits, bits], used_bits, [*left_bits, *right_bits]);
+            netlist.cost.dsp18 += blocks18(*left_bits, *right_bits);
+            count_product(netlist, [bits, bits], used_bits, [left_bits[0], right_bits[0]]);
             constant += push_signed(netlist, heap, register, position, 0, bits);
         }
     }
@@ -271,11 +278,16 @@ mod tests {
         assert_eq!([[2, 10], [10, 2], [1, 6], [3, 4]].map(|[left, right]| product_bits(left, right)), [2, 2, 2, 12]);
     }
 
-    /// Nineteen bits are one more than a block takes, unless the highest is always zero; a product with one bit and a zero above it
-    /// takes one.
+    /// As Yosys 0.23 maps them: the nineteenth bit of an operand is a part by itself, which takes no block, and a zero above it
+    /// matters unless both operands have one.
     #[test]
     fn a_part_of_one_bit_takes_no_block() {
-        let blocks = |bits: u32, live: u32| blocks18([bits, live], [12, 12]);
-        assert_eq!([blocks(18, 18), blocks(19, 19), blocks(19, 18), blocks(2, 1), blocks(36, 36)], [1, 2, 1, 1, 3]);
+        let (signed, unsigned) = (|bits: u32| [bits; 2], |bits: u32| [bits + 1, bits]);
+        let found = [18, 19, 20, 36].map(|bits| blocks18(signed(bits), signed(12)));
+        assert_eq!(found, [1, 1, 2, 2]);
+        assert_eq!([18, 19, 36].map(|bits| blocks18(unsigned(bits), signed(12))), [1, 2, 2]);
+        assert_eq!([19, 20, 36].map(|bits| blocks18(unsigned(bits), unsigned(8))), [1, 2, 2]);
+        assert_eq!(blocks18(unsigned(1), signed(12)), 1);
+        assert_eq!(blocks18(signed(20), signed(6)), 2);
     }
 }

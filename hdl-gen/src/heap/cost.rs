@@ -31,6 +31,8 @@ pub struct Cost {
     pub dsp18: u32,
     /// Registers that a DSP block holds and that are among no others; where blocks have none, they are registers.
     pub dsp_ff: u32,
+    /// Registers, among those, of the operand that several instances see alike: they are one.
+    pub dsp_shared_ff: u32,
     /// LUTs of products too narrow for a DSP block of 25 by 18 bits, which are among the others.
     pub dsp_lut: u32,
     /// Pairs of operand bits of the products for DSP blocks.
@@ -42,6 +44,9 @@ pub struct Cost {
     /// Of the rows of the product with that operand, how many in a thousand the constants leave; of a rescaler whose constants
     /// differ from channel to channel, how many of their bits do.
     pub rows_left: u32,
+    /// Of a thousand instances those that another one makes as well, or whose result never changes, since their operand never does:
+    /// synthesis leaves them out.
+    pub spared: u32,
     /// Register stages of an accumulator's two control bits, which are among the registers; instances that work in
     /// step share them.
     pub control_stages: u32,
@@ -114,7 +119,7 @@ impl Cost {
 
     /// The same without what several instances share, which its own registers still hold.
     pub fn unshared(self) -> Self {
-        Cost { shared_ff: 0, shared_shift: 0, shared_shift_ff: 0, shared_edge: 0, ..self }
+        Cost { shared_ff: 0, shared_shift: 0, shared_shift_ff: 0, shared_edge: 0, dsp_shared_ff: 0, ..self }
     }
 
     /// The same where each instance sees an operand of its own.

@@ -46,7 +46,7 @@ pub fn lower_alone(
         memories: BTreeMap::new(),
         inner_edges: Vec::new(),
         library: Vec::new(),
-        images: Images::None,
+        images: Images::Blocks,
         memo: Some(memo),
         rows_at_once: super::burst::rows_at_once(network),
         mode_streams: (layer.modes.len() > 1).then_some((index, StreamId::Input(0))).into_iter().collect(),

@@ -28,6 +28,7 @@ use network::graph::{Encoding, Memory, Multiplier, PeKind};
 use network::manifest::{Edge, EdgeContent, EdgeTensor, Word};
 use network::op::{Op, Weights};
 use network::{Format, Range};
+use std::collections::BTreeSet;
 
 mod initial;
 mod levels;
@@ -103,7 +104,8 @@ impl<'a> Lowering<'a> {
         for (name, cost, modules) in parts.arithmetic.netlists() {
             let cost = seen_by(matrix, cost);
             let rows_left = if constant_operand { parts.arithmetic.rows_left(weights) } else { 1000 };
-            self.add_datapath(&name, Cost { constant_operand, rows_left, ..cost }, &modules);
+            let spared = if constant_operand && parts.borders.is_none() { spared(weights, matrix) } else { 0 };
+            self.add_datapath(&name, Cost { constant_operand, rows_left, spared, ..cost }, &modules);
         }
         for (name, cost, modules) in &parts.store.netlists {
             self.add_datapath(name, *cost, modules);
@@ -456,6 +458,17 @@ fn live_data(parts: &Parts<'_>, items: &mut Vec<Item>) -> Expr {
         items.push(Item::wire("unused_wires", lanes * (bits - live), Expr::concat(rest)));
     }
     Expr::name("live_data")
+}
+
+/// Of a thousand PEs that see the same activations, those whose weights, which never change, are zero or another PE's.
+fn spared(weights: &Weights, matrix: &MatrixLayer) -> u32 {
+    if matrix.side > 1 {
+        return 0;
+    }
+    let zero = |row: &&[i32]| row.iter().all(|&weight| weight == 0);
+    let rows = || (0..weights.outputs).map(|output| weights.row(output));
+    let kept: BTreeSet<&[i32]> = rows().filter(|row| !zero(row)).collect();
+    (1000 * (weights.outputs - kept.len()) / weights.outputs.max(1)) as u32
 }
 
 /// Results of a position, and steps of a result.
