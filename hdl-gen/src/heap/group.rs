@@ -3,6 +3,7 @@
 use super::netlist::{Netlist, SignalId, majority, parity};
 use super::{Bit, Heap};
 use crate::verilog::{BinaryOp, Expr, Function, Statement};
+use std::sync::OnceLock;
 
 /// Worth of absorbing a partial product without first making it a net, in LUTs.
 const SMALL_CREDIT: f64 = 0.67;
@@ -34,39 +35,98 @@ impl Group {
     }
 }
 
+/// All that the choice of a group depends on: what a function cannot take in any more makes no difference.
+#[derive(Clone, Copy)]
+struct Case {
+    /// Inputs of the function.
+    inputs: usize,
+    /// Two-input partial products of the lowest column, as many as the function takes.
+    small: usize,
+    /// Direct bits of the columns: one more than the function takes in the lower two, any in the third.
+    height: [usize; 3],
+    /// Columns that the group may cover.
+    columns: usize,
+    /// The last of them is the heap's last.
+    reaches_top: bool,
+    needs_small: bool,
+}
+
+/// Inputs of the widest function, and the cases of one target's function.
+const MAX_INPUTS: usize = 5;
+const CASES: usize = (MAX_INPUTS / 2 + 1) * (MAX_INPUTS + 2) * (MAX_INPUTS + 2) * 2 * 3 * 2 * 2;
+
+/// Choices by [`Case::number`], for functions of one input and of several.
+static CHOICES: [[OnceLock<Option<Group>>; CASES]; 2] = [const { [const { OnceLock::new() }; CASES] }; 2];
+
 /// The group with the largest gain per column that starts at `column`, or none that gains anything.
 pub(super) fn best(heap: &Heap, column: usize, columns_left: usize, needs_small: bool) -> Option<Group> {
     let inputs = heap.target.function_inputs() as usize;
-    let small_available = heap.small.get(column).map_or(0, Vec::len);
-    let height = [heap.height(column), heap.height(column + 1), heap.height(column + 2)];
-    let mut found: Option<(f64, Group)> = None;
-    for columns in 1..=columns_left.min(3).min(heap.direct.len() - column) {
-        let top = column + columns == heap.direct.len();
-        for small in 0..=small_available.min(inputs / 2) {
-            for ones in 0..=height[0].min(inputs - 2 * small) {
-                let twos_limit = if columns > 1 { height[1].min(inputs - 2 * small - ones) } else { 0 };
-                for twos in 0..=twos_limit {
-                    if small + ones + 2 * twos >= 1 << columns && !top {
-                        continue;
-                    }
-                    if small == 0 && needs_small {
-                        continue;
-                    }
-                    let function = [ones, twos, 0];
-                    let mut direct = [false; 3];
-                    for index in 0..columns {
-                        direct[index] = height[index] > function[index];
-                    }
-                    let group = Group { columns, small, function, direct };
-                    let score = group.gain() / f64::from(u32::try_from(columns).unwrap_or(1));
-                    if score > 0.0 && found.is_none_or(|(best, _)| score > best + 1e-9) {
-                        found = Some((score, group));
+    let heap_columns_left = heap.direct.len() - column;
+    let columns = columns_left.min(3).min(heap_columns_left);
+    if columns == 0 {
+        return None;
+    }
+    let case = Case {
+        inputs,
+        small: heap.small.get(column).map_or(0, Vec::len).min(inputs / 2),
+        height: [
+            heap.height(column).min(inputs + 1),
+            heap.height(column + 1).min(inputs + 1),
+            heap.height(column + 2).min(1),
+        ],
+        columns,
+        reaches_top: columns == heap_columns_left,
+        needs_small,
+    };
+    *CHOICES[usize::from(inputs > 1)][case.number()].get_or_init(|| case.best())
+}
+
+impl Case {
+    /// Different for different cases of one target.
+    fn number(self) -> usize {
+        let digits = [
+            (self.height[0], MAX_INPUTS + 2),
+            (self.height[1], MAX_INPUTS + 2),
+            (self.height[2], 2),
+            (self.columns - 1, 3),
+            (usize::from(self.reaches_top), 2),
+            (usize::from(self.needs_small), 2),
+        ];
+        digits.into_iter().fold(self.small, |number, (digit, base)| number * base + digit)
+    }
+
+    /// The best group, by trying all.
+    fn best(self) -> Option<Group> {
+        let Case { inputs, height, .. } = self;
+        let mut found: Option<(f64, Group)> = None;
+        for columns in 1..=self.columns {
+            let top = self.reaches_top && columns == self.columns;
+            for small in 0..=self.small {
+                for ones in 0..=height[0].min(inputs - 2 * small) {
+                    let twos_limit = if columns > 1 { height[1].min(inputs - 2 * small - ones) } else { 0 };
+                    for twos in 0..=twos_limit {
+                        if small + ones + 2 * twos >= 1 << columns && !top {
+                            continue;
+                        }
+                        if small == 0 && self.needs_small {
+                            continue;
+                        }
+                        let function = [ones, twos, 0];
+                        let mut direct = [false; 3];
+                        for index in 0..columns {
+                            direct[index] = height[index] > function[index];
+                        }
+                        let group = Group { columns, small, function, direct };
+                        let score = group.gain() / f64::from(u32::try_from(columns).unwrap_or(1));
+                        if score > 0.0 && found.is_none_or(|(best, _)| score > best + 1e-9) {
+                            found = Some((score, group));
+                        }
                     }
                 }
             }
         }
+        found.map(|(_, group)| group)
     }
-    found.map(|(_, group)| group)
 }
 
 /// The binary digits of the sum of `columns[i]` bits of weight 2^i, lowest first: `digits` of them. A single bit is

@@ -42,7 +42,7 @@ pub use region::{Change, Recording, Region};
 /// Words that a source offers ahead where it does not pause.
 const SOURCE_WORDS: u64 = 255;
 /// A promise of so many words is not asked for again.
-const PROMISED_WORDS: u64 = 64;
+const PROMISED_WORDS: u64 = 16;
 /// States of earlier frames that are kept to compare with.
 const STATES: usize = 8;
 
@@ -348,7 +348,9 @@ impl<'a> Dates<'a> {
         match self.graph.streams[stream].to {
             To::Sink(_) if self.run.stalls.is_none() => {
                 let first = channel.offered;
-                self.channels[stream].promise(1, OPEN_WORDS, |ahead| Some(self.watch.earliest(stream, first + ahead)));
+                let words = if self.watch.is_idle() { OPEN_WORDS } else { 1 };
+                let room = |ahead| Some((self.watch.earliest(stream, first + ahead), words));
+                self.channels[stream].promise_runs(1, OPEN_WORDS, room);
             }
             To::Sink(_) => {}
             To::Module(taker) => {

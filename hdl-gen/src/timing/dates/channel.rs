@@ -107,6 +107,23 @@ impl Channel {
         self.next = from + words;
     }
 
+    /// Offers so many words, at most [`Channel::promised`], each from the cycle on that `from` tells.
+    #[inline]
+    pub(super) fn offer_promised(&mut self, words: u64, mut from: impl FnMut() -> u64) {
+        let mut least = self.after(self.pitch);
+        for word in self.offered..self.offered + words {
+            let place = self.place(word);
+            let cycle = from().max(least).max(self.dates[place]);
+            self.dates[place] = cycle;
+            least = cycle + self.pitch;
+        }
+        self.offered += words;
+        self.moved = self.offered;
+        if words > 0 {
+            self.next = self.date(self.offered - 1) + 1;
+        }
+    }
+
     /// How many of the giver's next words, several and at most `words`, are done with by the dates of their offers alone: each has a
     /// place among `places` when it comes, and either all of them move when they are offered or none does yet. The first is
     /// taken by the giver in cycle `first` and offered in the next one; the others follow by a cycle or more.
@@ -259,6 +276,12 @@ impl Channel {
     /// `pitch` cycles apart.
     #[inline]
     pub(super) fn promise(&mut self, pitch: u64, most: u64, mut room: impl FnMut(u64) -> Option<u64>) {
+        self.promise_runs(pitch, most, |ahead| Some((room(ahead)?, 1)));
+    }
+
+    /// The same where `room` tells it for one or more words in a row that have room from the same cycle on.
+    #[inline]
+    pub(super) fn promise_runs(&mut self, pitch: u64, most: u64, mut room: impl FnMut(u64) -> Option<(u64, u64)>) {
         let before = self.open.max(self.taken);
         if before > self.taken && pitch != self.pitch {
             return;
@@ -267,12 +290,15 @@ impl Channel {
         let mut least = if before > self.taken { self.date(before - 1) + pitch } else { self.after(pitch) };
         let mut word = before;
         while word < most {
-            let Some(from) = room(word - self.taken) else { break };
-            let from = from.max(least);
-            let place = self.place(word);
-            self.dates[place] = from;
-            least = from + pitch;
-            word += 1;
+            let Some((from, words)) = room(word - self.taken) else { break };
+            let end = word.saturating_add(words).min(most);
+            least = least.max(from);
+            while word < end {
+                let place = self.place(word);
+                self.dates[place] = least;
+                least += pitch;
+                word += 1;
+            }
         }
         if word > before {
             (self.open, self.pitch) = (word, pitch);

@@ -37,29 +37,40 @@ impl<T> Queue<T> {
     }
 }
 
-/// Rises and falls of what a module holds, merged in the order of their cycles.
+/// Rises and falls of what a module holds, as far as they can tell a new most.
+///
+/// A rise makes a new most where a fall without which it would is later than the rise. So each rise is compared with one fall,
+/// and a module that has held all it can is done with.
 #[derive(Clone, Debug)]
 pub(super) struct Level {
     on: bool,
     rise: i64,
     fall: i64,
+    /// What it can hold.
+    capacity: i64,
+    /// What it held at the last merged rise if of the falls those waiting came later: at most what was ever held.
     now: i64,
+    /// The cycle of that rise.
+    last: u64,
     rises: Queue<u64>,
     falls: Queue<(u64, i64)>,
-    /// Words of the giver's stream whose moves are entered as falls.
+    /// Words of the output whose moves were entered as falls.
     seen: u64,
     /// For 1, 2, 3, ... words the cycle in which that many were first held.
     reached: Vec<u64>,
 }
 
 impl Level {
-    /// From `start` on, each rise adds `rise` and each word that leaves takes `fall`. Nothing is kept unless `on`.
-    pub(super) fn new(on: bool, start: i64, rise: i64, fall: i64) -> Self {
+    /// From `start` on, each rise adds `rise` and each word that leaves takes `fall`; never more than `capacity`. Nothing is kept
+    /// unless `on`.
+    pub(super) fn new(on: bool, start: i64, [rise, fall]: [i64; 2], capacity: i64) -> Self {
         Self {
             on,
             rise,
             fall,
+            capacity,
             now: start,
+            last: 0,
             rises: Queue::default(),
             falls: Queue::default(),
             seen: 0,
@@ -109,32 +120,59 @@ impl Level {
 
     /// Counts on as far as both sides are known.
     pub(super) fn merge(&mut self) {
-        if !self.on {
+        if !self.on || self.rises.waiting().is_empty() {
             return;
         }
         let (rises, falls) = (self.rises.waiting(), self.falls.waiting());
         let (mut risen, mut fallen, mut now) = (0, 0, self.now);
-        while let (Some(&rise), Some(&(fall, amount))) = (rises.get(risen), falls.get(fallen)) {
-            if fall <= rise {
-                now -= amount;
+        let mut most = self.most_held();
+        for &rise in rises {
+            let (before, mut level) = (fallen, now + self.rise);
+            // Falls without which it would be a new most.
+            while level > most && fallen < falls.len() {
+                level -= falls[fallen].1;
                 fallen += 1;
-            } else {
-                now += self.rise;
-                risen += 1;
-                reach(&mut self.reached, now, rise);
             }
+            // Those that come later.
+            while fallen > before && falls[fallen - 1].0 > rise {
+                fallen -= 1;
+                level += falls[fallen].1;
+            }
+            if level > most {
+                if fallen == falls.len() {
+                    // Whether one comes in time is not known yet.
+                    fallen = before;
+                    break;
+                }
+                reach(&mut self.reached, level, rise);
+                most = level;
+            }
+            (now, self.last) = (level, rise);
+            risen += 1;
         }
         self.now = now;
         self.rises.finish(risen);
         self.falls.finish(fallen);
+        if self.most_held() >= self.capacity {
+            self.on = false;
+            (self.rises, self.falls) = Default::default();
+        }
+    }
+
+    fn most_held(&self) -> i64 {
+        self.reached.len() as i64
     }
 
     /// The most that was held up to the edge that ends `cycle`; nothing comes any more.
     pub(super) fn most(&mut self, cycle: u64) -> u32 {
         self.merge();
+        let (mut level, mut falls) = (self.now, self.falls.waiting().iter().peekable());
         for &rise in self.rises.waiting() {
-            self.now += self.rise;
-            reach(&mut self.reached, self.now, rise);
+            level += self.rise;
+            while let Some(fall) = falls.next_if(|fall| fall.0 <= rise) {
+                level -= fall.1;
+            }
+            reach(&mut self.reached, level, rise);
         }
         u32::try_from(self.reached.partition_point(|&reached| reached <= cycle)).unwrap_or(u32::MAX)
     }
@@ -144,14 +182,21 @@ impl Level {
         if !self.on {
             return;
         }
-        visitor.difference(self.now);
+        let compares = visitor.compares();
+        // Falls that no later rise comes before.
+        let past = if compares { self.falls.waiting().partition_point(|fall| fall.0 <= self.last) } else { 0 };
+        let past_amount: i64 = self.falls.waiting()[..past].iter().map(|fall| fall.1).sum();
+        visitor.difference(self.now - past_amount);
         visitor.count(self.rises.waiting().len() as u64);
         for rise in &mut self.rises.items[self.rises.done..] {
             visitor.date(rise, 0);
         }
-        for (fall, amount) in &mut self.falls.items[self.falls.done..] {
+        for (fall, amount) in &mut self.falls.items[self.falls.done + past..] {
             visitor.date(fall, 0);
             visitor.difference(*amount);
+        }
+        if !compares {
+            visitor.date(&mut self.last, 0);
         }
     }
 }

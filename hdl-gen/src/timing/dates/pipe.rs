@@ -41,14 +41,15 @@ impl Pipe {
     fn promise(&self, input: &mut Channel, output: &Channel, [done, limit]: [u64; 2], from: u64, most: u64) {
         let words = done + input.promised();
         let (mut result, mut word) = (words / limit, words % limit);
-        input.promise(1, most, |_| {
-            word += 1;
-            if word < limit {
-                return Some(from);
+        input.promise_runs(1, most, |_| {
+            if word + 1 < limit {
+                let before_last = limit - 1 - word;
+                word = limit - 1;
+                return Some((from, before_last));
             }
             let credit = self.room(output, result, limit)?;
             (result, word) = (result + 1, 0);
-            Some(credit.max(from))
+            Some((credit.max(from), 1))
         });
     }
 

@@ -85,8 +85,9 @@ impl AdapterDates {
         (self.out_units - self.rest).div_ceil(self.in_units)
     }
 
-    pub(super) fn amounts(&self) -> (i64, i64) {
-        (self.in_units as i64, self.out_units as i64)
+    /// Units of a word of each side.
+    pub(super) fn amounts(&self) -> [i64; 2] {
+        [self.in_units as i64, self.out_units as i64]
     }
 
     pub(super) fn advance(&mut self, input: &mut Channel, output: &mut Channel, level: &mut Level) {
@@ -111,6 +112,11 @@ impl AdapterDates {
             let cycle = input.take(from);
             level.up(cycle);
             self.rest += self.in_units;
+            let run = output.run_from(cycle + 1, self.rest / self.out_units);
+            if run > 0 {
+                output.offer_run(cycle + 1, run);
+                self.rest -= run * self.out_units;
+            }
             while self.rest >= self.out_units {
                 self.rest -= self.out_units;
                 output.offer(cycle + 1);
@@ -132,13 +138,20 @@ impl AdapterDates {
 
     /// Takes and offers what makes so many words of the output, as [`AdapterDates::many`] allows.
     fn pass(&mut self, words: u64, input: &mut Channel, output: &mut Channel, level: &mut Level) {
-        for _ in 0..words {
-            let parts = self.missing();
-            let cycle = input.take_known(parts);
-            level.up_with(input, parts);
-            self.rest = self.rest + parts * self.in_units - self.out_units;
-            output.offer(cycle + 1);
-        }
+        let (mut parts, mut taken) = (self.missing(), 0);
+        output.offer_promised(words, || {
+            taken += parts;
+            if self.in_units == 1 {
+                // Nothing is left over.
+                (self.rest, parts) = (0, self.out_units);
+            } else {
+                self.rest = self.rest + parts * self.in_units - self.out_units;
+                parts = self.missing();
+            }
+            input.ahead(taken - 1) + 1
+        });
+        input.take_known(taken);
+        level.up_with(input, taken);
     }
 
     /// Promises room.
@@ -154,13 +167,11 @@ impl AdapterDates {
             let is_apart = output.pitch() <= self.out_units / self.in_units;
             let units = self.rest + input.promised() * self.in_units;
             let (mut complete, mut rest) = (units / self.out_units, units % self.out_units);
-            input.promise(1, OPEN_WORDS, |_| {
+            input.promise_runs(1, OPEN_WORDS, |_| {
                 let from = leaves(complete).filter(|_| complete == 0 || is_apart)?;
-                rest += self.in_units;
-                if rest >= self.out_units {
-                    (complete, rest) = (complete + 1, rest - self.out_units);
-                }
-                Some(from)
+                let parts = (self.out_units - rest).div_ceil(self.in_units);
+                (complete, rest) = (complete + 1, rest + parts * self.in_units - self.out_units);
+                Some((from, parts))
             });
         } else if self.rest == 0 && self.in_units.is_multiple_of(self.out_units) {
             let each = self.in_units / self.out_units;
@@ -192,7 +203,7 @@ impl ForkDates {
     const WORDS: u64 = 2;
 
     pub(super) fn new(twin: &Fork, on: bool) -> Self {
-        Self { levels: vec![Level::new(on, 0, 1, 1); twin.outputs()] }
+        Self { levels: vec![Level::new(on, 0, [1; 2], Self::WORDS as i64); twin.outputs()] }
     }
 
     pub(super) fn outstanding(&self) -> u64 {

@@ -25,6 +25,24 @@ enum Rule {
     Rearrange(Box<RearrangeDates>),
 }
 
+impl Rule {
+    /// The most words on one of its outputs that it has offered, or asks after.
+    fn outstanding(&self) -> u64 {
+        match self {
+            Rule::Fifo(dates) => dates.outstanding(),
+            Rule::Adapter(dates) => dates.outstanding(),
+            Rule::Fork(dates) => dates.outstanding(),
+            Rule::Matrix(dates) | Rule::Join(dates) => dates.outstanding(),
+            Rule::Sliding(dates) => dates.outstanding(),
+            Rule::Line(dates) => dates.outstanding(),
+            Rule::Pool(dates) => dates.outstanding(),
+            Rule::Reduction(dates) => dates.outstanding(),
+            Rule::Concat(dates) => dates.outstanding(),
+            Rule::Rearrange(dates) => dates.outstanding(),
+        }
+    }
+}
+
 /// A module with its streams.
 #[derive(Clone, Debug)]
 pub(super) struct Unit {
@@ -37,7 +55,7 @@ pub(super) struct Unit {
 impl Unit {
     /// The module after reset. `levels`: what it holds is kept.
     pub(super) fn new(twin: &Twin, inputs: &[usize], outputs: &[usize], levels: bool) -> Self {
-        let (mut start, mut rise, mut fall) = (0, 1, 1);
+        let (mut start, mut amounts, mut capacity) = (0, [1; 2], None);
         let mut on = levels;
         let rule = match twin {
             Twin::Fifo(twin) => Rule::Fifo(FifoDates::new(twin)),
@@ -45,7 +63,9 @@ impl Unit {
             Twin::ModeGate(_) | Twin::Serial(_) => Rule::Fork(ForkDates::new(&Fork::default(), false)),
             Twin::WidthAdapter(twin) => {
                 let dates = AdapterDates::new(twin);
-                (rise, fall) = dates.amounts();
+                amounts = dates.amounts();
+                // What is left over of a word, and the next one.
+                capacity = Some(amounts[0] + amounts[1] - 1);
                 Rule::Adapter(dates)
             }
             Twin::Fork(twin) => {
@@ -53,34 +73,28 @@ impl Unit {
                 Rule::Fork(ForkDates::new(twin, levels))
             }
             Twin::Matrix(twin) => Rule::Matrix(MatrixDates::new(twin)),
-            Twin::SlidingWindow(twin) => Rule::Sliding(Box::new(SlidingDates::new(twin))),
+            Twin::SlidingWindow(twin) => {
+                capacity = Some(twin.buffer_words);
+                Rule::Sliding(Box::new(SlidingDates::new(twin)))
+            }
             Twin::LineWindow(twin) => Rule::Line(Box::new(LineDates::new(twin))),
             Twin::MaxPool(twin) => Rule::Pool(PoolDates::new(twin)),
             Twin::Reduction(twin) => Rule::Reduction(ReductionDates::new(twin)),
             Twin::Join(twin) => Rule::Join(MatrixDates::new(&twin.pipeline)),
             Twin::Concat(twin) => Rule::Concat(ConcatDates::new(twin)),
             Twin::Rearrange(twin) => {
-                start = twin.fill;
+                (start, capacity) = (twin.fill, Some(i64::MAX));
                 Rule::Rearrange(Box::new(RearrangeDates::new(twin)))
             }
         };
-        Self { rule, inputs: inputs.to_vec(), outputs: outputs.to_vec(), level: Level::new(on, start, rise, fall) }
+        let words = || i64::try_from(rule.outstanding()).ok().filter(|&words| words > 0);
+        let level = Level::new(on, start, amounts, capacity.or_else(words).unwrap_or(i64::MAX));
+        Self { rule, inputs: inputs.to_vec(), outputs: outputs.to_vec(), level }
     }
 
     /// The most words on one of its outputs that it has offered, or asks after.
     pub(super) fn outstanding(&self) -> u64 {
-        match &self.rule {
-            Rule::Fifo(dates) => dates.outstanding(),
-            Rule::Adapter(dates) => dates.outstanding(),
-            Rule::Fork(dates) => dates.outstanding(),
-            Rule::Matrix(dates) | Rule::Join(dates) => dates.outstanding(),
-            Rule::Sliding(dates) => dates.outstanding(),
-            Rule::Line(dates) => dates.outstanding(),
-            Rule::Pool(dates) => dates.outstanding(),
-            Rule::Reduction(dates) => dates.outstanding(),
-            Rule::Concat(dates) => dates.outstanding(),
-            Rule::Rearrange(dates) => dates.outstanding(),
-        }
+        self.rule.outstanding()
     }
 
     /// Goes on as far as its streams are known.

@@ -93,11 +93,12 @@ impl SlidingDates {
             let row = row - u64::from(self.channel.value());
             let mut rooms = self.rooms.iter();
             let mut room = self.room;
-            input.promise(1, row, |ahead| {
-                while self.written + ahead as i64 >= room.0 {
+            input.promise_runs(1, row, |ahead| {
+                let word = self.written + ahead as i64;
+                while word >= room.0 {
                     room = *rooms.next()?;
                 }
-                Some(room.1.max(self.next_write))
+                Some((room.1.max(self.next_write), (room.0 - word).unsigned_abs()))
             });
         }
     }
