@@ -41,6 +41,7 @@ use network::graph::{Encoding, Memory, RequantizeUnit, Tensor, TensorId};
 use network::manifest::{Edge, EdgeContent, EdgeTensor, LayerRow, Word};
 use network::op::Op;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Why a bound network cannot be lowered: a number is beyond what the hardware or its timing model can hold.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +77,7 @@ pub enum LowerError {
 
 /// Lowers a bound network.
 pub fn lower(bound: &Bound) -> Result<Design, LowerError> {
-    lower_with(bound, Images::All, None, None)
+    lower_with(bound, Images::All, None, None, &AtomicUsize::new(0))
 }
 
 /// Which memory images are made.
@@ -101,7 +102,14 @@ impl Images {
     }
 }
 
-fn lower_with(bound: &Bound, images: Images, memo: Option<&Memo>, like: Option<&Design>) -> Result<Design, LowerError> {
+/// `begun` is the index of the layer that is being lowered.
+fn lower_with(
+    bound: &Bound,
+    images: Images,
+    memo: Option<&Memo>,
+    like: Option<&Design>,
+    begun: &AtomicUsize,
+) -> Result<Design, LowerError> {
     let network = bound.network();
     let entering: Vec<Flow> = (0..network.inputs().len()).map(|number| entering(bound, number)).collect();
     let inputs = network.inputs().iter().zip(&entering).map(|(input, flow)| InputEnd {
@@ -135,6 +143,7 @@ fn lower_with(bound: &Bound, images: Images, memo: Option<&Memo>, like: Option<&
         lowering.made(TensorId(number), &name).map_err(|fault| fault.in_layer(&name))?;
     }
     for (index, layer) in bound.layers().iter().enumerate() {
+        begun.store(index, Ordering::Relaxed);
         let name = &network.layers()[index].name;
         let lowered = lowering.layer(index, layer).and_then(|()| lowering.made(network.layer_tensor(index), name));
         lowered.map_err(|fault| fault.in_layer(name))?;

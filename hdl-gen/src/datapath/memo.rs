@@ -59,6 +59,11 @@ pub(super) fn best_order<T: Send>(
 pub struct Memo(Mutex<BTreeMap<String, Found>>);
 
 impl Memo {
+    /// Whether nothing was counted yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_ok_and(|known| known.is_empty())
+    }
+
     pub(super) fn dot_product(
         &self,
         spec: &DotProductSpec,

@@ -26,8 +26,35 @@ pub fn lower_alone(
     hardware: &BoundLayer,
     memo: &Memo,
 ) -> Result<Vec<StageInventory>, LowerError> {
+    let layers = bound.network().layers();
+    if index >= layers.len() {
+        return Ok(Vec::new());
+    }
+    let lowering = lowered(bound, index, hardware, memo)?;
+    let stages = lowering.chain.stages.iter().filter(|stage| stage.module != SOURCE);
+    let modules: Vec<_> = lowering.modules.values().collect();
+    let mut found = stage_inventories(stages, &modules, &lowering.costs, &lowering.memories);
+    // The last of a layer is the last of the design where the layer is.
+    let is_last = index + 1 == layers.len();
+    found.iter_mut().for_each(|stage| stage.ends &= is_last);
+    Ok(found)
+}
+
+/// Counts the datapaths of one layer, so that the memo has them.
+pub(super) fn count_ahead(bound: &Bound, index: usize, memo: &Memo) {
+    // What is wrong with a layer is told where it is lowered for the design.
+    let _ = bound.layers().get(index).map(|hardware| lowered(bound, index, hardware, memo).map(drop));
+}
+
+/// One layer with a given hardware behind sources of its words.
+fn lowered<'a>(
+    bound: &'a Bound,
+    index: usize,
+    hardware: &'a BoundLayer,
+    memo: &'a Memo,
+) -> Result<Lowering<'a>, LowerError> {
     let network = bound.network();
-    let Some(layer) = network.layers().get(index) else { return Ok(Vec::new()) };
+    let layer = &network.layers()[index];
     let content = EdgeContent::plain(EdgeTensor::Input(0));
     let mut lowering = Lowering {
         bound,
@@ -79,11 +106,5 @@ pub fn lower_alone(
         lowering.waiting[id].insert(0, flow);
     }
     lowering.layer(index, hardware).map_err(|fault| fault.in_layer(&layer.name))?;
-    let stages = lowering.chain.stages.iter().filter(|stage| stage.module != SOURCE);
-    let modules: Vec<_> = lowering.modules.values().collect();
-    let mut found = stage_inventories(stages, &modules, &lowering.costs, &lowering.memories);
-    // The last of a layer is the last of the design where the layer is.
-    let is_last = index + 1 == network.layers().len();
-    found.iter_mut().for_each(|stage| stage.ends &= is_last);
-    Ok(found)
+    Ok(lowering)
 }

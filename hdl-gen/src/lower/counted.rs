@@ -1,11 +1,13 @@
 //! A design for its figures alone: what it takes and how fast it is, without what only emission needs.
 
+use super::alone::count_ahead;
 use super::{Images, LowerError, lower_with};
 use crate::bind::Bound;
 use crate::cost::{Estimate, Model, StageInventory};
 use crate::datapath::Memo;
 use crate::design::{Design, PredictError};
 use network::manifest::{LayerRow, Timing};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A lowered network that can be counted and predicted as the whole design would be, but not emitted.
 #[derive(Clone, Debug)]
@@ -17,7 +19,7 @@ pub struct CountedDesign(Design);
 /// # Errors
 /// As [`super::lower`].
 pub fn lower_counted(bound: &Bound, memo: &Memo) -> Result<CountedDesign, LowerError> {
-    lower_with(bound, Images::Counted, Some(memo), None).map(CountedDesign)
+    counted(bound, memo, None)
 }
 
 /// The same at once, with FIFOs in front of joins as deep as in another design of the network, without a timed run: for
@@ -26,7 +28,25 @@ pub fn lower_counted(bound: &Bound, memo: &Memo) -> Result<CountedDesign, LowerE
 /// # Errors
 /// As [`super::lower`].
 pub fn lower_counted_like(bound: &Bound, memo: &Memo, like: &CountedDesign) -> Result<CountedDesign, LowerError> {
-    lower_with(bound, Images::Counted, Some(memo), Some(&like.0)).map(CountedDesign)
+    counted(bound, memo, Some(&like.0))
+}
+
+/// Lowers from the first layer on, while another thread counts datapaths from the last layer on if none was counted before.
+fn counted(bound: &Bound, memo: &Memo, like: Option<&Design>) -> Result<CountedDesign, LowerError> {
+    let begun = AtomicUsize::new(0);
+    let count_others = || {
+        let is_ahead = |index: &usize| *index > begun.load(Ordering::Relaxed);
+        (0..bound.layers().len()).rev().take_while(is_ahead).for_each(|index| count_ahead(bound, index, memo));
+    };
+    let design = std::thread::scope(|scope| {
+        if memo.is_empty() {
+            scope.spawn(count_others);
+        }
+        let design = lower_with(bound, Images::Counted, Some(memo), like, &begun);
+        begun.store(usize::MAX, Ordering::Relaxed);
+        design
+    });
+    design.map(CountedDesign)
 }
 
 impl CountedDesign {
