@@ -424,8 +424,9 @@ impl<'a> Dates<'a> {
                 *position = 0;
                 let ends = &mut self.report.frame_end_cycles[index];
                 let latest = self.run.latest_ends.get(index).and_then(|latest| latest.get(ends.len()));
-                if latest.is_some_and(|&latest| cycle > latest) {
-                    return Err(RunError::Late { sink: index, frame: ends.len() });
+                if let Some(&latest) = latest.filter(|&&latest| cycle > latest) {
+                    let cycles = cycle - latest;
+                    return Err(RunError::Late { sink: index, frame: ends.len(), cycles });
                 }
                 ends.push(cycle);
             }

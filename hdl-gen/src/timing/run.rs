@@ -148,6 +148,8 @@ pub enum RunError {
         sink: usize,
         /// Number of the frame, from 0.
         frame: usize,
+        /// Cycles by which it was late.
+        cycles: u64,
     },
     /// A stall probability that is not in 0 to below 1.
     Probability(f64),
@@ -169,7 +171,9 @@ impl std::fmt::Display for RunError {
                 Ok(())
             }
             RunError::CycleLimit(limit) => write!(f, "not finished after {limit} cycles"),
-            RunError::Late { sink, frame } => write!(f, "frame {frame} ends too late at sink {sink}"),
+            RunError::Late { sink, frame, cycles } => {
+                write!(f, "frame {frame} ends {cycles} cycles too late at sink {sink}")
+            }
             RunError::Probability(p) => write!(f, "stall probability {p} is not in [0, 1)"),
             RunError::Frames(frames) => write!(f, "cannot run {frames} frames"),
         }

@@ -10,20 +10,23 @@
 //!    have nothing in common are tried side by side.
 //! 2. Runs of the whole design over more frames show whether that is enough. Where it is not, the joins whose FIFOs cause it,
 //!    found by halving, get their words back, and these are tried again in such runs.
-//! 3. Each FIFO is tried with one word less in a run of the whole. Where that is in time, short runs look for what is least, and a
-//!    long one for all of them together shows whether it is enough; if not, long runs look for it.
+//! 3. Each FIFO is tried with one word less in a run of the whole, and where that is in time, with still less ([`Descent`]), two
+//!    FIFOs side by side. A long run for all of them together shows whether it is enough; if not, long runs look for it one
+//!    after the other.
 //!
 //! So the depths that are found rest on runs of the whole alone: one of all depths together that is in time, and for each FIFO one
 //! with a word less that is not.
 
+mod descent;
 mod steps;
 
 use super::super::{Design, PredictError};
 use super::{FRAMES, LEAST};
-use crate::timing::{Change, Fifo, Graph, Recording, Region, Run, RunError, Twin};
+use crate::timing::{Change, Fifo, Graph, Recording, Region, Report, Run, RunError, Twin};
+use descent::Descent;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use steps::{ascend, descend, last_good, next_depths};
+use steps::{ascend, descend, last_good};
 
 /// How many streams around a FIFO a part reaches.
 const REACH: usize = 8;
@@ -32,8 +35,6 @@ const REACH: usize = 8;
 const SHORT: u64 = 2;
 /// Words of the whole in so many frames beyond which parts are recorded in several runs.
 const RECORDED_WORDS: u64 = 160_000_000;
-/// Trials of one word less that are made between two questions whether to go on.
-const BATCH: usize = 8;
 
 /// A search through all FIFOs.
 struct Search {
@@ -50,6 +51,17 @@ struct Search {
     frame_words: u64,
 }
 
+/// How a run of the whole ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Late {
+    /// All frames in time.
+    No,
+    /// The first late frame, at one of the sinks, by so many cycles.
+    Frame { sink: usize, frame: usize, cycles: u64 },
+    /// The design stands still.
+    Never,
+}
+
 /// A FIFO with the modules around it.
 struct Part {
     stage: usize,
@@ -58,8 +70,8 @@ struct Part {
 
 /// What a part says of its FIFO.
 struct Least {
-    /// The least depth that keeps the border in the first frame.
-    first: u32,
+    /// The least depth that keeps the border in the first frame, if it is less.
+    first: Option<u32>,
     /// The least depth that keeps it in all recorded frames.
     depth: u32,
     /// What that changes inside.
@@ -113,37 +125,30 @@ impl Search {
         }
         let open: Vec<usize> = self.order.iter().copied().filter(|stage| self.depths[stage] > LEAST).collect();
         let mut done = steps - open.len();
-        let mut left = Vec::new();
-        for batch in open.chunks(BATCH) {
-            let could: Vec<bool> =
-                batch.par_iter().map(|&stage| self.does_with_less(stage)).collect::<Result<_, _>>()?;
-            for (&stage, could) in batch.iter().zip(could) {
-                if could {
-                    left.push(stage);
-                    continue;
-                }
-                // It stays too shallow when others lose words.
-                done += 1;
-                if !watch(done, steps) {
+        let descents = |search: &Search, stages: &[usize]| -> Vec<Descent> {
+            let descent =
+                |&stage: &usize| Descent::new(stage, search.depths[&stage], search.hints.get(&stage).copied());
+            stages.iter().map(descent).collect()
+        };
+        let first = descents(self, &open);
+        let Some(found) = self.descend_in_runs(first, SHORT, &mut |found| {
+            done += found;
+            watch(done, steps)
+        })?
+        else {
+            return Ok(false);
+        };
+        let enough = std::mem::replace(&mut self.depths, found);
+        if self.depths != enough && !self.is_in_time(&[], FRAMES)? {
+            // Too shallow together, or for more frames: each with those before it.
+            let left: Vec<usize> = open.into_iter().filter(|stage| self.depths[stage] < enough[stage]).collect();
+            self.depths = enough;
+            for stage in left {
+                let one = descents(self, &[stage]);
+                let Some(found) = self.descend_in_runs(one, FRAMES, &mut |_| watch(done, steps))? else {
                     return Ok(false);
-                }
-            }
-        }
-        let before: Vec<(usize, u32)> = left.iter().map(|&stage| (stage, self.depths[&stage])).collect();
-        for frames in [SHORT, FRAMES] {
-            for &stage in &left {
-                if !self.shrink_in_runs(stage, LEAST - 1, frames, &mut || watch(done, steps))? {
-                    return Ok(false);
-                }
-            }
-            if frames == FRAMES || self.is_in_time(&[], FRAMES)? {
-                break;
-            }
-            self.depths.extend(before.iter().copied());
-        }
-        for done in done + 1..=steps {
-            if !watch(done, steps) {
-                return Ok(false);
+                };
+                self.depths = found;
             }
         }
         Ok(true)
@@ -163,17 +168,14 @@ impl Search {
         }
         for frames in [SHORT, FRAMES] {
             for (stage, too_few) in self.deepen(&enough, frames)? {
-                if !self.shrink_in_runs(stage, too_few, frames, &mut || watch(0))? {
+                let one = Descent::between(stage, too_few, self.depths[&stage]);
+                let Some(found) = self.descend_in_runs(vec![one], frames, &mut |_| watch(0))? else {
                     return Ok(false);
-                }
+                };
+                self.depths = found;
             }
         }
         Ok(true)
-    }
-
-    /// Whether no frame ends later with a word less in a FIFO.
-    fn does_with_less(&self, stage: usize) -> Result<bool, PredictError> {
-        self.is_in_time(&[(stage, self.depths[&stage] - 1)], FRAMES)
     }
 
     /// Makes FIFOs as shallow as leaves the first frames as they are around parts of the design; false: `watch`, which is asked
@@ -190,7 +192,7 @@ impl Search {
 
     /// The same from one recording of them all.
     fn shrink_together(&mut self, stages: &[usize], watch: &mut dyn FnMut() -> bool) -> Result<bool, PredictError> {
-        let mut graph = self.graph_of(&[]);
+        let mut graph = self.graph_with(&self.depths);
         let part = |graph: &Graph, stage: usize| Part { stage, region: graph.region_around(stage, REACH) };
         let mut left: Vec<Part> = stages.iter().map(|&stage| part(&graph, stage)).collect();
         let border: BTreeSet<usize> = left.iter().flat_map(|part| part.region.border()).collect();
@@ -199,7 +201,8 @@ impl Search {
         let (recording, first) =
             rayon::join(|| graph.record(&run, &border), || graph.run_watching(&Run::frames(1), stages));
         let (mut recording, first) = (recording.map_err(PredictError::Run)?, first.map_err(PredictError::Run)?);
-        left.sort_by_key(|part| first.occupancy_max.get(part.stage).copied());
+        let held = |stage: usize| first.occupancy_max.get(stage).map_or(u32::MAX, |held| held.saturating_add(1));
+        left.sort_by_key(|part| held(part.stage));
         while !left.is_empty() {
             let (mut chosen, mut others): (Vec<Part>, Vec<Part>) = Default::default();
             for part in left {
@@ -208,23 +211,19 @@ impl Search {
             }
             // With the depths that were found around them.
             let chosen: Vec<Part> = chosen.iter().map(|old| part(&graph, old.stage)).collect();
-            let least = |part: &Part| {
-                let held = first.occupancy_max.get(part.stage).map_or(u32::MAX, |held| held.saturating_add(1));
-                self.least_in(part, &recording, held)
-            };
+            let is_alone = chosen.len() == 1;
+            let least = |part: &Part| self.least_in(part, &recording, held(part.stage), is_alone);
             let found: Vec<Least> = chosen.par_iter().map(least).collect();
             for (part, least) in chosen.iter().zip(found) {
                 self.depths.insert(part.stage, least.depth);
-                if least.first < least.depth {
-                    self.hints.insert(part.stage, least.first);
-                }
+                self.hints.extend(least.first.map(|first| (part.stage, first)));
                 least.change.into_iter().for_each(|change| recording.apply(change));
                 if !watch() {
                     return Ok(false);
                 }
             }
             left = others;
-            graph = self.graph_of(&[]);
+            graph = self.graph_with(&self.depths);
         }
         Ok(true)
     }
@@ -238,26 +237,20 @@ impl Search {
         (0..SHORT as usize).map(start).collect()
     }
 
-    /// The least depths with which a part keeps its border; about `held` words do in the first frame.
-    fn least_in(&self, part: &Part, recording: &Recording, held: u32) -> Least {
+    /// The least depth with which a part keeps its border; about `held` words do in the first frame. `pairs`: two depths side by
+    /// side.
+    fn least_in(&self, part: &Part, recording: &Recording, held: u32, pairs: bool) -> Least {
         let enough = self.depths[&part.stage];
-        let keeps = |depth, frames| {
-            let fifo = Fifo::new(depth).ok()?;
-            part.region.keeps(recording, part.stage, Twin::Fifo(fifo), frames)
-        };
+        let mut least = Least { first: None, depth: enough, change: None };
+        if least.keeps(part, recording, &[LEAST])[0] {
+            return least;
+        }
         // Most second frames ask for no more than the first ones.
-        let first = descend(held.clamp(LEAST, enough), |depth| keeps(depth, 1).is_some());
-        let mut least = Least { first, depth: enough, change: None };
-        let mut keeps_all = |depth| {
-            let change = keeps(depth, SHORT);
-            let is_kept = change.is_some();
-            if is_kept {
-                (least.depth, least.change) = (depth, change);
-            }
-            is_kept
-        };
-        if first < enough && !keeps_all(first) {
-            ascend(first, enough, keeps_all);
+        let keeps_first = |depths: &[u32]| each(depths, |depth| part.keeps(recording, depth, 1).is_some());
+        let first = descend(held.clamp(LEAST, enough), pairs, keeps_first);
+        if first < enough && !least.keeps(part, recording, &[first])[0] {
+            ascend(first, enough, pairs, |depths| least.keeps(part, recording, depths));
+            least.first = Some(first);
         }
         least
     }
@@ -282,53 +275,56 @@ impl Search {
         Ok(deepened)
     }
 
-    /// One FIFO as shallow as runs of the whole allow, if it can be shallower than it is; so few words as `too_few` are, as
-    /// far as known, too few. False: `watch`, which is asked before each pair of runs, has ended it.
-    ///
-    /// Near the depth that is looked for, each word less makes frames late by as many cycles as its reader takes for one, so
-    /// that a line through two trials that are late leads there.
-    fn shrink_in_runs(
-        &mut self,
-        stage: usize,
-        too_few: u32,
+    /// Depths so little that no FIFO can lose a word in runs of the whole. None: `watch`, which hears before each pair of runs
+    /// how many more FIFOs have turned out so, has ended it.
+    fn descend_in_runs(
+        &self,
+        mut open: Vec<Descent>,
         frames: u64,
-        watch: &mut dyn FnMut() -> bool,
-    ) -> Result<bool, PredictError> {
-        let (mut late, mut high) = (too_few, self.depths[&stage]);
-        let mut points: Vec<(u32, u64)> = Vec::new();
-        let mut hint = self.hints.get(&stage).copied();
-        let mut step: u32 = 1;
-        while late + 1 < high {
-            if !watch() {
-                return Ok(false);
+        watch: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Option<BTreeMap<usize, u32>>, PredictError> {
+        let run = Run { latest_ends: self.latest_ends.clone(), ..Run::frames(frames) };
+        let late_with = |depths: &BTreeMap<usize, u32>, stage: usize, depth: u32| {
+            let mut depths = depths.clone();
+            depths.insert(stage, depth);
+            lateness(self.graph_with(&depths).run_cycles(&run))
+        };
+        let mut depths = self.depths.clone();
+        let mut found = 0;
+        while !open.is_empty() {
+            if !watch(std::mem::take(&mut found)) {
+                return Ok(None);
             }
-            let mut pair = next_depths(&points, late, high);
-            if let Some(hint) = hint.take().filter(|hint| (late + 1..high - 1).contains(hint)) {
-                pair = [hint, hint + 1];
-            } else if late == LEAST - 1 && points.is_empty() {
-                // Nothing is known below: down in growing steps.
-                pair = [step.saturating_mul(32), step].map(|step: u32| high.saturating_sub(step).max(LEAST));
-                step = step.saturating_mul(256);
-            }
-            let trial = |depth| self.late_by(&[(stage, depth)], &Run::frames(frames));
-            let depths = if pair[0] == pair[1] { &pair[1..] } else { &pair[..] };
-            let trials: Vec<Option<u64>> = depths.par_iter().map(|&depth| trial(depth)).collect::<Result<_, _>>()?;
-            for (&depth, cycles) in depths.iter().zip(trials) {
-                match cycles {
-                    Some(0) => high = high.min(depth),
-                    _ => late = late.max(depth),
+            let trials: Vec<(usize, u32)> = match &mut open[..] {
+                [only] => only.next_pair().into_iter().map(|depth| (0, depth)).collect(),
+                several => several.iter_mut().take(2).map(Descent::next_depth).enumerate().collect(),
+            };
+            let late = |&(place, depth): &(usize, u32)| late_with(&depths, open[place].stage, depth);
+            let late: Vec<Late> = trials.par_iter().map(late).collect::<Result<_, _>>()?;
+            let mut other_has_lost = false;
+            for ((place, depth), mut late) in trials.into_iter().zip(late) {
+                let stage = open[place].stage;
+                if late == Late::No && place > 0 && other_has_lost {
+                    // In time by itself, but not yet beside what the other has just lost.
+                    late = late_with(&depths, stage, depth)?;
                 }
-                points.extend(cycles.filter(|&cycles| cycles > 0).map(|cycles| (depth, cycles)));
+                open[place].note(depth, late);
+                other_has_lost |= late == Late::No;
+                depths.insert(stage, open[place].high);
             }
+            open.retain(|descent| {
+                found += usize::from(descent.is_done());
+                !descent.is_done()
+            });
         }
-        self.depths.insert(stage, high);
-        Ok(true)
+        let _ = watch(found);
+        Ok(Some(depths))
     }
 
-    /// The design with its depths, some of them others.
-    fn graph_of(&self, others: &[(usize, u32)]) -> Graph {
+    /// The design with these depths.
+    fn graph_with(&self, depths: &BTreeMap<usize, u32>) -> Graph {
         let mut graph = self.graph.clone();
-        for (&stage, &depth) in self.depths.iter().chain(others.iter().map(|(stage, depth)| (stage, depth))) {
+        for (&stage, &depth) in depths {
             if let Ok(fifo) = Fifo::new(depth) {
                 graph.set_twin(stage, Twin::Fifo(fifo));
             }
@@ -336,23 +332,51 @@ impl Search {
         graph
     }
 
-    /// Whether no frame of a run of the whole ends later than it may.
+    /// Whether no frame of a run of the whole with some other depths ends later than it may.
     fn is_in_time(&self, others: &[(usize, u32)], frames: u64) -> Result<bool, PredictError> {
+        let mut depths = self.depths.clone();
+        depths.extend(others.iter().copied());
         let run = Run { latest_ends: self.latest_ends.clone(), ..Run::frames(frames) };
-        Ok(self.late_by(others, &run)? == Some(0))
+        Ok(lateness(self.graph_with(&depths).run_cycles(&run))? == Late::No)
     }
+}
 
-    /// By how many cycles the latest frame of a run of the whole ends later than it may; none: the design stands still, or the
-    /// run was given up for a late frame.
-    fn late_by(&self, others: &[(usize, u32)], run: &Run) -> Result<Option<u64>, PredictError> {
-        let report = match self.graph_of(others).run_cycles(run) {
-            Ok(report) => report,
-            Err(RunError::Deadlock { .. } | RunError::Late { .. }) => return Ok(None),
-            Err(fault) => return Err(PredictError::Run(fault)),
-        };
-        let ends = report.frame_end_cycles.iter().zip(&self.latest_ends);
-        let late =
-            ends.flat_map(|(ends, latest)| ends.iter().zip(latest)).map(|(end, latest)| end.saturating_sub(*latest));
-        Ok(Some(late.max().unwrap_or(0)))
+/// How a run ended that is given up where a frame is late.
+fn lateness(ended: Result<Report, RunError>) -> Result<Late, PredictError> {
+    match ended {
+        Ok(_) => Ok(Late::No),
+        Err(RunError::Late { sink, frame, cycles }) => Ok(Late::Frame { sink, frame, cycles }),
+        Err(RunError::Deadlock { .. }) => Ok(Late::Never),
+        Err(fault) => Err(PredictError::Run(fault)),
+    }
+}
+
+impl Part {
+    /// What changes inside if its FIFO has another depth and the border keeps its cycles in so many frames.
+    fn keeps(&self, recording: &Recording, depth: u32, frames: u64) -> Option<Change> {
+        let fifo = Fifo::new(depth).ok()?;
+        self.region.keeps(recording, self.stage, Twin::Fifo(fifo), frames)
+    }
+}
+
+impl Least {
+    /// Whether the border keeps its cycles in all recorded frames with each of these depths, the least of which is taken.
+    fn keeps(&mut self, part: &Part, recording: &Recording, depths: &[u32]) -> Vec<bool> {
+        let changes = each(depths, |depth| part.keeps(recording, depth, SHORT));
+        let kept = changes.iter().map(Option::is_some).collect();
+        for (&depth, change) in depths.iter().zip(changes) {
+            if change.is_some() && (depth < self.depth || self.change.is_none()) {
+                (self.depth, self.change) = (depth, change);
+            }
+        }
+        kept
+    }
+}
+
+/// What is found for each of some depths, side by side.
+fn each<T: Send>(depths: &[u32], find: impl Fn(u32) -> T + Sync) -> Vec<T> {
+    match depths {
+        [only] => vec![find(*only)],
+        several => several.par_iter().map(|&depth| find(depth)).collect(),
     }
 }

@@ -3,66 +3,67 @@
 use super::super::LEAST;
 use super::PredictError;
 
+/// Each step away is so many times as long as the one before.
+const LONGER: u32 = 4;
+
 /// The least depth that `keeps`, where `enough` does and all above the least: a single word, or down in growing steps and then
-/// between what does not and what does. Most FIFOs need a single word or nearly all that they held.
-pub(super) fn descend(enough: u32, keeps: impl Fn(u32) -> bool) -> u32 {
-    if enough <= LEAST || keeps(LEAST) {
+/// between what does not and what does. Most FIFOs need a single word or nearly all that they held. `pairs`: two depths are
+/// asked for at a time.
+pub(super) fn descend(enough: u32, pairs: bool, mut keeps: impl FnMut(&[u32]) -> Vec<bool>) -> u32 {
+    if enough <= LEAST || keeps(&[LEAST])[0] {
         return enough.min(LEAST);
     }
     let (low, mut high, mut step) = (LEAST + 1, enough, 1);
     while low < high {
-        let depth = high - step.min(high - low);
-        if keeps(depth) {
-            (high, step) = (depth, step.saturating_mul(4));
-        } else {
-            return between(depth, high, keeps);
+        let near = high - step.min(high - low);
+        let far = near - step.saturating_mul(LONGER).min(near - low);
+        let depths: &[u32] = if pairs && far < near { &[near, far] } else { &[near] };
+        let kept = keeps(depths);
+        for (&depth, kept) in depths.iter().zip(kept) {
+            if !kept {
+                return between(depth, high, pairs, keeps);
+            }
+            (high, step) = (depth, step.saturating_mul(LONGER));
         }
     }
     high
 }
 
 /// The least depth that `keeps`, where `fails` does not and `high` does.
-pub(super) fn between(fails: u32, high: u32, mut keeps: impl FnMut(u32) -> bool) -> u32 {
+pub(super) fn between(fails: u32, high: u32, pairs: bool, mut keeps: impl FnMut(&[u32]) -> Vec<bool>) -> u32 {
     let (mut low, mut high) = (fails + 1, high);
     while low < high {
-        let middle = low + (high - low) / 2;
-        if keeps(middle) { high = middle } else { low = middle + 1 }
+        let span = high - low;
+        let depths: &[u32] =
+            if pairs && span > 1 { &[low + span / 3, low + span / 3 * 2 + 1] } else { &[low + span / 2] };
+        let kept = keeps(depths);
+        for (&depth, kept) in depths.iter().zip(kept) {
+            if kept {
+                high = high.min(depth);
+            } else {
+                low = low.max(depth + 1);
+            }
+        }
     }
     high
 }
 
 /// The least depth that `keeps`, where `fails` does not and `enough` does: up in growing steps, then between.
-pub(super) fn ascend(fails: u32, enough: u32, mut keeps: impl FnMut(u32) -> bool) -> u32 {
+pub(super) fn ascend(fails: u32, enough: u32, pairs: bool, mut keeps: impl FnMut(&[u32]) -> Vec<bool>) -> u32 {
     let (mut low, mut step) = (fails, 1);
     while enough - low > step {
-        let depth = low + step;
-        if keeps(depth) {
-            return between(low, depth, keeps);
+        let near = low + step;
+        let far = near.saturating_add(step.saturating_mul(LONGER));
+        let depths: &[u32] = if pairs && far < enough { &[near, far] } else { &[near] };
+        let kept = keeps(depths);
+        for (&depth, kept) in depths.iter().zip(kept) {
+            if kept {
+                return between(low, depth, pairs, keeps);
+            }
+            (low, step) = (depth, step.saturating_mul(LONGER));
         }
-        (low, step) = (depth, step.saturating_mul(4));
     }
-    between(low, enough, keeps)
-}
-
-/// Two depths to try between one that is `late` and one that is not, from trials that were late by so many cycles.
-pub(super) fn next_depths(points: &[(u32, u64)], late: u32, high: u32) -> [u32; 2] {
-    let inside = |depth: u32| depth.clamp(late + 1, high - 1);
-    let span = high - late;
-    if let [.., (far, far_late), (near, near_late)] = *points
-        && far < near
-        && far_late > near_late
-    {
-        let words = (near_late * u64::from(near - far)).div_ceil(far_late - near_late);
-        let guess = near.saturating_add(u32::try_from(words).unwrap_or(u32::MAX));
-        // Too far: how steep it is nearer to the end.
-        let guess = if guess < high { guess } else { late + span / 4 * 3 };
-        return [inside(guess.saturating_sub(1)), inside(guess)];
-    }
-    match points {
-        // How steep it is there, and whether it is far.
-        [(point, _)] if *point == late => [inside(late + 1), inside(late + span / 2)],
-        _ => [inside(late + span / 3), inside(late + span / 3 * 2)],
-    }
+    between(low, enough, pairs, keeps)
 }
 
 /// The last number below `bad` that is good, where 0 is, `bad` is not, and what is below a good one is good: by trials of
@@ -102,10 +103,16 @@ mod tests {
     fn the_least_depth_is_found_wherever_it_is() {
         for enough in [1, 2, 3, 50, 1000] {
             for least in 1..=enough {
-                assert_eq!(descend(enough, |depth| depth >= least), least, "of {enough}");
-                if least > 1 {
-                    assert_eq!(between(1, enough, |depth| depth >= least), least, "of {enough}");
-                    assert_eq!(ascend(1, enough, |depth| depth >= least), least, "of {enough}");
+                for pairs in [false, true] {
+                    let keeps = |depths: &[u32]| -> Vec<bool> {
+                        assert!(depths.iter().all(|depth| (LEAST..=enough).contains(depth)), "{depths:?} of {enough}");
+                        depths.iter().map(|&depth| depth >= least).collect()
+                    };
+                    assert_eq!(descend(enough, pairs, keeps), least, "of {enough}");
+                    if least > 1 {
+                        assert_eq!(between(1, enough, pairs, keeps), least, "of {enough}");
+                        assert_eq!(ascend(1, enough, pairs, keeps), least, "of {enough}");
+                    }
                 }
             }
         }
@@ -124,18 +131,5 @@ mod tests {
                 assert!(trials.into_inner() <= 12, "{bad}, {last}");
             }
         }
-    }
-
-    #[test]
-    fn a_straight_line_of_lateness_leads_to_its_end() {
-        // Late by 25 cycles for each word below 13,324.
-        let points = [(11_901, 35_575), (12_990, 8_350)];
-        assert_eq!(next_depths(&points, 12_990, 14_081), [13_323, 13_324]);
-        // A line that leads past what is enough says nothing but that it is steeper.
-        assert_eq!(next_depths(&points, 12_990, 13_100), [13_070, 13_071]);
-        assert_eq!(next_depths(&[], 1, 10), [4, 7]);
-        // A single trial has no slope yet.
-        assert_eq!(next_depths(&[(1, 932)], 1, 4_000), [2, 2_000]);
-        assert_eq!(next_depths(&[], 8, 10), [9, 9]);
     }
 }
