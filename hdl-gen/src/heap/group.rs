@@ -246,3 +246,51 @@ fn counting_function(counts: &[usize], digits: usize) -> Function {
         body,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Target;
+    use super::*;
+
+    /// A heap with so many direct bits in its columns and so many products in the lowest one.
+    fn heap(target: Target, direct: &[usize], small: usize) -> Heap {
+        let mut heap = Heap::new(direct.len() as u32, target);
+        for (column, &count) in (0..).zip(direct) {
+            (0..count).for_each(|_| heap.push(column, Bit { net: super::super::Net::One, inputs: 1 }));
+        }
+        (0..small).for_each(|_| heap.push(0, Bit { net: super::super::Net::One, inputs: 2 }));
+        heap
+    }
+
+    /// What a function cannot take in any more makes no difference, so that the kept choices are those of the heap as it is.
+    #[test]
+    fn kept_choices_are_those_that_trying_all_gives() {
+        let mut cases = 0;
+        for target in [Target::Lut6, Target::Lut4] {
+            for width in 1..=4 {
+                for number in 0..9_usize.pow(width) {
+                    let direct: Vec<usize> = (0..width).map(|column| number / 9_usize.pow(column) % 9).collect();
+                    if direct.iter().skip(2).any(|&height| height > 1) {
+                        continue;
+                    }
+                    for (small, needs_small) in [(0, false), (1, true), (2, false), (4, true)] {
+                        let heap = heap(target, &direct, small);
+                        for room in 1..=3 {
+                            let whole = Case {
+                                inputs: target.function_inputs() as usize,
+                                small: small.min(target.function_inputs() as usize / 2),
+                                height: [0, 1, 2].map(|column| heap.height(column)),
+                                columns: room.min(direct.len()),
+                                reaches_top: room.min(direct.len()) == direct.len(),
+                                needs_small,
+                            };
+                            assert_eq!(best(&heap, 0, room, needs_small), whole.best(), "{direct:?} {small} {room}");
+                            cases += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(cases > 1000);
+    }
+}

@@ -148,11 +148,11 @@ mod tests {
         let mut depths = Vec::new();
         while !descent.is_done() {
             let depth = descent.next_depth();
-            descent
-                .note(depth, Late::Frame { sink: 0, frame: 0, cycles: u64::from(8500_u32.saturating_sub(depth)) * 24 });
-            if depth >= 8500 {
-                descent.note(depth, Late::No);
-            }
+            let late = match 8500_u64.saturating_sub(depth.into()) {
+                0 => Late::No,
+                missing => Late::Frame { sink: 0, frame: 0, cycles: missing * 24 },
+            };
+            descent.note(depth, late);
             depths.push(depth);
         }
         assert_eq!(depths, [7000, 8000, 8500, 8499]);
