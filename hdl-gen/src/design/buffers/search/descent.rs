@@ -65,7 +65,11 @@ impl Descent {
             let words = (u128::from(near_late) * u128::from(near - far)).div_ceil(u128::from(far_late - near_late));
             let guess = near.saturating_add(u32::try_from(words).unwrap_or(u32::MAX));
             // Too far: how steep it is nearer to the end.
-            return if guess < self.high { guess.max(self.late + 1) } else { self.high - (span / 4).max(1) };
+            return if guess <= self.high {
+                guess.clamp(self.late + 1, self.high - 1)
+            } else {
+                self.high - (span / 4).max(1)
+            };
         }
         self.late + span / 2
     }
