@@ -9,6 +9,7 @@ use crate::design::{Design, Stage};
 use crate::heap::Cost;
 use crate::image::{TableContents, image_words, threshold_contents};
 use crate::verilog::{ModuleText, Part, Value};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// Blocks with how many there are of each. Nothing in it depends on a device.
@@ -131,7 +132,8 @@ pub(crate) fn stage_inventories<'a>(
             stored: Vec::new(),
         }
     };
-    let mut found: Vec<StageInventory> = stages.map(stage).collect();
+    let stages: Vec<&Stage> = stages.collect();
+    let mut found: Vec<StageInventory> = stages.into_par_iter().map(stage).collect();
     if let Some(last) = found.last_mut() {
         last.ends = true;
     }

@@ -76,8 +76,9 @@ impl DotProduct {
             let cost = netlist.cost;
             (finished.map(|finished| (cost.weight(), (order.clone(), finished.latency, cost))), netlist.decided)
         };
-        let rows = spec.lanes as usize * spec.form.digits.len();
         let text = memo.is_none();
+        // Designs that are only counted are counted on several threads anyway.
+        let rows = if text { spec.lanes as usize * spec.form.digits.len() } else { 1 };
         let find = || match &orders[..] {
             [only] if text => Some((only.clone(), 0, Cost::default())),
             _ => best_order(&orders, rows, counted),

@@ -6,12 +6,15 @@
 use crate::format::Format;
 use crate::random::Stream;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// Widest codes that are counted, in bits.
 const MOST_COUNTED_BITS: u32 = 8;
 /// Values from which on counting is shared among threads.
 const SHARED_FROM: usize = 1 << 17;
+
+/// Threads that the machine has; asking takes as long as counting a small layer.
+static THREADS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// Values (not codes), row after row. Copies share them.
 #[derive(Clone)]
@@ -97,19 +100,33 @@ impl Drawn {
         self.offsets_from(0).take(self.outputs.saturating_mul(self.length)).map(value).collect()
     }
 
+    /// Adds how often each code occurs in a row.
+    fn count_row(&self, row: usize, counts: &mut [u32]) {
+        let first = row * self.length;
+        let fixed = 2_usize.saturating_sub(first).min(self.length);
+        for offset in self.offsets_from(first).take(fixed) {
+            counts[offset as usize] += 1;
+        }
+        let shift = 64 - self.format.bits();
+        let mut stream = self.stream.skipped((first + fixed).saturating_sub(2) as u64);
+        for _ in fixed..self.length {
+            if let Some(count) = counts.get_mut((stream.next_word() >> shift) as usize) {
+                *count += 1;
+            }
+        }
+    }
+
     fn counts(&self) -> Vec<u32> {
         let codes = self.codes();
         let mut counts = vec![0u32; self.outputs * codes];
         let threads = match self.outputs.saturating_mul(self.length) >= SHARED_FROM {
-            true => std::thread::available_parallelism().map_or(1, usize::from),
+            true => *THREADS,
             false => 1,
         };
         let rows = self.outputs.div_ceil(threads).max(1);
         let count = |first: usize, counts: &mut [u32]| {
             for (row, counts) in (first..).zip(counts.chunks_mut(codes)) {
-                for offset in self.offsets_from(row * self.length).take(self.length) {
-                    counts[offset as usize] += 1;
-                }
+                self.count_row(row, counts);
             }
         };
         std::thread::scope(|scope| {
