@@ -85,8 +85,9 @@ pub(crate) fn column(text: &str, low: u64, bits: u64) -> String {
 /// The digits of so many bits of a word.
 fn column_of_word(word: &str, low: u64, bits: u64) -> String {
     let bit = |at: u64| {
-        let digit = usize::try_from(at / 4).ok().and_then(|digit| word.bytes().rev().nth(digit));
-        let value = digit.and_then(|digit| char::from(digit).to_digit(16)).unwrap_or(0);
+        let place = usize::try_from(at / 4).ok().and_then(|digit| word.len().checked_sub(digit + 1));
+        let digit = place.and_then(|place| word.as_bytes().get(place));
+        let value = digit.and_then(|&digit| char::from(digit).to_digit(16)).unwrap_or(0);
         at < low + bits && value >> (at % 4) & 1 == 1
     };
     let digits = (0..bits.div_ceil(4)).rev().map(|digit| {

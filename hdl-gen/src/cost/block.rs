@@ -252,15 +252,18 @@ impl Block {
                 frames: number("FRAMES"),
             },
             "hwgen_mode_register" => Block::ModeRegister { modes: number("MODES") },
-            "hwgen_threshold" => Block::Threshold {
-                sum_bits: number("ACCUMULATOR_BITS"),
-                bits: number("THRESHOLD_BITS"),
-                code_bits: number("CODE_BITS"),
-                groups: number("GROUPS"),
-                falling: part.number("FALLING", 0) != 0,
-                tables: threshold_parts(part).1,
-                registers: threshold_parts(part).0,
-            },
+            "hwgen_threshold" => {
+                let (registers, tables) = threshold_parts(part);
+                Block::Threshold {
+                    sum_bits: number("ACCUMULATOR_BITS"),
+                    bits: number("THRESHOLD_BITS"),
+                    code_bits: number("CODE_BITS"),
+                    groups: number("GROUPS"),
+                    falling: part.number("FALLING", 0) != 0,
+                    tables,
+                    registers,
+                }
+            }
             "hwgen_search_stage" => Block::Search {
                 bits: number("VALUE_BITS"),
                 stage: part.number("STAGE", 0),

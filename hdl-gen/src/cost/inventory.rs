@@ -4,7 +4,7 @@ use super::Block;
 use super::block::LIVE;
 use super::serial::sum_parts;
 use super::terms::log2;
-use super::threshold_registers::{ThresholdRegisters, ThresholdShape};
+use super::threshold_registers::{ThresholdRegisters, ThresholdShape, has_front};
 use crate::design::{Design, Stage};
 use crate::heap::Cost;
 use crate::image::{TableContents, image_words, threshold_contents};
@@ -235,7 +235,7 @@ fn live(part: &Part, text: &str) -> Option<Value> {
                     bits: u64::from(bits),
                     code_bits,
                     groups,
-                    front: part.number("FALLING", 0) != 0 || log2(groups) > 6,
+                    front: has_front(part.number("FALLING", 0) != 0, groups),
                 },
             );
             let numbers = tables.iter().flat_map(|table| table.numbers());

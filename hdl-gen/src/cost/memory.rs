@@ -106,24 +106,13 @@ fn aspects(family: Family) -> Vec<Aspect> {
 /// and other bits.
 pub fn keeps_mark(family: Family, bits: u64, depth: u64) -> bool {
     let words = depth.saturating_sub(1);
-    let few = words <= 32;
-    let cell_bits = match family {
-        Family::Xc7 => {
-            if few {
-                6
-            } else {
-                3
-            }
-        }
-        Family::Xcup => {
-            if few {
-                14
-            } else {
-                7
-            }
-        }
-        Family::Ecp5 | Family::Gowin => 4,
-        Family::Ice40 | Family::Asic => return false,
+    let cell_bits = match (family, words <= 32) {
+        (Family::Xc7, true) => 6,
+        (Family::Xc7, false) => 3,
+        (Family::Xcup, true) => 14,
+        (Family::Xcup, false) => 7,
+        (Family::Ecp5 | Family::Gowin, _) => 4,
+        (Family::Ice40 | Family::Asic, _) => return false,
     };
     words > 1 && !bits.is_multiple_of(cell_bits)
 }

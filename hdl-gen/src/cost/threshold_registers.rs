@@ -34,7 +34,12 @@ pub struct ThresholdRegisters {
 const CHAINLESS_BITS: [u64; 3] = [4, 6, u64::MAX];
 
 /// Greatest address of a table that is read in the cycle of its comparison, in bits.
-const DIRECT_ADDRESS_BITS: u64 = 6;
+pub(super) const DIRECT_ADDRESS_BITS: u64 = 6;
+
+/// Whether a register stands in front of the first stage.
+pub(super) fn has_front(falling: bool, groups: u64) -> bool {
+    falling || log2(groups) > DIRECT_ADDRESS_BITS
+}
 
 impl ThresholdRegisters {
     /// Numbers in a list of it.

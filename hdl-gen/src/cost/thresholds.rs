@@ -1,6 +1,7 @@
 //! Threshold units: a comparison for each bit of the code, against a table of the thresholds that are left.
 
 use super::terms::log2;
+use super::threshold_registers::{DIRECT_ADDRESS_BITS, has_front};
 use super::{Counts, Family, TableContents, Term, ThresholdRegisters};
 
 impl Counts {
@@ -11,7 +12,7 @@ impl Counts {
         self.add(Term::Threshold, n);
         for stage in 0..code_bits {
             let words = groups << stage;
-            let early = group_bits + stage > 6;
+            let early = group_bits + stage > DIRECT_ADDRESS_BITS;
             let known = tables.get(stage as usize);
             let live = known.map_or(bits, |table| table.live);
             self.add(Term::ThresholdCompare, n * bits as f64);
@@ -35,6 +36,7 @@ impl Counts {
             self.exact.memory_bits += n * (bits * words) as f64;
         }
     }
+
     /// Its registers beside those of tables that are read early.
     pub(super) fn threshold_registers(
         &mut self,
@@ -44,8 +46,8 @@ impl Counts {
         n: f64,
         family: Family,
     ) {
-        let front = falling || log2(groups) > 6;
-        let all = code_bits * (code_bits + 1) / 2 + (code_bits - 1 + u64::from(front)) * sum_bits;
+        let front = u64::from(has_front(falling, groups));
+        let all = code_bits * (code_bits + 1) / 2 + (code_bits - 1 + front) * sum_bits;
         self.exact.ff += n * known.map_or(all, |known| known.of_family(family)) as f64;
     }
 }

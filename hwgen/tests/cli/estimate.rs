@@ -36,7 +36,9 @@ fn examples_come_near_recorded_synthesis() {
         10.0,
         &[("lut", 3629.0), ("ff", 3655.0), ("carry", 562.0), ("lut_memory", 641.0), ("bram36", 2.0)],
     );
-    check("digits-mlp", "xc7z020", 11.0, &[("lut", 1534.0), ("ff", 864.0), ("carry", 116.0), ("bram36", 0.5)]);
+    check("digits-mlp", "xc7z020", 10.0, &[("lut", 1534.0), ("carry", 116.0), ("bram36", 0.5)]);
+    // Registers of its thresholds are counted too few.
+    check("digits-mlp", "xc7z020", 11.0, &[("ff", 864.0)]);
     check("mnist-mbn", "xc7z020", 10.0, &[("lut", 3502.0), ("ff", 3827.0), ("carry", 438.0), ("bram36", 1.0)]);
 }
 

@@ -100,22 +100,6 @@ impl Drawn {
         self.offsets_from(0).take(self.outputs.saturating_mul(self.length)).map(value).collect()
     }
 
-    /// Adds how often each code occurs in a row.
-    fn count_row(&self, row: usize, counts: &mut [u32]) {
-        let first = row * self.length;
-        let fixed = 2_usize.saturating_sub(first).min(self.length);
-        for offset in self.offsets_from(first).take(fixed) {
-            counts[offset as usize] += 1;
-        }
-        let shift = 64 - self.format.bits();
-        let mut stream = self.stream.skipped((first + fixed).saturating_sub(2) as u64);
-        for _ in fixed..self.length {
-            if let Some(count) = counts.get_mut((stream.next_word() >> shift) as usize) {
-                *count += 1;
-            }
-        }
-    }
-
     fn counts(&self) -> Vec<u32> {
         let codes = self.codes();
         let mut counts = vec![0u32; self.outputs * codes];
@@ -126,7 +110,9 @@ impl Drawn {
         let rows = self.outputs.div_ceil(threads).max(1);
         let count = |first: usize, counts: &mut [u32]| {
             for (row, counts) in (first..).zip(counts.chunks_mut(codes)) {
-                self.count_row(row, counts);
+                for offset in self.offsets_from(row * self.length).take(self.length) {
+                    counts[offset as usize] += 1;
+                }
             }
         };
         std::thread::scope(|scope| {

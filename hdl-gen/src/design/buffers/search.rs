@@ -125,12 +125,7 @@ impl Search {
         }
         let open: Vec<usize> = self.order.iter().copied().filter(|stage| self.depths[stage] > LEAST).collect();
         let mut done = steps - open.len();
-        let descents = |search: &Search, stages: &[usize]| -> Vec<Descent> {
-            let descent =
-                |&stage: &usize| Descent::new(stage, search.depths[&stage], search.hints.get(&stage).copied());
-            stages.iter().map(descent).collect()
-        };
-        let first = descents(self, &open);
+        let first = open.iter().map(|&stage| self.descent(stage)).collect();
         let Some(found) = self.descend_in_runs(first, SHORT, &mut |found| {
             done += found;
             watch(done, steps)
@@ -144,8 +139,8 @@ impl Search {
             let left: Vec<usize> = open.into_iter().filter(|stage| self.depths[stage] < enough[stage]).collect();
             self.depths = enough;
             for stage in left {
-                let one = descents(self, &[stage]);
-                let Some(found) = self.descend_in_runs(one, FRAMES, &mut |_| watch(done, steps))? else {
+                let one = self.descent(stage);
+                let Some(found) = self.descend_in_runs(vec![one], FRAMES, &mut |_| watch(done, steps))? else {
                     return Ok(false);
                 };
                 self.depths = found;
@@ -275,8 +270,13 @@ impl Search {
         Ok(deepened)
     }
 
-    /// Depths so little that no FIFO can lose a word in runs of the whole. None: `watch`, which hears before each pair of runs
-    /// how many more FIFOs have turned out so, has ended it.
+    /// The search for one FIFO from the depth that it has.
+    fn descent(&self, stage: usize) -> Descent {
+        Descent::new(stage, self.depths[&stage], self.hints.get(&stage).copied())
+    }
+
+    /// Depths so little that no FIFO can lose a word in runs of the whole. None: `watch`, which hears before each pair of runs and
+    /// at the end how many more FIFOs have turned out so, has ended it.
     fn descend_in_runs(
         &self,
         mut open: Vec<Descent>,
@@ -317,8 +317,7 @@ impl Search {
                 !descent.is_done()
             });
         }
-        let _ = watch(found);
-        Ok(Some(depths))
+        Ok(watch(found).then_some(depths))
     }
 
     /// The design with these depths.
