@@ -28,7 +28,7 @@ pub mod stall;
 mod stream;
 mod window;
 
-pub use dates::{Change, Recording, Region, Untimed};
+pub use dates::{Change, Cone, Recording, Region, Untimed};
 pub use graph::{Graph, GraphBuilder, GraphError, ModuleId};
 pub use join::{Concat, Join};
 pub use line_window::LineWindow;

@@ -396,3 +396,54 @@ fn a_part_that_keeps_its_border_leaves_the_whole_as_it_is() {
     let counts = format!("{kept} kept, {later} in the first frame alone, {changed} changed, {inside} inside alone");
     assert!(kept > 50 && changed > 50 && later > 5, "{counts}");
 }
+
+/// With shallower FIFOs no frame ends later in a cone than in the whole, and as late where what lies before has no part in it.
+#[test]
+fn a_cone_is_never_later_than_the_whole() {
+    const FRAMES: u64 = 3;
+    let run = Run::frames(FRAMES);
+    let (mut cones, mut equal, mut earlier, mut stuck) = (0, 0, 0, 0);
+    for seed in 1..300 {
+        let (mut graph, fifos) = graph_and_fifos(seed);
+        for &(fifo, depth) in &fifos {
+            graph.set_twin(fifo, Twin::Fifo(Fifo::new(depth + 20).unwrap()));
+        }
+        if graph.run_by_cycle(&run).is_err() {
+            continue;
+        }
+        let mut random = Random(seed ^ 0x5555_5555);
+        for &(fifo, _) in &fifos {
+            let Some(cone) = graph.cone_around(fifo, random.pick(0, 6) as usize) else { continue };
+            cones += 1;
+            let recording = graph.record(&run, &cone.entries().collect::<Vec<_>>()).unwrap();
+            let mut whole = graph.clone();
+            for &(other, depth) in &fifos {
+                if other == fifo || random.pick(0, 3) == 0 {
+                    whole.set_twin(other, Twin::Fifo(Fifo::new(random.pick(1, depth + 20)).unwrap()));
+                }
+            }
+            let Ok(report) = whole.run_by_cycle(&run) else {
+                // Perhaps outside of the cone.
+                stuck += usize::from(cone.run(&whole, &recording, &run).is_err());
+                continue;
+            };
+            let mut limits = Run { latest_ends: report.frame_end_cycles.clone(), ..run.clone() };
+            assert_eq!(cone.run(&whole, &recording, &limits), Ok(()), "seed {seed}: FIFO {fifo}");
+            limits.latest_ends.iter_mut().flatten().for_each(|end| *end -= 1);
+            match cone.run(&whole, &recording, &limits) {
+                Ok(()) => earlier += 1,
+                Err(RunError::Late { sink, frame: 0, cycles: 1 }) => {
+                    equal += 1;
+                    assert!(sink < report.frame_end_cycles.len(), "seed {seed}");
+                }
+                Err(fault) => {
+                    assert!(matches!(fault, RunError::Late { cycles: 1, .. }), "seed {seed}: {fault:?}");
+                    earlier += 1;
+                }
+            }
+        }
+    }
+    let counts = format!("{cones} cones, {equal} as late, {earlier} earlier, {stuck} stand still");
+    assert!(cones > 100 && equal > 50, "{counts}");
+    assert!(stuck > 3, "{counts}");
+}

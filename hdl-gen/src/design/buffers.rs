@@ -71,7 +71,7 @@ impl Design {
                 let frames = if is_cheap { FRAMES } else { self.frames_to_time() };
                 if let Some(report) = self.measure(&open, frames)? {
                     if is_cheap {
-                        self.shrink_all(&open, report.frame_end_cycles, &mut |_, _| true)?;
+                        self.shrink_all(&open, report.frame_end_cycles, None, &mut |_, _| true)?;
                     } else {
                         // With these depths the run is the same.
                         self.timing = (self.is_large() && self.modes == 1).then(|| super::timing(&report));
@@ -114,9 +114,17 @@ impl Design {
             buffer.depth = None;
         }
         design.timing = None;
-        let report = design.measure(&stages, FRAMES)?;
+        // Two runs in which no FIFO refuses a word, side by side.
+        let mut endless = design.clone();
+        stages.iter().for_each(|&stage| endless.set_depth(stage, Fifo::ENDLESS));
+        let graph = endless.graph().map_err(PredictError::Graph)?;
+        let (report, recorded) = rayon::join(
+            || design.measure(&stages, FRAMES),
+            || search::Recorded::early(&graph, &stages, endless.frame_words()),
+        );
+        let report = report?;
         let latest_ends = report.map_or_else(Vec::new, |report| report.frame_end_cycles);
-        if !design.shrink_all(&stages, latest_ends, watch)? {
+        if !design.shrink_all(&stages, latest_ends, recorded, watch)? {
             return Ok(None);
         }
         design.place_buffers();

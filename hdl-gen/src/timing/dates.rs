@@ -16,6 +16,7 @@
 //! every frame is run.
 
 mod channel;
+mod cone;
 mod level;
 mod pipe;
 mod rearrange;
@@ -37,6 +38,7 @@ use std::collections::VecDeque;
 use unit::Unit;
 use visit::Visitor;
 
+pub use cone::Cone;
 pub use region::{Change, Recording, Region};
 
 /// Words that a source offers ahead where it does not pause.
@@ -105,6 +107,8 @@ pub struct Untimed {
 
 struct Source<'a> {
     end: &'a Endpoint,
+    /// Cycles before which words are not offered; those not listed may come at any time.
+    cycles: &'a [u64],
     left: u64,
     first: Option<u64>,
 }
@@ -171,7 +175,7 @@ impl<'a> Dates<'a> {
             run,
             channels: channels.collect(),
             told: vec![(0, 0); graph.streams.len()],
-            sources: graph.sources.iter().map(|end| Source { end, left: 0, first: None }).collect(),
+            sources: graph.sources.iter().map(|end| Source { end, cycles: &[], left: 0, first: None }).collect(),
             sinks: graph
                 .sinks
                 .iter()
@@ -197,7 +201,8 @@ impl<'a> Dates<'a> {
 
     fn finish_watching(mut self) -> Result<(Report, Watch<'a>), RunError> {
         let mut states: VecDeque<State> = VecDeque::new();
-        let is_regular = self.run.stalls.is_none() && self.run.frame_starts.is_empty();
+        let has_cycles = self.sources.iter().any(|source| !source.cycles.is_empty());
+        let is_regular = self.run.stalls.is_none() && self.run.frame_starts.is_empty() && !has_cycles;
         let compares = is_regular && !self.run.keep_words && self.watch.is_idle();
         let mut frame = 0;
         while frame < self.run.frames {
@@ -366,7 +371,7 @@ impl<'a> Dates<'a> {
 
     /// Offers what a source may.
     fn feed(&mut self, index: usize) {
-        let Source { end, left, first } = &mut self.sources[index];
+        let Source { end, cycles, left, first } = &mut self.sources[index];
         let channel = &mut self.channels[end.stream];
         if first.is_none() && channel.moved > 0 {
             *first = Some(channel.date(0));
@@ -376,7 +381,7 @@ impl<'a> Dates<'a> {
             None => {
                 let words = SOURCE_WORDS.saturating_sub(channel.untaken()).min(*left);
                 for _ in 0..words {
-                    let from = self.watch.earliest(end.stream, channel.offered);
+                    let from = cycles.get(channel.offered as usize).copied().unwrap_or(0);
                     channel.offer(from.max(start(self.run, end, channel.offered)));
                 }
             }

@@ -8,33 +8,36 @@
 //!    record these cycles. There frames come no faster than they leave: else what lies before the slowest module runs ahead in
 //!    the second frame, and FIFOs would have to hold that. A run in which frames come at once is no later. FIFOs whose parts
 //!    have nothing in common are tried side by side.
-//! 2. Runs of the whole design over more frames show whether that is enough. Where it is not, the joins whose FIFOs cause it,
-//!    found by halving, get their words back, and these are tried again in such runs.
-//! 3. Each FIFO is tried with one word less in a run of the whole, and where that is in time, with still less ([`Descent`]), two
-//!    FIFOs side by side. A long run for all of them together shows whether it is enough; if not, long runs look for it one
-//!    after the other.
+//! 2. Each FIFO is tried with one word less, and where that is in time, with still less ([`Descent`]): in a run of the cone behind the
+//!    fork that leads to its join, which words enter in the cycles in which they do so in the whole ([`Cone`]). What is late there
+//!    is late in the whole too, and the cone is often a third of it.
+//! 3. A long run of the whole with all depths together shows whether they are enough. Where they are not, the joins whose FIFOs cause
+//!    it, found by halving, get their words back, and these are tried again in runs of the whole; then step 2 once more, where a
+//!    depth that is in time in the cone is run as a whole too; and where the depths are too few together or for long runs
+//!    only, long runs for one FIFO after the other.
 //!
-//! So the depths that are found rest on runs of the whole alone: one of all depths together that is in time, and for each FIFO one
-//! with a word less that is not.
+//! So the depths that are found rest on the whole alone: one run of all depths together that is in time, and for each FIFO one
+//! with a word less that is not, be it of the whole or of a cone that is never later.
+//!
+//! [`Region`]: crate::timing::Region
+//! [`Cone`]: crate::timing::Cone
 
 mod descent;
+mod parts;
 mod steps;
+mod trials;
 
 use super::super::{Design, PredictError};
 use super::{FRAMES, LEAST};
-use crate::timing::{Change, Fifo, Graph, Recording, Region, Report, Run, RunError, Twin};
+use crate::timing::{Fifo, Graph, Run, RunError, Twin};
 use descent::Descent;
-use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
-use steps::{ascend, descend, last_good};
+pub(super) use parts::Recorded;
+use std::collections::BTreeMap;
+use steps::last_good;
 
-/// How many streams around a FIFO a part reaches.
-const REACH: usize = 8;
 /// Frames of a short run, and of those in which parts keep their border. Words of a first frame find everything empty, those
 /// of a second one what the first has left.
 const SHORT: u64 = 2;
-/// Words of the whole in so many frames beyond which parts are recorded in several runs.
-const RECORDED_WORDS: u64 = 160_000_000;
 
 /// A search through all FIFOs.
 struct Search {
@@ -43,12 +46,18 @@ struct Search {
     order: Vec<usize>,
     /// The same, those in front of one layer together.
     joins: Vec<Vec<usize>>,
+    /// Depths that are enough for all together.
+    enough: BTreeMap<usize, u32>,
     depths: BTreeMap<usize, u32>,
     /// For some FIFOs a depth that is perhaps a little too few.
     hints: BTreeMap<usize, u32>,
     latest_ends: Vec<Vec<u64>>,
-    /// Words that move in one frame.
-    frame_words: u64,
+    /// Words that each stage gives in one frame.
+    words: Vec<u64>,
+    /// What parts of all FIFOs start from, if that is known already.
+    recorded: Option<Recorded>,
+    /// Cycles in which the reader of each FIFO takes a word, in the mean.
+    pitches: BTreeMap<usize, u64>,
 }
 
 /// How a run of the whole ended.
@@ -62,36 +71,26 @@ enum Late {
     Never,
 }
 
-/// A FIFO with the modules around it.
-struct Part {
-    stage: usize,
-    region: Region,
-}
-
-/// What a part says of its FIFO.
-struct Least {
-    /// The least depth that keeps the border in the first frame, if it is less.
-    first: Option<u32>,
-    /// The least depth that keeps it in all recorded frames.
-    depth: u32,
-    /// What that changes inside.
-    change: Option<Change>,
-}
-
 impl Design {
     /// Makes each FIFO as shallow as it can be, from depths that are enough; false: `watch` has ended it.
     pub(super) fn shrink_all(
         &mut self,
         stages: &[usize],
         latest_ends: Vec<Vec<u64>>,
+        recorded: Option<Recorded>,
         watch: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<bool, PredictError> {
         let mut order = stages.to_vec();
         order.sort_by_key(|&stage| std::cmp::Reverse(self.buffer_bits(stage)));
-        let depths = order.iter().map(|&stage| (stage, self.depth(stage))).collect();
+        let enough: BTreeMap<usize, u32> = order.iter().map(|&stage| (stage, self.depth(stage))).collect();
+        let depths = enough.clone();
         let graph = self.graph().map_err(PredictError::Graph)?;
-        let (joins, frame_words) = (self.by_layer(&order), self.frame_words());
-        let mut search = Search { graph, order, joins, depths, hints: BTreeMap::new(), latest_ends, frame_words };
+        let (joins, hints) = (self.by_layer(&order), BTreeMap::new());
+        let words = self.stages.iter().map(|stage| stage.words_per_frame.saturating_mul(stage.ports as u64)).collect();
+        let interval = latest_ends.iter().map(|ends| frame_interval(ends)).max().unwrap_or(0);
+        let pitch = |stage: usize| interval.checked_div(self.stages[stage].words_per_frame).unwrap_or(1);
+        let pitches = order.iter().map(|&stage| (stage, pitch(stage))).collect();
+        let mut search = Search { graph, order, joins, enough, depths, hints, latest_ends, words, recorded, pitches };
         let is_finished = search.run(watch)?;
         search.depths.iter().for_each(|(&stage, &depth)| self.set_depth(stage, depth));
         Ok(is_finished)
@@ -114,210 +113,105 @@ impl Design {
 impl Search {
     /// `watch` hears of each FIFO twice: when it is shallow, and when a word less is known to be too few.
     fn run(&mut self, watch: &mut dyn FnMut(usize, usize) -> bool) -> Result<bool, PredictError> {
-        let steps = 2 * self.order.len();
-        let mut done = 0;
+        let (steps, mut done) = (2 * self.order.len(), 0);
         let mut found = |fifos: usize| {
             done += fifos;
             watch(done, steps)
         };
-        if !self.shrink_deep(&mut found)? {
-            return Ok(false);
-        }
-        let open: Vec<usize> = self.order.iter().copied().filter(|stage| self.depths[stage] > LEAST).collect();
-        let mut done = steps - open.len();
-        let first = open.iter().map(|&stage| self.descent(stage)).collect();
-        let Some(found) = self.descend_in_runs(first, SHORT, &mut |found| {
-            done += found;
-            watch(done, steps)
-        })?
-        else {
-            return Ok(false);
-        };
-        let enough = std::mem::replace(&mut self.depths, found);
-        if self.depths != enough && !self.is_in_time(&[], FRAMES)? {
-            // Too shallow together, or for more frames: each with those before it.
-            let left: Vec<usize> = open.into_iter().filter(|stage| self.depths[stage] < enough[stage]).collect();
-            self.depths = enough;
-            for stage in left {
-                let one = self.descent(stage);
-                let Some(found) = self.descend_in_runs(vec![one], FRAMES, &mut |_| watch(done, steps))? else {
-                    return Ok(false);
-                };
-                self.depths = found;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Makes all FIFOs so shallow that runs of the whole are in time, and few too deep.
-    ///
-    /// `watch` hears how many more FIFOs are shallow, and is asked now and then besides; false: it has ended the search.
-    fn shrink_deep(&mut self, watch: &mut dyn FnMut(usize) -> bool) -> Result<bool, PredictError> {
-        let enough = self.depths.clone();
         let stages = self.order.clone();
-        if !self.shrink_in_parts(&stages, &mut || watch(1))? {
+        if !self.shrink_in_parts(&stages, &mut || found(1))? {
             return Ok(false);
         }
+        let mut trials = self.cone_trials(&self.open())?;
+        if trials.late != Late::No {
+            if !self.bring_in_time(&mut || found(0))? {
+                return Ok(false);
+            }
+            trials = self.cone_trials(&self.open())?;
+        }
+        let open = self.open();
+        if !found(stages.len() - open.len()) {
+            return Ok(false);
+        }
+        let Some(depths) = trials.descend(self.descents(&open), &mut found)? else { return Ok(false) };
+        self.depths = depths;
         if self.is_in_time(&[], FRAMES)? {
             return Ok(true);
         }
-        for frames in [SHORT, FRAMES] {
-            for (stage, too_few) in self.deepen(&enough, frames)? {
-                let one = Descent::between(stage, too_few, self.depths[&stage]);
-                let Some(found) = self.descend_in_runs(vec![one], frames, &mut |_| watch(0))? else {
+        self.run_whole(&mut || found(0))
+    }
+
+    /// The search in runs of the whole, from depths that are too shallow for one.
+    fn run_whole(&mut self, watch: &mut dyn FnMut() -> bool) -> Result<bool, PredictError> {
+        if !self.bring_in_time(watch)? {
+            return Ok(false);
+        }
+        let open = self.open();
+        let trials = self.cone_trials(&open)?.confirming();
+        let Some(depths) = trials.descend(self.descents(&open), &mut |_| watch())? else { return Ok(false) };
+        let in_time = std::mem::replace(&mut self.depths, depths);
+        if self.depths != in_time && !self.is_in_time(&[], FRAMES)? {
+            // Too shallow together, or for more frames: each with those before it.
+            let left: Vec<usize> = open.into_iter().filter(|stage| self.depths[stage] < in_time[stage]).collect();
+            self.depths = in_time;
+            for stage in left {
+                let one = self.descents(&[stage]);
+                let Some(depths) = self.whole_trials(FRAMES).descend(one, &mut |_| watch())? else {
                     return Ok(false);
                 };
-                self.depths = found;
+                self.depths = depths;
             }
         }
         Ok(true)
     }
 
-    /// Makes FIFOs as shallow as leaves the first frames as they are around parts of the design; false: `watch`, which is asked
-    /// after each FIFO, has ended it.
-    fn shrink_in_parts(&mut self, stages: &[usize], watch: &mut dyn FnMut() -> bool) -> Result<bool, PredictError> {
-        let groups = (self.frame_words * SHORT).div_ceil(RECORDED_WORDS).max(1) as usize;
-        for group in stages.chunks(stages.len().div_ceil(groups).max(1)) {
-            if !self.shrink_together(group, watch)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// The FIFOs that hold more than the least.
+    fn open(&self) -> Vec<usize> {
+        self.order.iter().copied().filter(|stage| self.depths[stage] > LEAST).collect()
     }
 
-    /// The same from one recording of them all.
-    fn shrink_together(&mut self, stages: &[usize], watch: &mut dyn FnMut() -> bool) -> Result<bool, PredictError> {
-        let mut graph = self.graph_with(&self.depths);
-        let part = |graph: &Graph, stage: usize| Part { stage, region: graph.region_around(stage, REACH) };
-        let mut left: Vec<Part> = stages.iter().map(|&stage| part(&graph, stage)).collect();
-        let border: BTreeSet<usize> = left.iter().flat_map(|part| part.region.border()).collect();
-        let border: Vec<usize> = border.into_iter().collect();
-        let run = Run { frame_starts: self.frame_starts(), ..Run::frames(SHORT) };
-        let (recording, first) =
-            rayon::join(|| graph.record(&run, &border), || graph.run_watching(&Run::frames(1), stages));
-        let (mut recording, first) = (recording.map_err(PredictError::Run)?, first.map_err(PredictError::Run)?);
-        let held = |stage: usize| first.occupancy_max.get(stage).map_or(u32::MAX, |held| held.saturating_add(1));
-        left.sort_by_key(|part| held(part.stage));
-        while !left.is_empty() {
-            let (mut chosen, mut others): (Vec<Part>, Vec<Part>) = Default::default();
-            for part in left {
-                let is_apart = chosen.iter().all(|other| !other.region.touches(&part.region));
-                if is_apart { chosen.push(part) } else { others.push(part) }
-            }
-            // With the depths that were found around them.
-            let chosen: Vec<Part> = chosen.iter().map(|old| part(&graph, old.stage)).collect();
-            let is_alone = chosen.len() == 1;
-            let least = |part: &Part| self.least_in(part, &recording, held(part.stage), is_alone);
-            let found: Vec<Least> = chosen.par_iter().map(least).collect();
-            for (part, least) in chosen.iter().zip(found) {
-                self.depths.insert(part.stage, least.depth);
-                self.hints.extend(least.first.map(|first| (part.stage, first)));
-                least.change.into_iter().for_each(|change| recording.apply(change));
-                if !watch() {
+    /// Makes FIFOs that are too shallow for runs of the whole deeper, up to what is enough; false: `watch` has ended it.
+    fn bring_in_time(&mut self, watch: &mut dyn FnMut() -> bool) -> Result<bool, PredictError> {
+        for frames in [SHORT, FRAMES] {
+            for (stage, too_few) in self.deepen(frames)? {
+                let one = Descent::between(stage, too_few, self.depths[&stage], self.pitches[&stage]);
+                let Some(depths) = self.whole_trials(frames).descend(vec![one], &mut |_| watch())? else {
                     return Ok(false);
-                }
+                };
+                self.depths = depths;
             }
-            left = others;
-            graph = self.graph_with(&self.depths);
         }
         Ok(true)
     }
 
-    /// Cycles in which frames start that leave in those in which they may.
-    fn frame_starts(&self) -> Vec<u64> {
-        let start = |frame: usize| {
-            let after_first = |ends: &Vec<u64>| Some(ends.get(frame)? - ends.first()?);
-            self.latest_ends.iter().filter_map(after_first).min().unwrap_or(0)
-        };
-        (0..SHORT as usize).map(start).collect()
-    }
-
-    /// The least depth with which a part keeps its border; about `held` words do in the first frame. `pairs`: two depths side by
-    /// side.
-    fn least_in(&self, part: &Part, recording: &Recording, held: u32, pairs: bool) -> Least {
-        let enough = self.depths[&part.stage];
-        let mut least = Least { first: None, depth: enough, change: None };
-        if least.keeps(part, recording, &[LEAST])[0] {
-            return least;
-        }
-        // Most second frames ask for no more than the first ones.
-        let keeps_first = |depths: &[u32]| each(depths, |depth| part.keeps(recording, depth, 1).is_some());
-        let first = descend(held.clamp(LEAST, enough), pairs, keeps_first);
-        if first < enough && !least.keeps(part, recording, &[first])[0] {
-            ascend(first, enough, pairs, |depths| least.keeps(part, recording, depths));
-            least.first = Some(first);
-        }
-        least
-    }
-
-    /// Gives FIFOs in front of joins that are too shallow for a run the words back that were `enough`; which, and the depths
+    /// Gives FIFOs in front of joins that are too shallow for a run the words back that are enough; which, and the depths
     /// that were too few.
-    fn deepen(&mut self, enough: &BTreeMap<usize, u32>, frames: u64) -> Result<Vec<(usize, u32)>, PredictError> {
+    fn deepen(&mut self, frames: u64) -> Result<Vec<(usize, u32)>, PredictError> {
         let mut deepened = Vec::new();
-        let is_short = |stage: &usize| self.depths[stage] < enough[stage];
+        let is_short = |stage: &usize| self.depths[stage] < self.enough[stage];
         let short = self.joins.iter().map(|stages| stages.iter().copied().filter(is_short).collect::<Vec<_>>());
         let mut joins: Vec<Vec<usize>> = short.filter(|stages| !stages.is_empty()).collect();
         while !joins.is_empty() && !self.is_in_time(&[], frames)? {
             // With the FIFOs of the joins from this one on deep the run is in time; with one join less it is late.
             let culprit = last_good(joins.len() as u32, |place| {
                 let deep = joins.iter().skip(place as usize).flatten();
-                self.is_in_time(&deep.map(|&stage| (stage, enough[&stage])).collect::<Vec<_>>(), frames)
+                self.is_in_time(&deep.map(|&stage| (stage, self.enough[&stage])).collect::<Vec<_>>(), frames)
             })?;
             for stage in joins.remove(culprit as usize) {
-                deepened.push((stage, self.depths.insert(stage, enough[&stage]).unwrap_or(LEAST)));
+                deepened.push((stage, self.depths.insert(stage, self.enough[&stage]).unwrap_or(LEAST)));
             }
         }
         Ok(deepened)
     }
 
-    /// The search for one FIFO from the depth that it has.
-    fn descent(&self, stage: usize) -> Descent {
-        Descent::new(stage, self.depths[&stage], self.hints.get(&stage).copied())
-    }
-
-    /// Depths so little that no FIFO can lose a word in runs of the whole. None: `watch`, which hears before each pair of runs and
-    /// at the end how many more FIFOs have turned out so, has ended it.
-    fn descend_in_runs(
-        &self,
-        mut open: Vec<Descent>,
-        frames: u64,
-        watch: &mut dyn FnMut(usize) -> bool,
-    ) -> Result<Option<BTreeMap<usize, u32>>, PredictError> {
-        let run = Run { latest_ends: self.latest_ends.clone(), ..Run::frames(frames) };
-        let late_with = |depths: &BTreeMap<usize, u32>, stage: usize, depth: u32| {
-            let mut depths = depths.clone();
-            depths.insert(stage, depth);
-            lateness(self.graph_with(&depths).run_cycles(&run))
+    /// The search for these FIFOs from the depths that they have.
+    fn descents(&self, stages: &[usize]) -> Vec<Descent> {
+        let descent = |&stage: &usize| {
+            let (depth, hint) = (self.depths[&stage], self.hints.get(&stage).copied());
+            let is_tight = hint.is_none() || depth < self.enough[&stage];
+            Descent::new(stage, depth, is_tight, hint, self.pitches[&stage])
         };
-        let mut depths = self.depths.clone();
-        let mut found = 0;
-        while !open.is_empty() {
-            if !watch(std::mem::take(&mut found)) {
-                return Ok(None);
-            }
-            let trials: Vec<(usize, u32)> = match &mut open[..] {
-                [only] => only.next_pair().into_iter().map(|depth| (0, depth)).collect(),
-                several => several.iter_mut().take(2).map(Descent::next_depth).enumerate().collect(),
-            };
-            let late = |&(place, depth): &(usize, u32)| late_with(&depths, open[place].stage, depth);
-            let late: Vec<Late> = trials.par_iter().map(late).collect::<Result<_, _>>()?;
-            let mut other_has_lost = false;
-            for ((place, depth), mut late) in trials.into_iter().zip(late) {
-                let stage = open[place].stage;
-                if late == Late::No && place > 0 && other_has_lost {
-                    // In time by itself, but not yet beside what the other has just lost.
-                    late = late_with(&depths, stage, depth)?;
-                }
-                open[place].note(depth, late);
-                other_has_lost |= late == Late::No;
-                depths.insert(stage, open[place].high);
-            }
-            open.retain(|descent| {
-                found += usize::from(descent.is_done());
-                !descent.is_done()
-            });
-        }
-        Ok(watch(found).then_some(depths))
+        stages.iter().map(descent).collect()
     }
 
     /// The design with these depths.
@@ -340,42 +234,21 @@ impl Search {
     }
 }
 
+/// Cycles from one frame's end to the next.
+fn frame_interval(ends: &[u64]) -> u64 {
+    match ends {
+        [.., before, last] => last - before,
+        [only] => *only,
+        [] => 0,
+    }
+}
+
 /// How a run ended that is given up where a frame is late.
-fn lateness(ended: Result<Report, RunError>) -> Result<Late, PredictError> {
+fn lateness<T>(ended: Result<T, RunError>) -> Result<Late, PredictError> {
     match ended {
         Ok(_) => Ok(Late::No),
         Err(RunError::Late { sink, frame, cycles }) => Ok(Late::Frame { sink, frame, cycles }),
         Err(RunError::Deadlock { .. }) => Ok(Late::Never),
         Err(fault) => Err(PredictError::Run(fault)),
-    }
-}
-
-impl Part {
-    /// What changes inside if its FIFO has another depth and the border keeps its cycles in so many frames.
-    fn keeps(&self, recording: &Recording, depth: u32, frames: u64) -> Option<Change> {
-        let fifo = Fifo::new(depth).ok()?;
-        self.region.keeps(recording, self.stage, Twin::Fifo(fifo), frames)
-    }
-}
-
-impl Least {
-    /// Whether the border keeps its cycles in all recorded frames with each of these depths, the least of which is taken.
-    fn keeps(&mut self, part: &Part, recording: &Recording, depths: &[u32]) -> Vec<bool> {
-        let changes = each(depths, |depth| part.keeps(recording, depth, SHORT));
-        let kept = changes.iter().map(Option::is_some).collect();
-        for (&depth, change) in depths.iter().zip(changes) {
-            if change.is_some() && (depth < self.depth || self.change.is_none()) {
-                (self.depth, self.change) = (depth, change);
-            }
-        }
-        kept
-    }
-}
-
-/// What is found for each of some depths, side by side.
-fn each<T: Send>(depths: &[u32], find: impl Fn(u32) -> T + Sync) -> Vec<T> {
-    match depths {
-        [only] => vec![find(*only)],
-        several => several.par_iter().map(|&depth| find(depth)).collect(),
     }
 }

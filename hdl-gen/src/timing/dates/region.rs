@@ -11,26 +11,27 @@
 use super::Dates;
 use crate::timing::graph::{Endpoint, From, Graph, Module, Stream, To};
 use crate::timing::{Run, RunError, Twin};
+use std::sync::Arc;
 
-/// For each recorded stream, the cycles of all its words in so many frames; of the others nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// For each recorded stream, the cycles of all its words in so many frames; of the others nothing. Clones share them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
     frames: u64,
-    cycles: Vec<Vec<u64>>,
+    cycles: Vec<Arc<Vec<u64>>>,
 }
 
 /// Modules of a [`Graph`] and the streams between and around them.
 pub struct Region {
-    graph: Graph,
+    pub(super) graph: Graph,
     /// Numbers in the whole of the streams of [`Region::graph`].
-    streams: Vec<usize>,
+    pub(super) streams: Vec<usize>,
     /// The place among the region's modules of each module of the whole.
-    places: Vec<Option<usize>>,
+    pub(super) places: Vec<Option<usize>>,
 }
 
 /// The cycles of the words inside of a part with an exchanged module, for streams that a recording has.
 pub struct Change {
-    cycles: Vec<(usize, Vec<u64>)>,
+    cycles: Vec<(usize, Arc<Vec<u64>>)>,
 }
 
 /// What a run writes down, and compares with, of the words' cycles.
@@ -56,7 +57,7 @@ impl Watch<'_> {
         self.is_changed
     }
 
-    /// The cycle before which a source does not offer a word, or a sink take it: the expected one, else any.
+    /// The cycle before which a sink does not take a word: the expected one, else any.
     pub(super) fn earliest(&self, stream: usize, word: u64) -> u64 {
         let cycles = self.expected.get(stream).copied().flatten();
         cycles.map_or(0, |cycles| cycles.get(word as usize).copied().unwrap_or(u64::MAX / 2))
@@ -81,7 +82,7 @@ impl Recording {
     }
 
     /// The words of a recorded stream in so many of the first frames.
-    fn words(&self, stream: usize, frames: u64) -> Option<&[u64]> {
+    pub(super) fn words(&self, stream: usize, frames: u64) -> Option<&[u64]> {
         let cycles = self.cycles.get(stream).filter(|cycles| !cycles.is_empty())?;
         cycles.get(..(cycles.len() as u64 / self.frames * frames.min(self.frames)) as usize)
     }
@@ -99,7 +100,7 @@ impl Graph {
         let mut dates = Dates::new(self, run, &|_| false)?;
         dates.watch.written = (0..self.streams.len()).map(|stream| streams.contains(&stream).then(Vec::new)).collect();
         let (_, watch) = dates.finish_watching()?;
-        let cycles = watch.written.into_iter().map(Option::unwrap_or_default).collect();
+        let cycles = watch.written.into_iter().map(|words| Arc::new(words.unwrap_or_default())).collect();
         Ok(Recording { frames: run.frames, cycles })
     }
 
@@ -120,7 +121,8 @@ impl Graph {
         self.region(&inside)
     }
 
-    fn region(&self, inside: &[bool]) -> Region {
+    /// These modules with the streams between and around them.
+    pub(super) fn region(&self, inside: &[bool]) -> Region {
         let mut places = vec![None; self.modules.len()];
         let kept: Vec<usize> = (0..self.modules.len()).filter(|&module| inside[module]).collect();
         kept.iter().enumerate().for_each(|(place, &module)| places[module] = Some(place));
@@ -167,6 +169,11 @@ impl Region {
         self.graph.sources.iter().chain(&self.graph.sinks).map(|end| self.streams[end.stream])
     }
 
+    /// Numbers in the whole of its modules.
+    pub fn modules(&self) -> impl Iterator<Item = usize> {
+        self.places.iter().enumerate().filter_map(|(module, place)| place.map(|_| module))
+    }
+
     /// Whether a stream of this part is at or in the other.
     pub fn touches(&self, other: &Region) -> bool {
         self.streams.iter().any(|stream| other.streams.contains(stream))
@@ -190,6 +197,9 @@ impl Region {
         let written = self.streams.iter().enumerate().map(is_new).collect();
         let run = Run::frames(1);
         let mut dates = Dates::new(&graph, &run, &|_| false).ok()?;
+        for source in &mut dates.sources {
+            source.cycles = expected[source.end.stream].unwrap_or_default();
+        }
         dates.watch = Watch { written, expected, is_changed: false };
         dates.let_in();
         dates.settle().ok()?;
@@ -198,6 +208,6 @@ impl Region {
             return None;
         }
         let new = self.streams.iter().zip(std::mem::take(&mut dates.watch.written));
-        Some(Change { cycles: new.filter_map(|(&stream, cycles)| Some((stream, cycles?))).collect() })
+        Some(Change { cycles: new.filter_map(|(&stream, cycles)| Some((stream, Arc::new(cycles?)))).collect() })
     }
 }

@@ -3,14 +3,20 @@
 use super::super::LEAST;
 use super::Late;
 
-/// Steps up from a hint that was too few.
-const STEPS: [u32; 2] = [32, 1024];
+/// A line through two late trials misses the least depth by about one in so many of the words that it is long.
+const LINE_ERROR: u32 = 64;
+/// A line through one late trial, which rests on the reader's mean pitch, by one in so many.
+const PITCH_ERROR: u32 = 2;
+/// Each step down from a line's end is so many times as long as the one before.
+const LONGER: u32 = 4;
+/// After so many trials in a row that left more than half of what was between late and in time, the rest is halved.
+const SLOW_TRIALS: u32 = 4;
 
 /// What is known of one FIFO.
 ///
-/// Most FIFOs cannot spare a word; others need what parts of the design have shown or hardly more, or hardly any. Else a line
-/// through two trials that were late leads to the least depth: near it each word less makes a frame late by as many cycles as the
-/// FIFO's reader takes for one.
+/// Most FIFOs cannot spare a word; others need what parts of the design have shown, or hardly any. Else a line from a trial that was
+/// late leads to the least depth: each word less makes a frame late by as many cycles as the FIFO's reader takes for one, or by
+/// as many as two late trials show.
 #[derive(Clone, Debug)]
 pub(super) struct Descent {
     pub stage: usize,
@@ -20,27 +26,32 @@ pub(super) struct Descent {
     pub high: u32,
     /// Depths to try first as long as nothing is known of them, the first one behind.
     wishes: Vec<u32>,
+    /// Cycles in which the FIFO's reader takes a word, in the mean.
+    pitch: u64,
     /// Trials that were late: depth, sink and frame, cycles.
     points: Vec<(u32, (usize, usize), u64)>,
-    /// The last trial left less than half of what was between late and in time.
-    is_quick: bool,
+    /// Where the last line ended, and by how many words it may have missed.
+    line: Option<(u32, u32)>,
+    /// How far below what is in time to try next; 0: no line has ended there.
+    step: u32,
+    /// Trials in a row that left more than half of what was between late and in time.
+    slow: u32,
 }
 
 impl Descent {
-    /// Below a depth that is in time; `hint` is perhaps a little too few.
-    pub(super) fn new(stage: usize, depth: u32, hint: Option<u32>) -> Self {
-        let hinted = hint.into_iter().flat_map(|hint| {
-            let [near, far] = STEPS.map(|step| hint.saturating_add(step));
-            [hint, hint.saturating_sub(1), near, far]
-        });
-        let mut wishes: Vec<u32> = [depth - 1].into_iter().chain(hinted).chain([LEAST, LEAST + 1]).collect();
+    /// Below a depth that is in time, and tight where a word less is likely to be late; `hint` is perhaps a little too few.
+    pub(super) fn new(stage: usize, depth: u32, is_tight: bool, hint: Option<u32>, pitch: u64) -> Self {
+        let hinted = hint.into_iter().flat_map(|hint| [hint, hint.saturating_sub(1)]);
+        let tight = is_tight.then_some(depth - 1);
+        let mut wishes: Vec<u32> = tight.into_iter().chain(hinted).chain([LEAST, LEAST + 1]).collect();
         wishes.reverse();
-        Self { stage, late: LEAST - 1, high: depth, wishes, points: Vec::new(), is_quick: true }
+        let (late, pitch) = (LEAST - 1, pitch.max(1));
+        Self { stage, late, high: depth, wishes, pitch, points: Vec::new(), line: None, step: 0, slow: 0 }
     }
 
     /// Between a depth that is late and one that is in time.
-    pub(super) fn between(stage: usize, late: u32, depth: u32) -> Self {
-        Self { late, wishes: Vec::new(), ..Self::new(stage, depth, None) }
+    pub(super) fn between(stage: usize, late: u32, depth: u32, pitch: u64) -> Self {
+        Self { late, wishes: Vec::new(), ..Self::new(stage, depth, false, None, pitch) }
     }
 
     /// Whether a word less is late.
@@ -48,52 +59,78 @@ impl Descent {
         self.late + 1 >= self.high
     }
 
-    /// The depth to try next, unless it is done.
-    pub(super) fn next_depth(&mut self) -> u32 {
-        while let Some(wish) = self.wishes.pop() {
-            if self.late < wish && wish < self.high {
-                return wish;
-            }
-        }
-        let span = self.high - self.late;
-        if let [.., (far, place, far_late), (near, near_place, near_late)] = self.points[..]
-            && place == near_place
-            && far < near
-            && far_late > near_late
-            && self.is_quick
-        {
-            let words = (u128::from(near_late) * u128::from(near - far)).div_ceil(u128::from(far_late - near_late));
-            let guess = near.saturating_add(u32::try_from(words).unwrap_or(u32::MAX));
-            // Too far: how steep it is nearer to the end.
-            return if guess <= self.high {
-                guess.clamp(self.late + 1, self.high - 1)
-            } else {
-                self.high - (span / 4).max(1)
-            };
-        }
-        self.late + span / 2
+    /// The depths to try next, unless it is done: one, or one or two to be tried side by side.
+    pub(super) fn next_depths(&mut self, pairs: bool) -> Vec<u32> {
+        let (late, high, most) = (self.late, self.high, 1 + usize::from(pairs));
+        self.wishes.retain(|&wish| late < wish && wish < high);
+        let mut depths: Vec<u32> = if self.wishes.is_empty() {
+            let [one, other] = self.next_two(pairs);
+            [one, other.clamp(late + 1, high - 1)].into_iter().take(if one == other { 1 } else { most }).collect()
+        } else {
+            self.wishes.split_off(self.wishes.len().saturating_sub(most)).into_iter().rev().collect()
+        };
+        depths.dedup();
+        depths
     }
 
-    /// The same and one beside it, if there is another.
-    pub(super) fn next_pair(&mut self) -> Vec<u32> {
-        let depth = self.next_depth();
-        let above = depth + (self.high - depth) / 2;
-        let beside = if depth - 1 > self.late { depth - 1 } else { above };
-        [depth, beside].into_iter().take(if beside == depth { 1 } else { 2 }).collect()
+    /// Where there are no wishes: a depth, and one that may be tried beside it.
+    fn next_two(&mut self, pairs: bool) -> [u32; 2] {
+        let (high, span) = (self.high, self.high - self.late);
+        if self.slow < SLOW_TRIALS {
+            if self.step > 0 && self.step < span {
+                return [high - self.step, high.saturating_sub(self.step.saturating_mul(LONGER))];
+            }
+            if let Some((words, error)) = self.line_words().filter(|_| self.step == 0) {
+                let (end, error) = (self.late.saturating_add(words), (words / error).max(1));
+                if end <= high {
+                    // What is in time where the line ends is shown to be the least by a word less.
+                    let end = end.min(high - 1);
+                    self.line = Some((end, error));
+                    return [end, end.saturating_sub(error)];
+                }
+                // Too far: how steep it is nearer to the end.
+                return [high - (span / 4).max(1), self.late + span / 2];
+            }
+        }
+        let parts = if pairs { 3 } else { 2 };
+        [self.late + (span / parts).max(1), self.late + 2 * span / parts]
+    }
+
+    /// The words that are missing by the last late trial, and which part of them may be an error.
+    fn line_words(&self) -> Option<(u32, u32)> {
+        let &(near, place, cycles) = self.points.last().filter(|point| point.0 == self.late)?;
+        let (words, cycles_less, error) = match self.points.iter().rev().nth(1) {
+            Some(&(far, far_place, far_cycles)) if far_place == place && far_cycles > cycles => {
+                (u64::from(near - far), far_cycles - cycles, LINE_ERROR)
+            }
+            _ => (1, self.pitch, PITCH_ERROR),
+        };
+        let missing = (u128::from(cycles) * u128::from(words)).div_ceil(u128::from(cycles_less));
+        Some((u32::try_from(missing).unwrap_or(u32::MAX), error))
     }
 
     /// Enters a trial.
     pub(super) fn note(&mut self, depth: u32, late: Late) {
         let span = self.high - self.late;
         match late {
-            Late::No => self.high = self.high.min(depth),
+            Late::No if depth < self.high => {
+                self.step = match self.line {
+                    Some((end, error)) if end == depth => error,
+                    _ => self.step.saturating_mul(LONGER),
+                };
+                self.high = depth;
+            }
+            Late::No => {}
             Late::Frame { sink, frame, cycles } if depth > self.late => {
-                self.late = depth;
+                (self.late, self.step) = (depth, 0);
                 self.points.push((depth, (sink, frame), cycles));
             }
-            Late::Frame { .. } | Late::Never => self.late = self.late.max(depth),
+            Late::Frame { .. } | Late::Never => {
+                self.late = self.late.max(depth);
+                self.step = 0;
+            }
         }
-        self.is_quick = (self.high - self.late) <= span / 2;
+        self.slow = if self.high - self.late > span / 2 { self.slow + 1 } else { 0 };
     }
 }
 
@@ -118,11 +155,10 @@ mod tests {
             for least in [1, 2, 3, 17, 4000, 9999, 10_000].into_iter().filter(|&least| least <= enough) {
                 for hint in around(least).map(Some).into_iter().chain([None, Some(LEAST), Some(enough / 2)]) {
                     for pairs in [false, true] {
-                        let mut descent = Descent::new(0, enough, hint);
+                        let mut descent = Descent::new(0, enough, pairs, hint, 24);
                         let mut runs = 0;
                         while !descent.is_done() {
-                            let depths = if pairs { descent.next_pair() } else { vec![descent.next_depth()] };
-                            for depth in depths {
+                            for depth in descent.next_depths(pairs) {
                                 assert!((LEAST..enough).contains(&depth), "{depth} of {enough}");
                                 descent.note(depth, trial(depth, least));
                             }
@@ -138,27 +174,34 @@ mod tests {
 
     #[test]
     fn one_run_shows_that_no_word_can_be_spared() {
-        let mut descent = Descent::new(0, 3000, Some(2000));
-        let depth = descent.next_depth();
-        assert_eq!(depth, 2999);
-        descent.note(depth, Late::Never);
+        let mut descent = Descent::new(0, 3000, true, Some(2000), 24);
+        assert_eq!(descent.next_depths(false), [2999]);
+        descent.note(2999, Late::Never);
         assert!(descent.is_done());
     }
 
-    /// Between two trials that were late by so many cycles a word, the third one is the least depth and the fourth shows it.
+    /// From trials that were late by so many cycles a word a line ends at the least depth, and a trial of a word less shows it.
     #[test]
     fn a_line_leads_to_the_least_depth() {
-        let mut descent = Descent::between(0, 5000, 9000);
-        let mut depths = Vec::new();
-        while !descent.is_done() {
-            let depth = descent.next_depth();
-            let late = match 8500_u64.saturating_sub(depth.into()) {
-                0 => Late::No,
-                missing => Late::Frame { sink: 0, frame: 0, cycles: missing * 24 },
-            };
-            descent.note(depth, late);
-            depths.push(depth);
-        }
-        assert_eq!(depths, [7000, 8000, 8500, 8499]);
+        let trials = |cycles: u64, pitch: u64| {
+            let mut descent = Descent::between(0, 5000, 9000, pitch);
+            let mut depths = Vec::new();
+            while !descent.is_done() {
+                let [depth] = descent.next_depths(false)[..] else { panic!("one at a time") };
+                let late = match 8500_u64.saturating_sub(depth.into()) {
+                    0 => Late::No,
+                    missing => Late::Frame { sink: 0, frame: 0, cycles: missing * cycles },
+                };
+                descent.note(depth, late);
+                depths.push(depth);
+            }
+            depths
+        };
+        // By the reader's pitch, which is checked from half as far.
+        assert_eq!(trials(24, 24), [7000, 8500, 7750, 8499]);
+        // Less steep than that: from two trials.
+        assert_eq!(trials(24, 48), [7000, 7750, 8500, 8489, 8499]);
+        // Steeper: the line ends too far away.
+        assert_eq!(trials(24, 12), [7000, 8500, 8125, 8499]);
     }
 }

@@ -3,67 +3,42 @@
 use super::super::LEAST;
 use super::PredictError;
 
+/// Words that most FIFOs can spare of those with which they never refuse one.
+const SPARE: u32 = 3;
 /// Each step away is so many times as long as the one before.
 const LONGER: u32 = 4;
 
-/// The least depth that `keeps`, where `enough` does and all above the least: a single word, or down in growing steps and then
-/// between what does not and what does. Most FIFOs need a single word or nearly all that they held. `pairs`: two depths are
-/// asked for at a time.
-pub(super) fn descend(enough: u32, pairs: bool, mut keeps: impl FnMut(&[u32]) -> Vec<bool>) -> u32 {
-    if enough <= LEAST || keeps(&[LEAST])[0] {
-        return enough.min(LEAST);
+/// The least depth that `keeps`, where `enough` does and all above the least: a word or two, or down in growing steps and then
+/// halving. Most FIFOs need so few, or what they held but [`SPARE`].
+pub(super) fn descend(enough: u32, keeps: impl Fn(u32) -> bool) -> u32 {
+    if let Some(few) = (LEAST..enough.min(LEAST + 2)).find(|&few| keeps(few)) {
+        return few;
     }
-    let (low, mut high, mut step) = (LEAST + 1, enough, 1);
+    let (mut low, mut high, mut step) = ((LEAST + 2).min(enough), enough, SPARE);
     while low < high {
-        let near = high - step.min(high - low);
-        let far = near - step.saturating_mul(LONGER).min(near - low);
-        let depths: &[u32] = if pairs && far < near { &[near, far] } else { &[near] };
-        let kept = keeps(depths);
-        for (&depth, kept) in depths.iter().zip(kept) {
-            if !kept {
-                return between(depth, high, pairs, keeps);
-            }
-            (high, step) = (depth, step.saturating_mul(LONGER));
+        // Once a depth was too few, halving; before, a step down.
+        let depth = if step > 0 { high - step.min(high - low) } else { low + (high - low) / 2 };
+        if keeps(depth) {
+            (high, step) = (depth, if high == enough { 1.min(step) } else { step.saturating_mul(LONGER) });
+        } else {
+            (low, step) = (depth + 1, 0);
         }
     }
     high
 }
 
-/// The least depth that `keeps`, where `fails` does not and `high` does.
-pub(super) fn between(fails: u32, high: u32, pairs: bool, mut keeps: impl FnMut(&[u32]) -> Vec<bool>) -> u32 {
-    let (mut low, mut high) = (fails + 1, high);
+/// The least depth that `keeps`, where `fails` does not and `enough` does: up in growing steps, then halving.
+pub(super) fn ascend(fails: u32, enough: u32, mut keeps: impl FnMut(u32) -> bool) -> u32 {
+    let (mut low, mut high, mut step) = (fails + 1, enough, 1);
     while low < high {
-        let span = high - low;
-        let depths: &[u32] =
-            if pairs && span > 1 { &[low + span / 3, low + span / 3 * 2 + 1] } else { &[low + span / 2] };
-        let kept = keeps(depths);
-        for (&depth, kept) in depths.iter().zip(kept) {
-            if kept {
-                high = high.min(depth);
-            } else {
-                low = low.max(depth + 1);
-            }
+        let depth = if step > 0 { low - 1 + step.min(high - low) } else { low + (high - low) / 2 };
+        if keeps(depth) {
+            (high, step) = (depth, 0);
+        } else {
+            (low, step) = (depth + 1, step.saturating_mul(LONGER));
         }
     }
     high
-}
-
-/// The least depth that `keeps`, where `fails` does not and `enough` does: up in growing steps, then between.
-pub(super) fn ascend(fails: u32, enough: u32, pairs: bool, mut keeps: impl FnMut(&[u32]) -> Vec<bool>) -> u32 {
-    let (mut low, mut step) = (fails, 1);
-    while enough - low > step {
-        let near = low + step;
-        let far = near.saturating_add(step.saturating_mul(LONGER));
-        let depths: &[u32] = if pairs && far < enough { &[near, far] } else { &[near] };
-        let kept = keeps(depths);
-        for (&depth, kept) in depths.iter().zip(kept) {
-            if kept {
-                return between(low, depth, pairs, keeps);
-            }
-            (low, step) = (depth, step.saturating_mul(LONGER));
-        }
-    }
-    between(low, enough, pairs, keeps)
 }
 
 /// The last number below `bad` that is good, where 0 is, `bad` is not, and what is below a good one is good: by trials of
@@ -103,16 +78,13 @@ mod tests {
     fn the_least_depth_is_found_wherever_it_is() {
         for enough in [1, 2, 3, 50, 1000] {
             for least in 1..=enough {
-                for pairs in [false, true] {
-                    let keeps = |depths: &[u32]| -> Vec<bool> {
-                        assert!(depths.iter().all(|depth| (LEAST..=enough).contains(depth)), "{depths:?} of {enough}");
-                        depths.iter().map(|&depth| depth >= least).collect()
-                    };
-                    assert_eq!(descend(enough, pairs, keeps), least, "of {enough}");
-                    if least > 1 {
-                        assert_eq!(between(1, enough, pairs, keeps), least, "of {enough}");
-                        assert_eq!(ascend(1, enough, pairs, keeps), least, "of {enough}");
-                    }
+                let keeps = |depth| {
+                    assert!((LEAST..=enough).contains(&depth), "{depth} of {enough}");
+                    depth >= least
+                };
+                assert_eq!(descend(enough, keeps), least, "of {enough}");
+                for fails in 0..least {
+                    assert_eq!(ascend(fails, enough, keeps), least, "from {fails} to {enough}");
                 }
             }
         }
