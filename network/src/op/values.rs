@@ -110,9 +110,7 @@ impl Drawn {
         let rows = self.outputs.div_ceil(threads).max(1);
         let count = |first: usize, counts: &mut [u32]| {
             for (row, counts) in (first..).zip(counts.chunks_mut(codes)) {
-                for offset in self.offsets_from(row * self.length).take(self.length) {
-                    counts[offset as usize] += 1;
-                }
+                self.offsets_from(row * self.length).take(self.length).for_each(|offset| counts[offset as usize] += 1);
             }
         };
         std::thread::scope(|scope| {
