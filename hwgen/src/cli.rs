@@ -103,7 +103,7 @@ pub struct PlanOptions {
     #[arg(long, value_name = "FILE[:ARRAY]", requires = "modes")]
     pub mode_frames: Option<String>,
     /// Take integers of --mode-frames times this number as real numbers.
-    #[arg(long, value_name = "S", value_parser = finite, requires = "mode_frames")]
+    #[arg(long, value_name = "S", value_parser = finite, requires = "mode_frames", allow_negative_numbers = true)]
     pub mode_frame_scale: Option<f64>,
 }
 
@@ -120,7 +120,7 @@ pub struct ModelOptions {
     pub input_format: Option<Format>,
     /// Real step of one input code, for a model without a quantizer at its input: real = code * S + O. Of a float
     /// model one for each channel may be given, separated by commas.
-    #[arg(long, value_name = "S,..", value_parser = quantize::positive, value_delimiter = ',')]
+    #[arg(long, value_name = "S,..", value_parser = quantize::positive, value_delimiter = ',', allow_negative_numbers = true)]
     pub input_scale: Vec<f32>,
     /// Real number of input code 0, for a float model; one, or one for each channel.
     #[arg(long, value_name = "O,..", value_parser = quantize::quotient, value_delimiter = ',', allow_hyphen_values = true)]
@@ -224,7 +224,7 @@ pub struct EstimateOptions {
     #[arg(long, value_name = "PART")]
     pub device: Option<String>,
     /// Clock in MHz; else the plan's `target`, else 200.
-    #[arg(long, value_name = "MHZ", value_parser = positive)]
+    #[arg(long, value_name = "MHZ", value_parser = positive, allow_negative_numbers = true)]
     pub clock_mhz: Option<f64>,
     /// Standard cells in the Liberty format for a part of family asic; else the areas of the part's file.
     #[arg(long, value_name = "FILE")]
@@ -242,7 +242,7 @@ pub struct EstimateOptions {
     #[arg(long, conflicts_with = "csv")]
     pub pnr: bool,
     /// Seconds after which one tool of --synth or --pnr is stopped.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, allow_negative_numbers = true)]
     pub timeout: u64,
     /// What the figures are counted from: one line for each module. For scripts/fit-estimates.
     #[arg(long, hide = true)]
@@ -256,10 +256,10 @@ pub struct EstimateOptions {
 #[derive(Debug, Args)]
 pub struct InputOptions {
     /// Read at most this many frames.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub frames: Option<u64>,
     /// Take integers of the input array times this number as real numbers, instead of as codes.
-    #[arg(long, value_name = "S", value_parser = finite)]
+    #[arg(long, value_name = "S", value_parser = finite, allow_negative_numbers = true)]
     pub input_scale: Option<f64>,
 }
 
@@ -293,10 +293,10 @@ pub struct RunOptions {
     #[arg(long, value_name = "FILE[:ARRAY]")]
     pub reference: Option<String>,
     /// Accept differences up to this, for references that are meant to differ.
-    #[arg(long, value_name = "ABS", value_parser = finite, requires = "reference")]
+    #[arg(long, value_name = "ABS", value_parser = finite, requires = "reference", allow_negative_numbers = true)]
     pub tolerance: Option<f64>,
     /// Evaluate in this mode of run-time precision.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub mode: usize,
     /// Write the outputs here: reals under the output's name, integers under `integers`.
     #[arg(long, value_name = "OUT.npz")]
@@ -333,10 +333,10 @@ pub struct SimulateOptions {
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub modes: Vec<u8>,
     /// Probability that an end of the design stalls in a cycle.
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability, allow_negative_numbers = true)]
     pub stall: f64,
     /// Seed of stalls and random frames.
-    #[arg(long, value_name = "N", env = "HWGEN_SEED", default_value_t = 1)]
+    #[arg(long, value_name = "N", env = "HWGEN_SEED", default_value_t = 1, allow_negative_numbers = true)]
     pub seed: u64,
     /// Write the waves of the run here, from the first failing frame on; .vcd or .fst.
     #[arg(long, value_name = "FILE")]

@@ -80,6 +80,11 @@ fn count_product(netlist: &mut Netlist, [registers, live]: [u32; 2], used_bits: 
     }
 }
 
+/// Counts the rows that a product has in look-up tables: a bit of the narrower operand each.
+fn count_rows(netlist: &mut Netlist, rows: u32) {
+    netlist.cost.product_rows = netlist.cost.product_rows.max(rows);
+}
+
 /// Pairs of operand bits that cost what a multiplier of look-up tables takes for one; with an operand of two bits it is one
 /// adder, whose bits count a sixth.
 fn product_bits(left: u32, right: u32) -> u32 {
@@ -116,6 +121,7 @@ fn registered_product(netlist: &mut Netlist, label: &str, left: &Number, right: 
     let live = left.live + right.live + used_bits.min(bits);
     let held = netlist.cost.dsp_ff;
     count_product(netlist, [2 * bits, live], used_bits, [left.live, right.live]);
+    count_rows(netlist, left.changing.min(right.changing));
     netlist.cost.dsp_shared_ff += (netlist.cost.dsp_ff - held).min(left.live);
     register
 }
@@ -157,6 +163,8 @@ struct Number {
     bits: u32,
     /// Its bits that change and are no copies of others.
     live: u32,
+    /// Its bits that change, copies among them.
+    changing: u32,
 }
 
 impl Number {
@@ -167,17 +175,24 @@ impl Number {
         let code = netlist.slice(signal, high, low);
         let top = netlist.slice(signal, high, high);
         match operand {
-            Operand::Signed { .. } => Number { expr: code, sign: Some(top), bits, live: bits },
+            Operand::Signed { .. } => Number { expr: code, sign: Some(top), bits, live: bits, changing: bits },
             Operand::Bipolar { .. } if is_weight => {
                 let mut parts = vec![top.clone().inverted()];
                 if bits > 1 {
                     parts.push(netlist.slice(signal, high - 1, low));
                 }
                 parts.push(Expr::constant(1, 1));
-                Number { expr: Expr::concat(parts), sign: Some(top.inverted()), bits: bits + 1, live: bits }
+                Number {
+                    expr: Expr::concat(parts),
+                    sign: Some(top.inverted()),
+                    bits: bits + 1,
+                    live: bits,
+                    changing: bits,
+                }
             }
             Operand::Unsigned { .. } | Operand::Bipolar { .. } => {
-                Number { expr: Expr::concat(vec![Expr::zero(1), code]), sign: None, bits: bits + 1, live: bits }
+                let expr = Expr::concat(vec![Expr::zero(1), code]);
+                Number { expr, sign: None, bits: bits + 1, live: bits, changing: bits }
             }
         }
     }
@@ -185,6 +200,7 @@ impl Number {
     /// `self·2^shift + low`.
     fn above(&self, low: &Number, shift: u32) -> Number {
         let extension = shift.saturating_sub(low.bits);
+        let copies = if low.sign.is_some() { extension } else { 0 };
         let (mut parts, bits, live) = match (&low.sign, &self.sign) {
             (Some(borrow), Some(sign)) => {
                 let wide = Expr::concat(vec![sign.clone(), self.expr.clone()]);
@@ -200,7 +216,13 @@ impl Number {
             });
         }
         parts.push(low.expr.clone());
-        Number { expr: Expr::concat(parts), sign: self.sign.clone(), bits: bits + shift, live: live + low.live }
+        Number {
+            expr: Expr::concat(parts),
+            sign: self.sign.clone(),
+            bits: bits + shift,
+            live: live + low.live,
+            changing: live + copies + low.changing,
+        }
     }
 }
 
@@ -247,6 +269,7 @@ pub(super) fn wide_product(netlist: &mut Netlist, operands: [(SignalId, bool); 2
             let used_bits = bits.min(heap.width() - position);
             netlist.cost.dsp18 += blocks18(*left_bits, *right_bits);
             count_product(netlist, [bits, bits], used_bits, [left_bits[0], right_bits[0]]);
+            count_rows(netlist, left_bits[1].min(right_bits[1]));
             constant += push_signed(netlist, heap, register, position, 0, bits);
         }
     }
@@ -265,11 +288,12 @@ mod tests {
         let live = |netlist: &mut Netlist, operand: Operand, is_weight: bool| {
             let signal = netlist.port("x", 2 * operand.bits());
             let [low, high] = [0, 1].map(|lane| Number::new(netlist, signal, operand, lane, is_weight));
-            high.above(&low, 12).live
+            let number = high.above(&low, 12);
+            [number.live, number.changing]
         };
-        assert_eq!(live(&mut netlist, Operand::Unsigned { bits: 8 }, false), 16);
-        assert_eq!(live(&mut netlist, Operand::Bipolar { planes: 1 }, true), 4);
-        assert_eq!(live(&mut netlist, Operand::Signed { bits: 4 }, true), 5 + 4);
+        assert_eq!(live(&mut netlist, Operand::Unsigned { bits: 8 }, false), [16; 2]);
+        assert_eq!(live(&mut netlist, Operand::Bipolar { planes: 1 }, true), [4, 4 + 10]);
+        assert_eq!(live(&mut netlist, Operand::Signed { bits: 4 }, true), [5 + 4, 5 + 4 + 8]);
     }
 
     /// Two bits times ten are one adder of twelve bits, a sixth of which counts; three times four are as many pairs.

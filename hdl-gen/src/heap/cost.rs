@@ -37,6 +37,8 @@ pub struct Cost {
     pub dsp_lut: u32,
     /// Pairs of operand bits of the products for DSP blocks.
     pub product_bits: u32,
+    /// Bits of the narrower operand of the widest product for a DSP block: rows that look-up tables would sum.
+    pub product_rows: u32,
     /// Whether it is a rescaler: its operands come from registers of their own, behind memories and sums.
     pub scales: bool,
     /// An operand never changes, so that synthesis finds less to do than the schedule counts.

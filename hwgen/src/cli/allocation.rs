@@ -24,7 +24,7 @@ pub struct AllocationOptions {
     #[arg(long, value_name = "PART")]
     pub device: Option<String>,
     /// Clock in MHz for fps and latency; else 200.
-    #[arg(long, visible_alias = "clock", value_name = "MHZ", value_parser = super::positive)]
+    #[arg(long, visible_alias = "clock", value_name = "MHZ", value_parser = super::positive, allow_negative_numbers = true)]
     pub clock_mhz: Option<f64>,
     /// Widths of weights to choose from.
     #[arg(long, value_name = "W,..", value_delimiter = ',', default_values_t = [2, 3, 4, 6, 8])]
@@ -41,10 +41,10 @@ pub struct AllocationOptions {
     #[arg(long, value_name = "KIND", value_parser = loss)]
     pub loss: Option<LossKind>,
     /// Most frames to measure on, at most half of all; of the others up to eight times as many judge.
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub study_frames: u64,
     /// Seed of everything random in the methods.
-    #[arg(long, value_name = "N", env = "HWGEN_SEED", default_value_t = 1)]
+    #[arg(long, value_name = "N", env = "HWGEN_SEED", default_value_t = 1, allow_negative_numbers = true)]
     pub seed: u64,
     /// Write the measured sensitivities and costs here, as `hwgen allocate` reads them.
     #[arg(long, value_name = "FILE")]

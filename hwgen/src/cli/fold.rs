@@ -14,13 +14,13 @@ pub struct GroundOptions {
     #[arg(long, value_name = "PART")]
     pub device: Option<String>,
     /// Clock in MHz; else the plan's `target`, else 200.
-    #[arg(long, visible_alias = "clock", value_name = "MHZ", value_parser = positive)]
+    #[arg(long, visible_alias = "clock", value_name = "MHZ", value_parser = positive, allow_negative_numbers = true)]
     pub clock_mhz: Option<f64>,
     /// Keep what the plan says under `hw`, and choose only what it leaves open.
     #[arg(long)]
     pub keep: bool,
     /// Share of the best by which an answer may miss it.
-    #[arg(long, value_name = "SHARE", value_parser = super::probability, default_value_t = DEFAULT_GAP)]
+    #[arg(long, value_name = "SHARE", value_parser = super::probability, default_value_t = DEFAULT_GAP, allow_negative_numbers = true)]
     pub gap: f64,
 }
 
@@ -46,13 +46,13 @@ pub struct FoldOptions {
     /// The plan; `random:` instead of arrays is enough.
     pub plan: PathBuf,
     /// Frames a second to reach, at the smallest largest share of the part and then the fewest LUTs.
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     pub fps: Option<f64>,
     /// What may be used, of LUT, FF, DSP blocks and block RAM of 36 Kibit; as many frames a second as that allows.
     #[arg(long, value_name = "lut=N,..", value_parser = parse_budget)]
     pub budget: Option<[Option<f64>; 4]>,
     /// Microseconds from the first input to the last output of a frame.
-    #[arg(long, value_name = "US", value_parser = positive)]
+    #[arg(long, value_name = "US", value_parser = positive, allow_negative_numbers = true)]
     pub latency: Option<f64>,
     #[command(flatten)]
     pub ground: GroundOptions,
@@ -72,7 +72,7 @@ pub struct ExploreOptions {
     #[command(flatten)]
     pub ground: GroundOptions,
     /// Rates that are tried, evenly on a logarithmic scale from the slowest to the quickest.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=200), default_value_t = 16)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=200), default_value_t = 16, allow_negative_numbers = true)]
     pub points: u64,
     /// Draw the front here.
     #[arg(long, value_name = "FILE.svg")]

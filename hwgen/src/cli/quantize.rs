@@ -13,7 +13,7 @@ pub struct QuantizeOptions {
     #[arg(long, value_name = "FILE[:ARRAY]", group = "data")]
     pub calibration: Vec<String>,
     /// Read at most this many calibration frames.
-    #[arg(long, value_name = "N", requires = "calibration", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", requires = "calibration", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub calibration_frames: Option<u64>,
     /// Without data: measure on random frames from this seed. The network's shapes are right, its accuracy is not.
     #[arg(long, value_name = "SEED", conflicts_with = "calibration")]
@@ -22,10 +22,10 @@ pub struct QuantizeOptions {
     #[arg(long, value_name = "SEED")]
     pub random_weights: Option<u64>,
     /// Bits of weights; 1 is bipolar.
-    #[arg(long, value_name = "W", default_value_t = 8)]
+    #[arg(long, value_name = "W", default_value_t = 8, allow_negative_numbers = true)]
     pub weight_bits: u32,
     /// Bits of activations.
-    #[arg(long, value_name = "A", default_value_t = 8)]
+    #[arg(long, value_name = "A", default_value_t = 8, allow_negative_numbers = true)]
     pub activation_bits: u32,
     /// Other widths for one layer, by its node's name or its number in the plan (conv1=4,8); may be repeated.
     #[arg(long, value_name = "NAME=W,A", value_parser = layer_bits)]
@@ -46,7 +46,7 @@ pub struct QuantizeOptions {
     #[arg(long, value_name = "WORD", value_parser = activation_quantizer, default_value = "uniform")]
     pub activation_quantizer: ActivationQuantizer,
     /// Weights in a row that share a region tag.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=4096), allow_negative_numbers = true)]
     pub tag_group: u64,
     /// Keep coded weights where they are nearer than plain codes of as many payload bits, as HMPTQ's tables count; else
     /// tags count, too.
@@ -70,7 +70,7 @@ pub struct QuantizeOptions {
     #[arg(long, value_name = "RULE", value_parser = reconstruct_rule, conflicts_with = "adaround")]
     pub reconstruct: Option<ReconstructRule>,
     /// Steps for each block.
-    #[arg(long, value_name = "N", requires = "reconstruct", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "N", requires = "reconstruct", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=100_000), allow_negative_numbers = true)]
     pub reconstruct_steps: u64,
     /// Take the mean change of every output channel back in its bias.
     #[arg(long)]

@@ -63,6 +63,27 @@ fn usage_faults() {
     assert_eq!(folder.run("--version").exit_code, 0);
 }
 
+/// A number below zero is a wrong value of its option, not an option that nobody knows.
+#[test]
+fn numbers_below_zero_are_wrong_values() {
+    let folder = Folder::with_plan(PLAN);
+    for (arguments, option) in [
+        ("fold plan.yaml --fps -3", "'-3' for '--fps <N>': not a finite number above 0"),
+        ("fold plan.yaml --latency -0.5", "'-0.5' for '--latency <US>': not a finite number above 0"),
+        ("fold plan.yaml --fps 3 --gap -1", "'-1' for '--gap <SHARE>': not a number between 0 and 0.95"),
+        ("estimate plan.yaml --clock-mhz -200", "'-200' for '--clock-mhz <MHZ>': not a finite number above 0"),
+        ("estimate plan.yaml --timeout -1", "'-1' for '--timeout <SECONDS>'"),
+        ("explore plan.yaml --points -2", "'-2' for '--points <N>'"),
+        ("run plan.yaml --input a --frames -1", "'-1' for '--frames <N>'"),
+        ("simulate plan.yaml --stall -0.1", "'-0.1' for '--stall <P>': not a number between 0 and 0.95"),
+        ("plan a.onnx -o b.yaml --weight-bits -4", "'-4' for '--weight-bits <W>'"),
+    ] {
+        let done = folder.run(arguments);
+        assert_eq!(done.exit_code, 2, "{arguments}");
+        assert!(done.stderr.contains(&format!("invalid value {option}")), "{arguments}: {}", done.stderr);
+    }
+}
+
 #[test]
 fn every_code_is_explained() {
     let folder = Folder::new();

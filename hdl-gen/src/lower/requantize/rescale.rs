@@ -143,7 +143,11 @@ impl Lowering<'_> {
         let cost = match idle {
             // Synthesis leaves a register, behind those of the sum and of the step, of what only gets another width.
             true => Cost { ff: results.sum_bits, edge: results.sum_bits, scales: true, ..Cost::default() },
-            false => Cost { constant_operand, scales: true, rows_left, ..unit.cost() },
+            false => {
+                let rows = product_rows(&rescaling.constants, results.lanes as usize, multiplier_bits);
+                let product_rows = unit.cost().product_rows.min(rows);
+                Cost { constant_operand, scales: true, rows_left, product_rows, ..unit.cost() }
+            }
         };
         self.add_datapath(&unit.spec().module_name, cost, unit.modules());
         self.uses(&["hwgen_rom", "hwgen_delay"]);
@@ -186,6 +190,22 @@ fn columns_left(constants: &[ChannelRescale], lanes: usize, multiplier_bits: u32
     1000 * changing / (lanes as u32 * lane_bits).max(1)
 }
 
+/// Rows that a product with a lane's multipliers has in look-up tables: one for each bit that changes from channel to channel, and
+/// one for two that never do, which are no more than wires, rounded up beyond the first. Of the lane that has most.
+fn product_rows(constants: &[ChannelRescale], lanes: usize, multiplier_bits: u32) -> u32 {
+    let mask = (1i128 << multiplier_bits) - 1;
+    let of = |lane: usize| {
+        let multipliers = || {
+            let lane = constants.iter().skip(lane).step_by(lanes.max(1));
+            lane.map(|constant| i128::from(constant.multiplier) & mask)
+        };
+        let (some, all) =
+            (multipliers().fold(0, |some, one| some | one), multipliers().fold(mask, |all, one| all & one));
+        (some & !all).count_ones() + (all.count_ones() + 2) / 2
+    };
+    (0..lanes).map(of).max().unwrap_or(0)
+}
+
 /// Of a product's rows those in a thousand that the channels' multipliers leave, in the mean.
 fn rows_left(unit: &Rescale, constants: &[ChannelRescale]) -> u32 {
     let sum: f64 = constants.iter().map(|constant| unit.rows_left(constant.multiplier)).sum();
@@ -207,5 +227,8 @@ mod tests {
         let constants = [channel(1, 2), channel(3, 0), channel(1, 10), channel(0, 12), channel(1, 10), channel(3, 0)];
         assert_eq!(columns_left(&constants, 2, 4, 4), 1000 * 5 / 16);
         assert_eq!(columns_left(&constants[..2], 2, 4, 4), 0);
+        // 2, 0, 10, 12, 10 and 0 change in three bits; of 2, 10 and 10 in one lane one changes and one stands, of 0, 12 and 0 two.
+        assert_eq!([1, 2].map(|lanes| product_rows(&constants, lanes, 4)), [3 + 1, 2 + 1]);
+        assert_eq!(product_rows(&[channel(0, 0b1011)], 1, 4), 2);
     }
 }
