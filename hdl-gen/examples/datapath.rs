@@ -76,6 +76,7 @@ fn rescale(directory: &str, name: &str, arguments: &[String]) -> Outcome {
             signed: factor.value_range().0 < 0,
         }),
         offset_bits: Some(offset_bits),
+        constant: 0,
         value_range: (low * largest - offset, high * largest + offset),
         shift: shift.parse()?,
         rounding: ShiftRounding::Floor,

@@ -22,6 +22,7 @@ pub mod regions;
 mod rescale;
 mod rescale_product;
 mod row;
+mod signed_digits;
 pub mod sub_bands;
 
 pub use combination::{Combination, CombinationSpec, CombinationTerm};

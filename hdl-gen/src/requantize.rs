@@ -106,7 +106,7 @@ fn shift_thresholds(
 }
 
 /// Constants of the rescale unit for one channel: code = clamp((raw * multiplier + offset) >> shift).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChannelRescale {
     /// Multiplier of the raw sum.
     pub multiplier: i64,

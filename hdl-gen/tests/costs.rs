@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use hdl_gen::cost::{Estimate, Family, LayerCosts, Model, Resources};
+use hdl_gen::cost::{Block, Estimate, Family, LayerCosts, Model, Resources};
 use hdl_gen::datapath::Memo;
 use hdl_gen::{BindOptions, bind, lower, lower_counted};
 use network::Plan;
@@ -41,6 +41,39 @@ layers:
 fn a_layer_alone_costs_what_it_costs_in_the_design() {
     assert!(check_alone(PLAN).dsp > 0.0);
     check_alone(&SERIAL.replace("MODES1", "").replace("MODES2", "").replace("MODES3", ""));
+}
+
+/// Tables and netlists of a layer that rescales.
+fn rescaled(input: &str, layer: &str) -> [u64; 2] {
+    let text = format!(
+        "hwgen: 1\nname: costs\nrandom: {{ seed: 5 }}\ninput: {{ shape: [2, 2, 4], format: {input} }}\nlayers:\n  - {{ name: l, {layer} }}\n"
+    );
+    let network = Plan::parse(&text, "plan.yaml").unwrap().build(None).unwrap();
+    let design = lower(&bind(&network, &BindOptions::default()).unwrap()).unwrap();
+    let mut found = [0; 2];
+    for (block, count) in design.inventory().iter().flat_map(|stage| stage.inventory.blocks()) {
+        match block {
+            Block::Rom { .. } => found[0] += count,
+            Block::Datapath(_) => found[1] += count,
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Narrow sums are looked up, constants of all channels or of a lane's one channel stand in its netlist; others come from a memory.
+#[test]
+fn constants_that_never_change_need_no_memory() {
+    let alike = |input: &str| rescaled(input, "op: requantize, output: u3, hw: { pe: 2, requantize: rescale }");
+    assert_eq!(alike("u4"), [2, 0]);
+    assert_eq!(alike("u12"), [0, 2]);
+    let dense = |pe: u32| {
+        let hardware = format!("hw: {{ pe: {pe}, simd: 2, memory: block, requantize: rescale }}");
+        rescaled("s8", &format!("op: dense, outputs: 4, weight: s8, output: u8, {hardware}"))
+    };
+    // The weights' memory stands beside a netlist for each product and each rescaler.
+    assert_eq!(dense(2), [2, 4]);
+    assert_eq!(dense(4), [1, 8]);
 }
 
 #[test]

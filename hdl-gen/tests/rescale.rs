@@ -55,20 +55,23 @@ fn add(
     let spread = |value: i64, bits: u32| (0..bits).map(|bit| (value >> bit) & 1 == 1).collect::<Vec<bool>>();
     for cycle in 0..60 {
         let mut x = number(range(accumulator), random);
-        let mut m = factor.map_or(1, |wires| number(range(wires), random));
+        let constant = if let RescaleFactor::Constant(factor) = spec.factor { factor } else { 1 };
+        let mut m = factor.map_or(constant, |wires| number(range(wires), random));
         let mut b = spec.offset_bits.map_or(0, |bits| number(range((bits, true)), random));
         // Small sums, so that codes inside the range and ties are seen too.
         if cycle % 2 == 1 {
             x = x.clamp(-3, 3);
-            m = m.clamp(-40, 40);
+            if factor.is_some() {
+                m = m.clamp(-40, 40);
+            }
             if let Some(bits) = spec.offset_bits {
                 let (low, high) = range((bits, true));
                 let near = (number(spec.code_range, random) << spec.shift)
                     + if spec.shift > 0 { 1 << (spec.shift - 1) } else { 0 };
-                b = (near - x * m).clamp(low, high);
+                b = (near - x * m - spec.constant).clamp(low, high);
             }
         }
-        let value = x * m + b;
+        let value = x * m + b + spec.constant;
         let (low, high) = spec.value_range;
         let legal = (low..=high).contains(&value);
         let mut word = vec![spread(x, accumulator.0)];
@@ -131,6 +134,7 @@ fn rescalers_equal_the_rule() {
                         factor: factor
                             .map_or(RescaleFactor::One, |(bits, signed)| RescaleFactor::Port { bits, signed }),
                         offset_bits,
+                        constant: 0,
                         value_range: (product.0 + offset_low, product.1 + offset_high),
                         shift,
                         rounding,
@@ -141,6 +145,50 @@ fn rescalers_equal_the_rule() {
                     add(&mut bench, index, accumulator, factor, spec, &mut random);
                     index += 1;
                 }
+            }
+        }
+    }
+    bench.run();
+}
+
+/// A constant factor of any sign, with an offset from outside, a constant or none.
+#[test]
+fn rescalers_by_a_constant_equal_the_rule() {
+    let mut random = Random::from_environment(0x5eed_0003);
+    let mut bench = Bench::new("rescale_constant");
+    let mut index = 0;
+    let factors = [-1, 2, 3, -8, 11, 45, -77, 1023, 4097, -52_429, 715_827_883];
+    let codes = [(0, 1), (0, 15), (-8, 7), (-127, 127), (0, 255), (3, 12), (-(1 << 50), 1 << 50)];
+    for accumulator in [(1, false), (2, true), (6, true), (9, false), (13, true), (20, true)] {
+        for factor in factors {
+            for rounding in [ShiftRounding::Floor, ShiftRounding::HalfEven] {
+                let (low, high) = range(accumulator);
+                let product = ((low * factor).min(high * factor), (low * factor).max(high * factor));
+                let product_bits = 64 - (product.1.max(-product.0) as u64).leading_zeros();
+                let shift = random.below(u64::from(product_bits) + 2) as u32;
+                let offset_bits =
+                    [None, Some(1 + random.below(u64::from(product_bits)) as u32)][random.below(2) as usize];
+                let constant =
+                    [0, number((-(1 << product_bits), 1 << product_bits), &mut random)][random.below(2) as usize];
+                let (offset_low, offset_high) = offset_bits.map_or((0, 0), |bits| range((bits, true)));
+                let target =
+                    [Target::Lut6, Target::Lut6, Target::Lut4, Target::StandardCells][random.below(4) as usize];
+                let spec = RescaleSpec {
+                    module_name: format!("hwgen_rescale{index}"),
+                    accumulator_bits: accumulator.0,
+                    accumulator_signed: accumulator.1,
+                    factor: RescaleFactor::Constant(factor),
+                    offset_bits,
+                    constant,
+                    value_range: (product.0 + offset_low + constant, product.1 + offset_high + constant),
+                    shift,
+                    rounding,
+                    code_range: codes[random.below(codes.len() as u64) as usize],
+                    multiplier: Multiplier::Lut,
+                    target,
+                };
+                add(&mut bench, index, accumulator, None, spec, &mut random);
+                index += 1;
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::dsp::push_constant;
 use super::operand::{DatapathError, within};
 use super::recode::bits_for;
+use super::signed_digits::{Number, push_multiple};
 use crate::heap::{Bit, Cost, Heap, Netlist, Target, finish};
 use crate::verilog::{Module, ModuleText, Port};
 
@@ -107,46 +108,11 @@ impl Combination {
     }
 }
 
-/// Puts coefficient * operand into the heap, digit by signed digit, without sign extensions; gives the constant that
-/// inverted bits take away.
+/// Puts coefficient * operand into the heap; gives the constant that inverted bits take away.
 fn push_term(netlist: &mut Netlist, heap: &mut Heap, term: &CombinationTerm) -> i128 {
-    let port = netlist.port(&format!("{}_i", term.name), term.bits);
-    let digits = signed_digits(term.coefficient);
-    let is_inverted = |negative: bool, index: u32| negative != (term.signed && index + 1 == term.bits);
-    let needs_inverted = digits.iter().any(|&(_, negative)| (0..term.bits).any(|index| is_inverted(negative, index)));
-    let inverted = needs_inverted.then(|| {
-        let value = netlist.whole(port).inverted();
-        netlist.wire(0, &format!("not_{}", term.name), term.bits, value)
-    });
-    let mut constant = 0;
-    for (position, negative) in digits {
-        for index in 0..term.bits {
-            // A bit of weight -2^k is its complement of weight 2^k, less 2^k.
-            let signal = if is_inverted(negative, index) {
-                constant -= 1i128 << (position + index);
-                inverted.unwrap_or(port)
-            } else {
-                port
-            };
-            heap.push(position + index, Bit::direct(signal, index));
-        }
-    }
-    constant
-}
-
-/// The digits of a number in the form with fewest non-zero ones, as position and sign, lowest first.
-fn signed_digits(number: i64) -> Vec<(u32, bool)> {
-    let (mut rest, mut position, mut digits) = (number, 0, Vec::new());
-    while rest != 0 {
-        if rest & 1 == 1 {
-            let negative = rest & 3 == 3;
-            digits.push((position, negative));
-            rest += if negative { 1 } else { -1 };
-        }
-        rest >>= 1;
-        position += 1;
-    }
-    digits
+    let signal = netlist.port(&format!("{}_i", term.name), term.bits);
+    let number = Number { signal, name: &term.name, bits: term.bits, signed: term.signed };
+    push_multiple(netlist, heap, number, term.coefficient)
 }
 
 fn header(spec: &CombinationSpec, latency: u32) -> Vec<String> {
@@ -167,19 +133,4 @@ fn header(spec: &CombinationSpec, latency: u32) -> Vec<String> {
         format!("result_o = {formula}, {low} to {high}."),
         format!("Latency: {latency} cycles; a sum every cycle; no stall; inputs come from registers."),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::signed_digits;
-
-    #[test]
-    fn digits_add_up_and_no_two_stand_side_by_side() {
-        for number in -300..300 {
-            let digits = signed_digits(number);
-            let sum: i64 = digits.iter().map(|&(at, negative)| if negative { -(1 << at) } else { 1 << at }).sum();
-            assert_eq!(sum, number);
-            assert!(digits.windows(2).all(|pair| pair[1].0 > pair[0].0 + 1), "{number}: {digits:?}");
-        }
-    }
 }

@@ -41,6 +41,24 @@ pub(super) struct Order {
 }
 
 impl Order {
+    /// Those of a heap without rows: the thresholds alone differ.
+    pub fn of_thresholds(target: Target) -> Vec<Order> {
+        match target {
+            Target::Lut6 => {
+                THRESHOLDS_PERCENT.map(|threshold_percent| Order { threshold_percent, ..Order::default() }).to_vec()
+            }
+            Target::Lut4 | Target::StandardCells => vec![Order::default()],
+        }
+    }
+
+    /// A heap with the order's threshold.
+    pub fn applied(&self, heap: Heap) -> Heap {
+        match self.threshold_percent {
+            0 => heap,
+            percent => heap.with_threshold(percent),
+        }
+    }
+
     /// Whether another order differs in a larger threshold alone, which decides nothing else than this one's.
     pub fn decides_alike(&self, other: &Order, decided: Decided) -> bool {
         let same = (self.starts, &self.joins) == (other.starts, &other.joins);
@@ -145,9 +163,7 @@ impl Operands<'_> {
         let mut pending = units.as_slice();
         let mut moving = Moving { operands: self, multiplicand_from: 0, recoded_from: 0 };
         let mut time = 0;
-        if order.threshold_percent > 0 {
-            heap = heap.with_threshold(order.threshold_percent);
-        }
+        heap = order.applied(heap);
         for (index, &joining) in order.joins.iter().enumerate() {
             let (now, later) = pending.split_at(joining.min(pending.len()));
             pending = later;

@@ -5,6 +5,7 @@ use super::memo::{Memo, best_order};
 use super::operand::{DatapathError, Multiplier, within};
 use super::product::{Operands, Order};
 use super::rescale_product::Product;
+use super::signed_digits::{Number, push_multiple};
 use crate::heap::{Bit, Cost, Finished, Heap, Net, Netlist, SignalId, Source, Target, finish};
 use crate::verilog::{BinaryOp, Expr, Item, Module, ModuleText, Port, UnaryOp};
 
@@ -29,9 +30,11 @@ pub enum RescaleFactor {
         /// Two's complement.
         signed: bool,
     },
+    /// A constant that is not zero: shifted sums and differences, no multiplier and no port.
+    Constant(i64),
 }
 
-/// What a rescaler is generated for: `code_o = clamp((accumulator_i * multiplier_i + offset_i) >> shift)`.
+/// What a rescaler is generated for: `code_o = clamp((accumulator_i * multiplier_i + offset_i + constant) >> shift)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RescaleSpec {
     /// Module name, `hwgen_...`.
@@ -44,7 +47,9 @@ pub struct RescaleSpec {
     pub factor: RescaleFactor,
     /// Wires of the signed offset, 1 to 62; none leaves it out.
     pub offset_bits: Option<u32>,
-    /// Least and largest `accumulator * multiplier + offset` over everything reachable; at most 62 bits.
+    /// Added besides.
+    pub constant: i64,
+    /// Least and largest `accumulator * multiplier + offset + constant` over everything reachable; at most 62 bits.
     pub value_range: (i64, i64),
     /// Right shift in bits, 0 to 62.
     pub shift: u32,
@@ -96,6 +101,10 @@ impl Rescale {
         if let RescaleFactor::Port { bits, .. } = spec.factor {
             within("multiplier bits", i64::from(bits), 1, 40)?;
         }
+        if let RescaleFactor::Constant(factor) = spec.factor {
+            within("factor", factor, -(1 << 40), 1 << 40)?;
+        }
+        within("constant", spec.constant, -(1 << 61), 1 << 61)?;
         if let Some(bits) = spec.offset_bits {
             within("offset bits", i64::from(bits), 1, 62)?;
         }
@@ -106,7 +115,7 @@ impl Rescale {
         within("largest code", spec.code_range.1, spec.code_range.0, (1 << 61) - 1)?;
         let half = rounding_constant(&spec);
         let range = (spec.value_range.0 + half, spec.value_range.1 + half);
-        let width = signed_bits(range).max(spec.shift + 1);
+        let width = signed_bits(range).max(spec.shift + 1).max(constant_product_bits(&spec));
         let quotient = (range.0 >> spec.shift, range.1 >> spec.shift);
         let code_bits = code_bits(spec.code_range);
         let constant_digits = Product::new(&spec).is_some_and(|product| product.recodes_multiplier);
@@ -212,8 +221,16 @@ impl Rescale {
 
     fn header(&self) -> Vec<String> {
         let spec = &self.spec;
-        let factor = if spec.factor == RescaleFactor::One { "" } else { " * multiplier_i" };
-        let offset = if spec.offset_bits.is_some() { " + offset_i" } else { "" };
+        let factor = match spec.factor {
+            RescaleFactor::One => String::new(),
+            RescaleFactor::Port { .. } => " * multiplier_i".to_owned(),
+            RescaleFactor::Constant(factor) => format!(" * {factor}"),
+        };
+        let mut offset = if spec.offset_bits.is_some() { " + offset_i".to_owned() } else { String::new() };
+        if spec.constant != 0 {
+            let sign = if spec.constant < 0 { '-' } else { '+' };
+            offset.push_str(&format!(" {sign} {}", spec.constant.abs()));
+        }
         let rounding = match spec.rounding {
             ShiftRounding::Floor => "rounded down",
             ShiftRounding::HalfEven => "rounded to the nearest, ties to even",
@@ -239,6 +256,14 @@ fn code_bits((low, high): (i64, i64)) -> u32 {
     if low < 0 { signed_bits((low, high)) } else { (signed_bits((low, high)) - 1).max(1) }
 }
 
+/// Columns that each bit of the accumulator needs to stand in one of, where it is multiplied by a constant.
+fn constant_product_bits(spec: &RescaleSpec) -> u32 {
+    match spec.factor {
+        RescaleFactor::Constant(factor) => factor.trailing_zeros() + spec.accumulator_bits,
+        RescaleFactor::One | RescaleFactor::Port { .. } => 0,
+    }
+}
+
 /// What is added before the shift so that it rounds to the nearest.
 fn rounding_constant(spec: &RescaleSpec) -> i64 {
     match spec.rounding {
@@ -250,14 +275,17 @@ fn rounding_constant(spec: &RescaleSpec) -> i64 {
 fn orders(spec: &RescaleSpec) -> Vec<Order> {
     match (spec.multiplier, Product::new(spec)) {
         (Multiplier::Lut, Some(product)) => product.lanes(spec).orders(),
+        (Multiplier::Lut, None) if matches!(spec.factor, RescaleFactor::Constant(_)) => {
+            Order::of_thresholds(spec.target)
+        }
         _ => vec![Order::default()],
     }
 }
 
 /// `accumulator * multiplier + offset + rounding`, modulo 2^width; bits below the shift only where rounding needs them.
 fn multiply_add(spec: &RescaleSpec, width: u32, order: &Order, netlist: &mut Netlist) -> Option<Finished> {
-    let mut heap = Heap::new(width, spec.target);
-    let mut constant = i128::from(rounding_constant(spec));
+    let mut heap = order.applied(Heap::new(width, spec.target));
+    let mut constant = i128::from(rounding_constant(spec)) + i128::from(spec.constant);
     let accumulator = netlist.port("accumulator_i", spec.accumulator_bits);
     // A product reads it in every stage; a shift alone only passes it on, and registers it arrives in have no other reader.
     let passes = spec.factor == RescaleFactor::One;
@@ -287,6 +315,15 @@ fn multiply_add(spec: &RescaleSpec, width: u32, order: &Order, netlist: &mut Net
             push_all(&mut heap, &offset);
             push_constant(&mut heap, constant);
             (dsp::STAGES, heap)
+        }
+        (RescaleFactor::Constant(factor), ..) => {
+            offset = inverted_sign(netlist, 0, &offset, spec.offset_bits, &mut constant);
+            push_all(&mut heap, &offset);
+            let (bits, signed) = (spec.accumulator_bits, spec.accumulator_signed);
+            let number = Number { signal: accumulator, name: "accumulator", bits, signed };
+            constant += push_multiple(netlist, &mut heap, number, factor);
+            push_constant(&mut heap, constant);
+            (0, heap)
         }
         (RescaleFactor::One, ..) => {
             let top = spec.accumulator_bits - 1;

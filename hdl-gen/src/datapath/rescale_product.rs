@@ -36,7 +36,7 @@ impl Product {
     pub fn lanes(&self, spec: &RescaleSpec) -> Lanes<'_> {
         let recoded_bits = match spec.factor {
             RescaleFactor::Port { bits, .. } if self.recodes_multiplier => bits,
-            RescaleFactor::Port { .. } | RescaleFactor::One => spec.accumulator_bits,
+            RescaleFactor::Port { .. } | RescaleFactor::One | RescaleFactor::Constant(_) => spec.accumulator_bits,
         };
         Lanes { count: 1, digits: &self.digits, multiplicand: self.multiplicand, recoded_bits, target: spec.target }
     }
@@ -78,6 +78,7 @@ mod tests {
                 accumulator_signed: true,
                 factor: RescaleFactor::Port { bits, signed: true },
                 offset_bits: None,
+                constant: 0,
                 value_range: (-1000, 1000),
                 shift: 4,
                 rounding: ShiftRounding::HalfEven,
@@ -103,6 +104,7 @@ mod tests {
                 accumulator_signed: true,
                 factor: RescaleFactor::Port { bits, signed: true },
                 offset_bits: Some(8),
+                constant: 0,
                 value_range: (-1000, 1000),
                 shift: 4,
                 rounding: ShiftRounding::Floor,

@@ -11,6 +11,8 @@ use network::graph::{Multiplier, RequantizeUnit};
 use network::manifest::Word;
 use network::requantization::{Form, Requantization, Shift};
 
+mod code_tables;
+mod lanes_apart;
 pub(super) mod layer;
 pub(super) mod rescale;
 mod search;

@@ -1,6 +1,6 @@
 //! Layers whose sums are made from single elements: values themselves, or sums and products of several inputs.
 
-use super::rescale::Rescaling;
+use super::rescale::{Rescaling, are_alike};
 use super::{Results, UnitChoice};
 use crate::datapath::{Multiplier, RescaleFactor, RescaleSpec, ShiftRounding};
 use crate::heap::Target;
@@ -8,14 +8,14 @@ use crate::lower::chain::{Flow, NewStage, number};
 use crate::lower::matrix::fifo_words;
 use crate::lower::wiring::{address_bits, credit_fifo, delay, instance, lane, stream_ports, wire};
 use crate::lower::{Fault, Lowering};
-use crate::requantize::RawMap;
+use crate::requantize::{RawMap, rescale};
 use crate::timing::{Join, Matrix, Twin};
 use crate::verilog::{Expr, Item, Module, Port};
 use network::Range;
 use network::format::Kind;
 use network::graph::{Encoding, RequantizeUnit};
 use network::manifest::EdgeContent;
-use network::requantization::per_channel;
+use network::requantization::{Form, Requantization, per_channel};
 
 /// What a module of its own does with each word.
 pub(in crate::lower) enum ElementUnit {
@@ -23,6 +23,19 @@ pub(in crate::lower) enum ElementUnit {
     Requantize(UnitChoice),
     /// A given multiply and add.
     Rescale(Rescaling),
+}
+
+impl ElementUnit {
+    /// Whether it asks for the group of channels: a multiply and add does where their constants differ.
+    fn reads_group(&self, requantization: Option<&Requantization>, maps: &[RawMap]) -> bool {
+        match (self, requantization.map(|requantization| &requantization.form)) {
+            (ElementUnit::Rescale(rescaling), _) => !rescaling.is_uniform(),
+            (ElementUnit::Requantize(UnitChoice { unit: RequantizeUnit::Rescale, .. }), Some(Form::Shift(shift))) => {
+                !are_alike(&rescale(shift, maps.len(), maps).1)
+            }
+            (ElementUnit::Requantize(_), _) => true,
+        }
+    }
 }
 
 /// How an element of the sums is made from one element of each input.
@@ -133,10 +146,13 @@ impl Lowering<'_> {
             wire("taken", arriving),
         ];
         // The control counts the groups of channels where somebody asks for them.
-        let (sets, step) = if unit.is_some() { (groups, "taken_step") } else { (1, "unused_step") };
+        let reads_group = unit.as_ref().is_some_and(|unit| unit.reads_group(layer.requantization.as_ref(), &maps));
+        let (sets, step) = if reads_group { (groups, "taken_step") } else { (1, "unused_step") };
         items.extend([wire("unused_address", address_bits(sets)), wire(step, address_bits(sets))]);
-        if unit.is_some() {
+        if reads_group {
             items.push(wire("sum_step", group_bits));
+        } else if unit.is_some() {
+            items.push(Item::wire("sum_step", group_bits, Expr::zero(group_bits)));
         }
         let nets = |prefix: &str| {
             [("s_valid_i", "valid"), ("s_ready_o", "ready"), ("s_data_i", "data"), ("s_last_i", "last")].map(
@@ -192,7 +208,7 @@ impl Lowering<'_> {
             ),
         ]);
         let (node, combine_latency) = self.combined(name, &operands, combine, lanes as u32, &mut items)?;
-        if unit.is_some() {
+        if reads_group {
             let taken = Expr::name("taken_step");
             items.push(delay("sum_step", group_bits, combine_latency, false, taken, "sum_step"));
         }
@@ -354,6 +370,7 @@ impl Lowering<'_> {
             accumulator_signed: a.signed,
             factor,
             offset_bits,
+            constant: 0,
             value_range: (value.min(), value.max()),
             shift: 0,
             rounding: ShiftRounding::Floor,

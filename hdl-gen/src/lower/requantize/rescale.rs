@@ -1,11 +1,13 @@
 //! Requantization by multiply, add and shift: one unit for each lane, constants from one memory.
 
+use super::code_tables::CodeTables;
+use super::lanes_apart::stand_apart;
 use super::{Results, lane_sum};
 use crate::datapath::{Multiplier, Rescale, RescaleFactor, RescaleSpec, ShiftRounding};
 use crate::heap::{Cost, Target};
 use crate::image::Image;
 use crate::lower::chain::{memory_style, number, string};
-use crate::lower::wiring::{delay, instance, lane, wire};
+use crate::lower::wiring::{address_bits, delay, instance, lane, wire};
 use crate::lower::{Fault, Lowering};
 use crate::requantize::ChannelRescale;
 use crate::verilog::{Expr, Item};
@@ -43,6 +45,16 @@ impl Rescaling {
             prefix: "",
         }
     }
+
+    /// Whether all channels have the same constants.
+    pub fn is_uniform(&self) -> bool {
+        are_alike(&self.constants)
+    }
+}
+
+/// Whether all channels have the same constants.
+pub(super) fn are_alike(constants: &[ChannelRescale]) -> bool {
+    constants.iter().all(|constant| Some(constant) == constants.first())
 }
 
 impl Lowering<'_> {
@@ -55,39 +67,30 @@ impl Lowering<'_> {
         results: &Results<'_>,
         items: &mut Vec<Item>,
     ) -> Result<u32, Fault> {
-        let all_one = rescaling.constants.iter().all(|constant| constant.multiplier == 1);
-        let multipliers = extent(rescaling.constants.iter().map(|constant| constant.multiplier));
-        let offsets = extent(rescaling.constants.iter().map(|constant| constant.offset));
-        let multiplier_bits = if all_one { 0 } else { multipliers.bits() };
-        let offset_bits = Range::new(offsets.min(), offsets.max().max(0)).union(Range::new(-1, 0)).bits();
-        let unit = self.rescale(RescaleSpec {
-            module_name: format!("{}_{name}_rescale", self.names.top()),
-            accumulator_bits: results.sum_bits,
-            accumulator_signed: results.signed,
-            factor: if all_one {
-                RescaleFactor::One
-            } else {
-                RescaleFactor::Port { bits: multiplier_bits, signed: multipliers.is_signed() }
-            },
-            offset_bits: Some(offset_bits),
-            value_range: (rescaling.values.min(), rescaling.values.max()),
-            shift: rescaling.shift,
-            rounding: rescaling.rounding,
-            code_range: (rescaling.codes.min(), rescaling.codes.max()),
-            multiplier: rescaling.multiplier,
-            target: Target::Lut6,
-        })?;
-        let lane_bits = multiplier_bits + offset_bits;
-        let path = format!("mem/{name}_rescale.mem");
-        self.memories.insert(path.clone(), image(layer, rescaling, results, multiplier_bits, offset_bits));
+        let constants = Constants::of(rescaling);
+        let lane_bits = constants.lane_bits();
+        let spec = spec(format!("{}_{name}_rescale", self.names.top()), &constants, rescaling, results);
+        let unit = self.rescale(spec)?;
+        let tables = CodeTables::of(rescaling, results)
+            .filter(|tables| tables.weight(rescaling, results.signed) < unit.cost().weight() + results.sum_bits);
+        if let Some(tables) = tables {
+            return Ok(self.code_tables((layer, name), rescaling, &tables, results, items));
+        }
+        if lane_bits > 0 && stand_apart(rescaling, results) {
+            return self.rescale_apart(name, rescaling, results, items);
+        }
         let net = |name: &str| format!("{}{name}", rescaling.prefix);
-        let (constants, late_sum, code) = (net("constants"), net("late_sum"), net("code"));
-        items.extend([
-            wire(&constants, results.lanes * lane_bits),
-            wire(&late_sum, results.lanes * results.sum_bits),
-            instance(
+        let (stored, late_sum) = (net("constants"), net("late_sum"));
+        if lane_bits > 0 {
+            items.push(wire(&stored, results.lanes * lane_bits));
+        }
+        items.push(wire(&late_sum, results.lanes * results.sum_bits));
+        if lane_bits > 0 {
+            let path = format!("mem/{name}_rescale.mem");
+            self.memories.insert(path.clone(), image(layer, rescaling, results, &constants));
+            items.push(instance(
                 "hwgen_rom",
-                &constants,
+                &stored,
                 vec![
                     ("DATA_BITS", number(results.lanes * lane_bits)),
                     ("DEPTH", number(results.steps)),
@@ -95,94 +98,186 @@ impl Lowering<'_> {
                     ("STYLE", memory_style(Memory::Lut)),
                 ],
                 false,
-                vec![("address_i", Expr::name(results.step)), ("data_o", Expr::name(constants.as_str()))],
-            ),
-            delay(&late_sum, results.lanes * results.sum_bits, 1, false, Expr::name(results.sums), &late_sum),
-        ]);
+                vec![("address_i", Expr::name(results.step)), ("data_o", Expr::name(stored.as_str()))],
+            ));
+            self.uses(&["hwgen_rom"]);
+        } else {
+            items.push(Item::wire(&net("unused_group"), address_bits(results.steps), Expr::name(results.step)));
+        }
+        items.push(delay(&late_sum, results.lanes * results.sum_bits, 1, false, Expr::name(results.sums), &late_sum));
         let late = Results { sums: &late_sum, ..*results };
-        let constants_bits = results.lanes * lane_bits;
         for index in 0..results.lanes {
-            let low = index * lane_bits;
             let mut ports = vec![("accumulator_i", lane_sum(&late, index))];
-            if !all_one {
-                let high = low + multiplier_bits - 1;
-                ports.push(("multiplier_i", Expr::part(&constants, constants_bits, high, low)));
+            let mut low = index * lane_bits;
+            for (port, bits) in [("multiplier_i", constants.port_bits()), ("offset_i", constants.offset_bits)] {
+                let Some(bits) = bits else { continue };
+                ports.push((port, Expr::part(&stored, results.lanes * lane_bits, low + bits - 1, low)));
+                low += bits;
             }
-            let (from, to) = (low + multiplier_bits, low + lane_bits - 1);
-            ports.push(("offset_i", Expr::part(&constants, constants_bits, to, from)));
-            let narrow = unit.code_bits();
-            if narrow == rescaling.code_bits {
-                ports.push(("code_o", lane(&code, results.lanes, index, rescaling.code_bits)));
-            } else {
-                // The clamp leaves fewer bits than the format has.
-                let net = net(&format!("narrow_code_{index}"));
-                items.push(wire(&net, narrow));
-                ports.push(("code_o", Expr::name(net.as_str())));
-                let fill = if rescaling.codes.is_signed() {
-                    Expr::part(&net, narrow, narrow - 1, narrow - 1)
-                } else {
-                    Expr::zero(1)
-                };
-                let fill = Expr::Repeat(rescaling.code_bits - narrow, Box::new(fill));
-                items.push(Item::Assign(
-                    lane(&code, results.lanes, index, rescaling.code_bits),
-                    Expr::concat(vec![fill, Expr::name(net.as_str())]),
-                ));
-            }
+            ports.push(("code_o", code_net(rescaling, results, index, unit.code_bits(), items)));
             let own = net(&format!("rescale_{index}"));
             items.push(instance(&unit.spec().module_name, &own, Vec::new(), false, ports));
         }
-        let multiplier = rescaling.constants.first().map(|constant| constant.multiplier);
-        let alike = rescaling.constants.iter().all(|constant| Some(constant.multiplier) == multiplier);
-        let constant_operand = results.steps == 1 || (alike && !all_one);
-        let rows_left = match constant_operand {
-            true => rows_left(&unit, &rescaling.constants),
-            false => columns_left(&rescaling.constants, results.lanes as usize, multiplier_bits, offset_bits),
-        };
-        let idle = all_one && unit.latency_cycles() == 1 && offsets == Range::new(0, 0);
-        let cost = match idle {
-            // Synthesis leaves a register, behind those of the sum and of the step, of what only gets another width.
-            true => Cost { ff: results.sum_bits, edge: results.sum_bits, scales: true, ..Cost::default() },
-            false => {
-                let rows = product_rows(&rescaling.constants, results.lanes as usize, multiplier_bits);
-                let product_rows = unit.cost().product_rows.min(rows);
-                Cost { constant_operand, scales: true, rows_left, product_rows, ..unit.cost() }
-            }
-        };
+        let cost = constants.cost(rescaling, results, &unit);
         self.add_datapath(&unit.spec().module_name, cost, unit.modules());
-        self.uses(&["hwgen_rom", "hwgen_delay"]);
+        self.uses(&["hwgen_delay"]);
         Ok(1 + unit.latency_cycles())
     }
 }
 
+/// What a unit is generated for.
+pub(super) fn spec(
+    module_name: String,
+    constants: &Constants,
+    rescaling: &Rescaling,
+    results: &Results<'_>,
+) -> RescaleSpec {
+    RescaleSpec {
+        module_name,
+        accumulator_bits: results.sum_bits,
+        accumulator_signed: results.signed,
+        factor: constants.factor,
+        offset_bits: constants.offset_bits,
+        constant: constants.added,
+        value_range: (rescaling.values.min(), rescaling.values.max()),
+        shift: rescaling.shift,
+        rounding: rescaling.rounding,
+        code_range: (rescaling.codes.min(), rescaling.codes.max()),
+        multiplier: rescaling.multiplier,
+        target: Target::Lut6,
+    }
+}
+
+/// What the code of a lane, of so many bits as its unit makes, is connected to.
+pub(super) fn code_net(
+    rescaling: &Rescaling,
+    results: &Results<'_>,
+    index: u32,
+    narrow_bits: u32,
+    items: &mut Vec<Item>,
+) -> Expr {
+    let code = lane(&format!("{}code", rescaling.prefix), results.lanes, index, rescaling.code_bits);
+    if narrow_bits == rescaling.code_bits {
+        return code;
+    }
+    // The clamp leaves fewer bits than the format has.
+    let net = format!("{}narrow_code_{index}", rescaling.prefix);
+    items.push(wire(&net, narrow_bits));
+    let fill = match rescaling.codes.is_signed() {
+        true => Expr::part(&net, narrow_bits, narrow_bits - 1, narrow_bits - 1),
+        false => Expr::zero(1),
+    };
+    let fill = Expr::Repeat(rescaling.code_bits - narrow_bits, Box::new(fill));
+    items.push(Item::Assign(code, Expr::concat(vec![fill, Expr::name(net.as_str())])));
+    Expr::name(net)
+}
+
+/// How the channels' constants reach the units: written into them where they are alike, else from a memory.
+pub(super) struct Constants {
+    pub factor: RescaleFactor,
+    /// Bits of the offsets that come from the memory.
+    pub offset_bits: Option<u32>,
+    /// The offset of all channels.
+    pub added: i64,
+}
+
+impl Constants {
+    fn of(rescaling: &Rescaling) -> Self {
+        let multipliers = extent(rescaling.constants.iter().map(|constant| constant.multiplier));
+        let offsets = extent(rescaling.constants.iter().map(|constant| constant.offset));
+        let factor = match (multipliers.min(), multipliers.max()) {
+            (1, 1) => RescaleFactor::One,
+            (low, high) if low == high && low != 0 && rescaling.multiplier == Multiplier::Lut => {
+                RescaleFactor::Constant(low)
+            }
+            _ => RescaleFactor::Port { bits: multipliers.bits(), signed: multipliers.is_signed() },
+        };
+        if offsets.min() == offsets.max() {
+            return Constants { factor, offset_bits: None, added: offsets.min() };
+        }
+        let offset_bits = Range::new(offsets.min(), offsets.max().max(0)).union(Range::new(-1, 0)).bits();
+        Constants { factor, offset_bits: Some(offset_bits), added: 0 }
+    }
+
+    /// Those of one channel, which are written into its unit.
+    pub fn of_channel(channel: ChannelRescale) -> Self {
+        let factor = match channel.multiplier {
+            1 => RescaleFactor::One,
+            factor => RescaleFactor::Constant(factor),
+        };
+        Constants { factor, offset_bits: None, added: channel.offset }
+    }
+
+    /// Bits of the multipliers that come from the memory.
+    fn port_bits(&self) -> Option<u32> {
+        match self.factor {
+            RescaleFactor::Port { bits, .. } => Some(bits),
+            RescaleFactor::One | RescaleFactor::Constant(_) => None,
+        }
+    }
+
+    /// Bits of the memory for each lane.
+    fn lane_bits(&self) -> u32 {
+        self.port_bits().unwrap_or(0) + self.offset_bits.unwrap_or(0)
+    }
+
+    /// A channel's multiplier, with its offset above.
+    fn word(&self, constant: &ChannelRescale) -> i128 {
+        let multiplier_bits = self.port_bits().unwrap_or(0);
+        let mask = (1i128 << multiplier_bits) - 1;
+        let offset = if self.offset_bits.is_some() { constant.offset } else { 0 };
+        (i128::from(offset) << multiplier_bits) | (i128::from(constant.multiplier) & mask)
+    }
+
+    /// What a unit costs where it stands.
+    fn cost(&self, rescaling: &Rescaling, results: &Results<'_>, unit: &Rescale) -> Cost {
+        let one = self.factor == RescaleFactor::One;
+        if one && unit.latency_cycles() == 1 && self.offset_bits.is_none() && self.added == 0 {
+            // Synthesis leaves a register, behind those of the sum and of the step, of what only gets another width.
+            return Cost { ff: results.sum_bits, edge: results.sum_bits, scales: true, ..Cost::default() };
+        }
+        let multiplier = rescaling.constants.first().map(|constant| constant.multiplier);
+        let alike = rescaling.constants.iter().all(|constant| Some(constant.multiplier) == multiplier);
+        let constant_operand = self.port_bits().is_some() && (results.steps == 1 || alike);
+        let rows_left = match constant_operand {
+            true => rows_left(unit, &rescaling.constants),
+            false => columns_left(&rescaling.constants, results.lanes as usize, self),
+        };
+        let product_rows = match self.port_bits() {
+            Some(bits) => {
+                unit.cost().product_rows.min(product_rows(&rescaling.constants, results.lanes as usize, bits))
+            }
+            None => unit.cost().product_rows,
+        };
+        Cost { constant_operand, scales: true, rows_left, product_rows, ..unit.cost() }
+    }
+}
+
 /// One word for each group of channels: for each lane its multiplier, then its offset above.
-fn image(layer: &str, rescaling: &Rescaling, results: &Results<'_>, multiplier_bits: u32, offset_bits: u32) -> String {
+fn image(layer: &str, rescaling: &Rescaling, results: &Results<'_>, constants: &Constants) -> String {
     let lanes = results.lanes as usize;
     let title = format!(
-        "layer {layer}, rescale constants: {} groups; a word holds {lanes} x (multiplier {multiplier_bits} bits, offset {offset_bits} bits above)",
-        results.steps
+        "layer {layer}, rescale constants: {} groups; a word holds {lanes} x (multiplier {} bits, offset {} bits above)",
+        results.steps,
+        constants.port_bits().unwrap_or(0),
+        constants.offset_bits.unwrap_or(0)
     );
-    let lane_bits = multiplier_bits + offset_bits;
-    let mut image = Image::new(&title, lanes, lane_bits);
+    let mut image = Image::new(&title, lanes, constants.lane_bits());
     for channels in rescaling.constants.chunks(lanes) {
-        image.push_wide(channels.iter().map(|constant| word(constant, multiplier_bits)));
+        image.push_wide(channels.iter().map(|constant| constants.word(constant)));
     }
     image.into_text()
 }
 
-/// A channel's multiplier, with its offset above.
-fn word(constant: &ChannelRescale, multiplier_bits: u32) -> i128 {
-    let mask = (1i128 << multiplier_bits) - 1;
-    (i128::from(constant.offset) << multiplier_bits) | (i128::from(constant.multiplier) & mask)
-}
-
-/// Of a thousand bits of the constants those that change from group to group of channels.
-fn columns_left(constants: &[ChannelRescale], lanes: usize, multiplier_bits: u32, offset_bits: u32) -> u32 {
-    let lane_bits = multiplier_bits + offset_bits;
+/// Of a thousand bits of the memory those that change from group to group of channels.
+fn columns_left(channels: &[ChannelRescale], lanes: usize, constants: &Constants) -> u32 {
+    let lane_bits = constants.lane_bits();
+    if lane_bits == 0 {
+        return 1000;
+    }
     let mask = (1i128 << lane_bits.min(126)) - 1;
     let changing = |lane: usize| {
-        let mut words =
-            constants.iter().skip(lane).step_by(lanes.max(1)).map(|constant| word(constant, multiplier_bits));
+        let mut words = channels.iter().skip(lane).step_by(lanes.max(1)).map(|channel| constants.word(channel));
         let first = words.next().unwrap_or(0);
         (words.fold(0, |changed, word| changed | (word ^ first)) & mask).count_ones()
     };
@@ -225,8 +320,10 @@ mod tests {
     fn bits_that_change_are_left() {
         let channel = |offset: i64, multiplier: i64| ChannelRescale { multiplier, offset };
         let constants = [channel(1, 2), channel(3, 0), channel(1, 10), channel(0, 12), channel(1, 10), channel(3, 0)];
-        assert_eq!(columns_left(&constants, 2, 4, 4), 1000 * 5 / 16);
-        assert_eq!(columns_left(&constants[..2], 2, 4, 4), 0);
+        let wires =
+            Constants { factor: RescaleFactor::Port { bits: 4, signed: false }, offset_bits: Some(4), added: 0 };
+        assert_eq!(columns_left(&constants, 2, &wires), 1000 * 5 / 16);
+        assert_eq!(columns_left(&constants[..2], 2, &wires), 0);
         // 2, 0, 10, 12, 10 and 0 change in three bits; of 2, 10 and 10 in one lane one changes and one stands, of 0, 12 and 0 two.
         assert_eq!([1, 2].map(|lanes| product_rows(&constants, lanes, 4)), [3 + 1, 2 + 1]);
         assert_eq!(product_rows(&[channel(0, 0b1011)], 1, 4), 2);
